@@ -1,0 +1,34 @@
+# Every library we use, under one target name each. Static archives where Debian has them.
+if(NOT FLANNEL_DYNAMIC)
+  set(Boost_USE_STATIC_LIBS ON)
+  set(OPENSSL_USE_STATIC_LIBS ON)
+endif()
+
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(OpenSSL 3 REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(GTest REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(mnl REQUIRED IMPORTED_TARGET libmnl)
+pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
+find_path(PROTOZERO_INCLUDE protozero/pbf_reader.hpp REQUIRED)
+
+# The header-only forms: Debian ships fmt and spdlog as shared libraries only.
+find_package(fmt REQUIRED)
+find_path(SPDLOG_INCLUDE spdlog/spdlog.h REQUIRED)
+add_library(flannel_fmt INTERFACE)
+target_link_libraries(flannel_fmt INTERFACE fmt::fmt-header-only)
+target_compile_definitions(flannel_fmt INTERFACE SPDLOG_FMT_EXTERNAL)
+
+add_library(flannel_protozero INTERFACE)
+target_include_directories(flannel_protozero SYSTEM INTERFACE ${PROTOZERO_INCLUDE})
+
+if(NOT FLANNEL_DYNAMIC)
+  # pkg-config and FindSQLite3 name the shared objects; take the archives beside them.
+  find_library(NGHTTP2_ARCHIVE libnghttp2.a REQUIRED)
+  set_target_properties(PkgConfig::nghttp2 PROPERTIES INTERFACE_LINK_LIBRARIES ${NGHTTP2_ARCHIVE})
+  find_library(SQLITE_ARCHIVE libsqlite3.a REQUIRED)
+  set_target_properties(SQLite::SQLite3 PROPERTIES IMPORTED_LOCATION ${SQLITE_ARCHIVE}
+                        INTERFACE_LINK_LIBRARIES "m;${CMAKE_DL_LIBS};Threads::Threads")
+endif()

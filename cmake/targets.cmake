@@ -1,0 +1,41 @@
+include(GoogleTest)
+
+# flannel_library(FOLDER DEPS ...): the library of src/FOLDER, all its .cc files but main.cc and
+# tests, and one test program of its *_test.cc files. Linking only what DEPS names keeps the
+# layers of docs/design.md honest: an include that points up does not link.
+function(flannel_library folder)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.cc)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")
+  if(NOT sources)
+    return()
+  endif()
+  add_library(${folder} STATIC ${sources})
+  target_include_directories(${folder} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(${folder} PUBLIC ${ARG_DEPS})
+  if(tests)
+    flannel_test(${folder}_test SOURCES ${tests} DEPS ${folder})
+  endif()
+endfunction()
+
+# flannel_test(NAME SOURCES ... DEPS ...): a GoogleTest program, each case a ctest test.
+function(flannel_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE FLANNEL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                             FLANNEL_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120)
+endfunction()
+
+# flannel_program(NAME LIBRARY): src/LIBRARY/main.cc as the program NAME in bin/.
+function(flannel_program name library)
+  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/src/${library}/main.cc)
+    return()
+  endif()
+  add_executable(${name} ${CMAKE_SOURCE_DIR}/src/${library}/main.cc)
+  target_link_libraries(${name} PRIVATE ${library})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()

@@ -1,0 +1,83 @@
+// A backend decides how packets reach the other nodes; it never acts.
+//
+// plan() is a pure function from values to a value: the same inputs give the same state, and it is
+// tested without a kernel. The reconciler does the rest.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/result.h"
+#include "kernel/kernel.h"
+#include "kernel/net_state.h"
+#include "network/lease.h"
+#include "network/network_config.h"
+#include "network/peers.h"
+
+namespace flannel {
+
+// The interface that carries traffic between nodes, and the addresses we are reached at.
+struct ExternalInterface {
+  Dev name;
+  std::uint32_t mtu = 0;
+  // The interface's own addresses.
+  std::optional<IpAddr> v4, v6;
+  // What peers send to: --public-ip and --public-ipv6, else the interface's own.
+  std::optional<IpAddr> public_v4, public_v6;
+
+  const std::optional<IpAddr>& public_address(Family f) const {
+    return f == Family::v4 ? public_v4 : public_v6;
+  }
+  bool operator==(const ExternalInterface&) const = default;
+};
+
+// What the kernel offers for routes (Snapshot).
+struct NexthopUse {
+  bool enabled = true;               // the kernel has them and --route-nexthops is on
+  std::vector<std::uint32_t> taken;  // ids that belong to somebody else, sorted
+  bool operator==(const NexthopUse&) const = default;
+};
+
+struct Node {
+  NetworkConfig network;
+  ExternalInterface external;
+  Lease own;
+  Scope scope;
+  NexthopUse nexthops;
+};
+
+struct Plan {
+  NetState state;
+  std::vector<Refused> skipped;  // peers that cannot be used with this backend, by name
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual std::string type() const = 0;
+
+  // The devices plan() would make.
+  virtual std::vector<Dev> links(const NetworkConfig& network) const = 0;
+
+  // The MTU for pods, which goes to subnet.env.
+  virtual Result<std::uint32_t> mtu(const ExternalInterface& external) const = 0;
+
+  // What other nodes must know to reach us. `have` is what the kernel has of ours: a device that
+  // can stay keeps its MAC.
+  virtual LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
+                              const NetState& have) const = 0;
+
+  virtual Plan plan(const Node& node, std::span<const Lease> peers) const = 0;
+};
+
+// The backend that `network` names, its options checked. Errors name the option and the value,
+// or the type: `unknown backend type: nope`.
+Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network);
+
+}  // namespace flannel

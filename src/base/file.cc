@@ -1,0 +1,81 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace flannel {
+
+UniqueFd::~UniqueFd() {
+  if (fd_ >= 0) {
+    ::close(fd_);
+  }
+}
+
+Result<std::string> read_file(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    return fail("open {}: {}", path, std::strerror(errno));
+  }
+  std::string text;
+  std::array<char, 16384> chunk;
+  for (;;) {
+    const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      return fail("read {}: {}", path, std::strerror(errno));
+    }
+    if (got == 0) {
+      return text;
+    }
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+}
+
+namespace {
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t put = ::write(fd, text.data(), text.size());
+    if (put < 0 && errno != EINTR) {
+      return false;
+    }
+    text.remove_prefix(put < 0 ? 0 : static_cast<std::size_t>(put));
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (!folder.empty()) {
+    std::filesystem::create_directories(folder, error);
+    if (error) {
+      return fail("mkdir {}: {}", folder.string(), error.message());
+    }
+  }
+  std::string temporary = path + ".XXXXXX";
+  const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) {
+    return fail("create {}: {}", temporary, std::strerror(errno));
+  }
+  const bool written = write_all(fd.get(), text) && ::fchmod(fd.get(), mode) == 0 &&
+                       ::fsync(fd.get()) == 0 && ::rename(temporary.c_str(), path.c_str()) == 0;
+  if (!written) {
+    const int reason = errno;
+    ::unlink(temporary.c_str());
+    return fail("write {}: {}", path, std::strerror(reason));
+  }
+  return {};
+}
+
+}  // namespace flannel

@@ -1,0 +1,40 @@
+// Whole files: read, and replaced in one step.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace flannel {
+
+// A file descriptor that closes itself. -1 is none.
+class UniqueFd {
+ public:
+  UniqueFd() = default;
+  explicit UniqueFd(int fd) : fd_(fd) {}
+  UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~UniqueFd();
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_ = -1;
+};
+
+// The whole text of a file; the error is `open PATH: REASON`, as Go words it.
+Result<std::string> read_file(const std::string& path);
+
+// Replaces `path` by a complete file or not at all: a temporary file in the same directory,
+// fsync, rename. `mode` regardless of the umask; missing parent directories are made, 0755.
+Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode);
+
+}  // namespace flannel

@@ -1,0 +1,97 @@
+// The one boundary to the kernel's network state that tests replace.
+//
+// Calls are synchronous: the kernel answers a netlink request before sendmsg() returns, so there
+// is nothing to wait for. Only notifications are asynchronous, through notify_fd().
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "kernel/net_state.h"
+#include "kernel/ownership.h"
+
+namespace flannel {
+
+// The kernel's answer to one op.
+struct OpResult {
+  int error = 0;     // errno, 0 for success
+  std::string text;  // the kernel's extack sentence, or strerror(error); empty on success
+  bool ok() const { return error == 0; }
+};
+
+// What a dump found.
+struct Snapshot {
+  NetState ours;
+  bool nexthops_supported = true;             // kernel >= 5.3
+  std::vector<std::uint32_t> taken_nexthops;  // ids of our range that somebody else uses, sorted
+};
+
+// What notifications said since the last call, in order.
+struct Change {
+  bool removed = false;
+  Object object;
+};
+struct Changes {
+  // The list below is not the whole truth; dump. After an overrun (ENOBUFS), and after any change
+  // of a link or removal of an address of ours, since the kernel drops the routes there silently.
+  bool dump_needed = false;
+  // A link, address or default route of the host changed: the external interface may be another.
+  bool host_changed = false;
+  std::vector<Change> ours;  // addresses, neighbours, FDB entries, nexthops and routes
+};
+
+// One address of a host interface.
+struct HostAddress {
+  Prefix prefix;
+  bool permanent = true;  // configured, not from DHCP or router advertisements
+  bool deprecated = false;
+  bool temporary = false;  // RFC 8981
+  bool operator==(const HostAddress&) const = default;
+};
+struct HostInterface {
+  Dev name;
+  int index = 0;
+  std::uint32_t mtu = 0;
+  bool up = false;
+  std::vector<HostAddress> addresses;  // in the kernel's order
+  bool operator==(const HostInterface&) const = default;
+};
+// A route of the main table without destination, or to 0.0.0.0/0 or ::/0, in the kernel's order.
+struct DefaultRoute {
+  Family family = Family::v4;
+  Dev dev;
+  std::uint32_t metric = 0;
+  bool operator==(const DefaultRoute&) const = default;
+};
+struct HostView {
+  std::vector<HostInterface> interfaces;  // by index
+  std::vector<DefaultRoute> default_routes;
+  bool operator==(const HostView&) const = default;
+};
+
+// All functions throw std::system_error when the socket itself breaks.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+
+  // Everything of ours, from dumps that were complete: one that was interrupted (EINTR,
+  // NLM_F_DUMP_INTR) or overran (ENOBUFS) is made again, and after some tries throws.
+  virtual Snapshot dump(const Scope& scope) = 0;
+
+  // Applies ops in order and returns one answer an op. An object that is there already as wanted,
+  // or gone already, is success. A failure does not stop the ops behind it.
+  virtual std::vector<OpResult> apply(std::span<const Op> ops) = 0;
+
+  // Interfaces, addresses and default routes of the host.
+  virtual HostView host() = 0;
+
+  // Readable when changes() has something to tell. Valid as long as this object.
+  virtual int notify_fd() const = 0;
+  // Reads all pending notifications; those about objects that `scope` does not own are left out.
+  virtual Changes changes(const Scope& scope) = 0;
+};
+
+}  // namespace flannel

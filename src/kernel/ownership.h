@@ -1,0 +1,43 @@
+// Which kernel objects are ours. One rule a kind, each with its row in docs/ownership.md and its
+// test; nothing that fails its rule is ever changed or removed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "kernel/net_state.h"
+
+namespace flannel {
+
+// What one daemon may call its own. Several daemons share a node when their networks and device
+// names differ, so being flannel's is not enough: it must be this network's.
+struct Scope {
+  std::vector<Dev> links;           // the names we would create
+  std::string alias;                // ifalias of our devices, e.g. "flannel 10.5.0.0/16"
+  std::vector<Prefix> networks;     // of the configuration; empty takes no route by protocol alone
+  std::uint32_t first_nexthop = 0;  // our nexthop objects have ids first .. first + kNexthopIds - 1
+  bool operator==(const Scope&) const = default;
+};
+
+inline constexpr std::uint32_t kNexthopIds = 1U << 20;
+
+// A device with our name, whatever its kind, or one that carries our alias: an orphan of an
+// older configuration.
+bool owns_link(const Scope& scope, const Link& link);
+
+// The facts of an address, neighbour, FDB entry, nexthop or route that its rule looks at, beside
+// the object itself; `on_our_link` is for its device (a route's or nexthop's output device).
+bool owns_address(bool on_our_link, const Address& address);  // not kernel link-local
+// `permanent`: NUD_PERMANENT, so neither learned nor being resolved.
+bool owns_neighbour(bool on_our_link, bool permanent, const Neighbour& neighbour);
+// Not the all-zero default entry, whose remote is a multicast group.
+bool owns_fdb_entry(bool on_our_link, bool permanent, const FdbEntry& entry);
+// Our protocol number and an id in our range.
+bool owns_nexthop(const Scope& scope, std::uint8_t protocol, const Nexthop& nexthop);
+// Our protocol number and a destination inside our networks; or on our link and not made by the
+// kernel itself (RTPROT_KERNEL), which takes in what the Go reference left there (proto boot).
+bool owns_route(const Scope& scope, bool on_our_link, const Route& route);
+
+}  // namespace flannel

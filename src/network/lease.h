@@ -1,0 +1,77 @@
+// A lease: which subnet belongs to which node, and how to reach that node.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/result.h"
+
+namespace flannel {
+
+// The subnets of one node; one of the two may be missing. Network addresses, no host bits.
+struct LeaseKey {
+  std::optional<Prefix> v4;
+  std::optional<Prefix> v6;
+
+  const std::optional<Prefix>& family(Family f) const { return f == Family::v4 ? v4 : v6; }
+  auto operator<=>(const LeaseKey&) const = default;
+};
+
+// `10.5.60.0-24`, `10.5.60.0-24&fc00:5:0:1b::-64` or, with v6 only, `0.0.0.0-0&fc00:5:0:22::-64`.
+std::string to_text(const LeaseKey& key);
+// The reference's rule: the last such text at the end of `text`; lengths up to 31 and 127, v6 in
+// lower case. `0.0.0.0-0` means no v4.
+Result<LeaseKey> parse_lease_key(std::string_view text);
+
+// What a node tells the others about itself.
+struct LeaseAttrs {
+  std::optional<IpAddr> public_ip;  // none in v6-only networks, written as 0.0.0.0
+  std::optional<IpAddr> public_ipv6;
+  std::string backend_type;
+  std::string backend_data;  // JSON text, verbatim; empty for none
+  std::string backend_v6_data;
+  const std::optional<IpAddr>& public_address(Family f) const {
+    return f == Family::v4 ? public_ip : public_ipv6;
+  }
+  const std::string& data(Family f) const {
+    return f == Family::v4 ? backend_data : backend_v6_data;
+  }
+  bool operator==(const LeaseAttrs&) const = default;
+};
+
+// Compact JSON, byte for byte what the reference writes: PublicIP, PublicIPv6 (null for none),
+// BackendType, BackendData, BackendV6Data, the last three left out where empty.
+std::string to_json(const LeaseAttrs& attrs);
+// Keys without regard to case, unknown ones ignored.
+Result<LeaseAttrs> parse_lease_attrs(std::string_view json);
+
+struct Lease {
+  LeaseKey key;
+  LeaseAttrs attrs;
+  // When the store drops it unless renewed; none for a reservation, which stays.
+  std::optional<std::chrono::system_clock::time_point> expiry;
+  bool operator==(const Lease&) const = default;
+};
+
+// An entry of the store that is no lease: skipped, and shown in status.
+struct BadEntry {
+  std::string key;  // as the store has it
+  std::string reason;
+  bool operator==(const BadEntry&) const = default;
+};
+
+// What a store's watch delivers.
+struct LeaseUpdate {
+  bool snapshot = false;      // `leases` and `bad` are all there is
+  std::vector<Lease> leases;  // new or changed
+  std::vector<LeaseKey> removed;
+  std::vector<BadEntry> bad;
+  bool operator==(const LeaseUpdate&) const = default;
+};
+
+}  // namespace flannel

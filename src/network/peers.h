@@ -1,0 +1,52 @@
+// The other nodes, as far as their leases can be believed.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "network/lease.h"
+#include "network/network_config.h"
+
+namespace flannel {
+
+// A lease or entry we do not act on, and why, in words for an operator.
+struct Refused {
+  std::string name;  // the key's text
+  std::string reason;
+  bool operator==(const Refused&) const = default;
+};
+
+// Follows a store's watch. What others publish is not trusted: a lease outside Network, one that
+// overlaps ours or that of a peer already in use, or one with our own public address, is refused
+// by name, and the rest are not affected.
+class Peers {
+ public:
+  Peers(NetworkConfig network, Lease own);
+
+  // A snapshot replaces everything (full comparison); otherwise changes are added. True where
+  // usable() or refused() differ from before.
+  bool apply(const LeaseUpdate& update);
+  // After the own lease was taken anew.
+  void set_own(Lease own);
+
+  // In the order of their keys, our own never among them.
+  std::span<const Lease> usable() const { return usable_; }
+  std::span<const Refused> refused() const { return refused_; }
+  // The store's entry for our own key, where it has one; how the daemon notices that its lease
+  // is gone or somebody else's.
+  const Lease* own_entry() const;
+
+ private:
+  void judge();
+
+  NetworkConfig network_;
+  Lease own_;
+  std::map<LeaseKey, Lease> all_;           // everything that parsed, our own included
+  std::map<std::string, std::string> bad_;  // entry -> reason
+  std::vector<Lease> usable_;
+  std::vector<Refused> refused_;
+};
+
+}  // namespace flannel

@@ -1,0 +1,51 @@
+// Where leases live. etcd, the local SQLite file and (later) Kubernetes look the same from here,
+// and pass one suite of tests (store_contract_test.cc).
+//
+// A store that cannot be reached throws; the daemon's loops start over (base/task.h). What can be
+// answered is answered: a Result's error is the store's "no".
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/task.h"
+#include "network/lease.h"
+#include "network/subnet_picker.h"
+
+namespace flannel {
+
+class LeaseWatch {
+ public:
+  virtual ~LeaseWatch() = default;
+  // The first call delivers a complete snapshot, each later one waits for changes. Our own lease
+  // is among them. Reconnecting and resuming is the store's affair; where events may have been
+  // missed, a snapshot comes again. Updates are in order and none is lost.
+  virtual Task<LeaseUpdate> next() = 0;
+};
+
+class LeaseStore {
+ public:
+  virtual ~LeaseStore() = default;
+
+  // For people: `etcd http://127.0.0.1:2379 /coreos.com/network`. Without credentials.
+  virtual std::string name() const = 0;
+
+  // The text of the network configuration; nothing where nobody has written one yet.
+  virtual Task<std::optional<std::string>> config() = 0;
+
+  // Takes a subnet (choose_subnet), trying again with a fresh list when another node was faster.
+  virtual Task<Result<Lease>> acquire(AcquireRequest request) = 0;
+
+  // Writes our lease again: a new expiry, and its present attributes. Where it is gone it is taken
+  // again with the same subnet. Error: another node holds it, and which.
+  virtual Task<Result<Lease>> renew(Lease lease) = 0;
+
+  // The watch may not outlive the store.
+  virtual std::unique_ptr<LeaseWatch> watch() = 0;
+};
+
+// Leases live this long unless renewed, in every store (the reference's 24 h).
+inline constexpr std::chrono::hours kLeaseTime{24};
+
+}  // namespace flannel
