@@ -25,7 +25,7 @@ if(FLANNEL_SANITIZE)
   add_link_options(-fsanitize=${FLANNEL_SANITIZE})
 elseif(NOT FLANNEL_DYNAMIC)
   # One file to copy: everything static but glibc, whose NSS modules need the dynamic loader.
-  add_link_options(-static-libstdc++ -static-libgcc -Wl,-z,pack-relative-relocs -Wl,-z,now)
+  add_link_options($<$<CONFIG:Release>:-s> -static-libstdc++ -static-libgcc -Wl,-z,pack-relative-relocs -Wl,-z,now)
 endif()
 
 find_program(CCACHE ccache)

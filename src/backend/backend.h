@@ -66,7 +66,8 @@ class Backend {
   virtual std::vector<Dev> links(const NetworkConfig& network) const = 0;
 
   // The MTU for pods, which goes to subnet.env.
-  virtual Result<std::uint32_t> mtu(const ExternalInterface& external) const = 0;
+  virtual Result<std::uint32_t> mtu(const NetworkConfig& network,
+                                    const ExternalInterface& external) const = 0;
 
   // What other nodes must know to reach us. `have` is what the kernel has of ours: a device that
   // can stay keeps its MAC.

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace flannel {
@@ -20,11 +21,10 @@ std::optional<IpAddr> IpAddr::from_bytes(std::span<const std::uint8_t> bytes) {
   if (bytes.size() != 4 && bytes.size() != 16) {
     return std::nullopt;
   }
-  Uint128 number = 0;
-  for (const std::uint8_t byte : bytes) {
-    number = number << 8 | byte;
-  }
-  return from_number(bytes.size() == 4 ? Family::v4 : Family::v6, number);
+  IpAddr out;
+  out.family_ = bytes.size() == 4 ? Family::v4 : Family::v6;
+  std::copy(bytes.begin(), bytes.end(), out.bytes_.begin());
+  return out;
 }
 
 Result<IpAddr> IpAddr::parse(std::string_view text) {
@@ -43,40 +43,32 @@ Result<IpAddr> IpAddr::parse(std::string_view text) {
   return fail("invalid IP address: {}", text);
 }
 
-std::array<std::uint8_t, 16> IpAddr::bytes() const {
-  std::array<std::uint8_t, 16> out{};
-  Uint128 rest = number();
-  for (std::size_t i = size(); i-- > 0; rest >>= 8) {
-    out[i] = static_cast<std::uint8_t>(rest);
-  }
-  return out;
-}
-
 bool IpAddr::is_loopback() const {
-  return is_v4() ? low_ >> 24 == 127 : number() == 1;
+  return is_v4() ? bytes_[0] == 127 : number() == 1;
 }
 
 bool IpAddr::is_link_local() const {
-  return is_v4() ? low_ >> 16 == 0xa9fe : high_ >> 54 == 0xfe80 >> 6;
+  return is_v4() ? bytes_[0] == 169 && bytes_[1] == 254
+                 : bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
 }
 
 bool IpAddr::is_multicast() const {
-  return is_v4() ? low_ >> 28 == 0xe : high_ >> 56 == 0xff;
+  return is_v4() ? bytes_[0] >> 4 == 0xe : bytes_[0] == 0xff;
 }
 
 bool IpAddr::is_global_unicast() const {
-  const bool broadcast = is_v4() && low_ == 0xffffffff;
+  const bool broadcast = is_v4() && number() == 0xffffffff;
   return !broadcast && !is_unspecified() && !is_loopback() && !is_multicast() && !is_link_local();
 }
 
 std::string IpAddr::to_text() const {
   // inet_ntop writes ::1.2.3.4 for the long deprecated v4-compatible form; RFC 5952 and Go do not.
-  if (!is_v4() && high_ == 0 && low_ >> 32 == 0 && low_ > 0xffff) {
-    return fmt::format("::{:x}:{:x}", low_ >> 16, low_ & 0xffff);
+  if (!is_v4() && number() >> 32 == 0 && number() > 0xffff) {
+    const std::uint32_t low = static_cast<std::uint32_t>(number());
+    return fmt::format("::{:x}:{:x}", low >> 16, low & 0xffff);
   }
-  const std::array<std::uint8_t, 16> raw = bytes();
   std::array<char, INET6_ADDRSTRLEN> text{};
-  inet_ntop(is_v4() ? AF_INET : AF_INET6, raw.data(), text.data(), text.size());
+  inet_ntop(is_v4() ? AF_INET : AF_INET6, bytes_.data(), text.data(), text.size());
   return text.data();
 }
 

@@ -34,11 +34,17 @@ class IpAddr {
   constexpr bool is_v4() const { return family_ == Family::v4; }
   // Address length in bits: 32 or 128.
   constexpr unsigned bits() const { return is_v4() ? 32 : 128; }
-  constexpr Uint128 number() const { return static_cast<Uint128>(high_) << 64 | low_; }
+  constexpr Uint128 number() const {
+    Uint128 number = 0;
+    for (std::size_t i = 0; i < size(); ++i) {
+      number = number << 8 | bytes_[i];
+    }
+    return number;
+  }
 
-  // Network order; the first size() bytes are used.
-  std::array<std::uint8_t, 16> bytes() const;
-  std::size_t size() const { return bits() / 8; }
+  // Network order; the first size() bytes are used, the rest are 0.
+  const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
+  constexpr std::size_t size() const { return bits() / 8; }
 
   bool is_unspecified() const { return number() == 0; }
   bool is_loopback() const;
@@ -53,9 +59,9 @@ class IpAddr {
   auto operator<=>(const IpAddr&) const = default;
 
  private:
+  // Bytes rather than a number: tables hold thousands of these, and 17 bytes align to 1.
   Family family_ = Family::v4;
-  std::uint64_t high_ = 0;  // the upper half of a v6 address, 0 for v4
-  std::uint64_t low_ = 0;
+  std::array<std::uint8_t, 16> bytes_{};
 };
 
 // An address and a prefix length. `ip` may have host bits set: 10.5.60.1/24 is an
@@ -84,9 +90,9 @@ struct Prefix {
 constexpr IpAddr IpAddr::from_number(Family family, Uint128 number) {
   IpAddr out;
   out.family_ = family;
-  out.high_ = family == Family::v4 ? 0 : static_cast<std::uint64_t>(number >> 64);
-  out.low_ = family == Family::v4 ? static_cast<std::uint32_t>(number)
-                                  : static_cast<std::uint64_t>(number);
+  for (std::size_t i = out.size(); i-- > 0; number >>= 8) {
+    out.bytes_[i] = static_cast<std::uint8_t>(number);
+  }
   return out;
 }
 

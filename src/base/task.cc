@@ -20,6 +20,8 @@ Task<void> run_forever(std::string name, Backoff backoff, std::function<Task<voi
     std::string failure;
     try {
       co_await body();
+    } catch (const Fatal&) {
+      throw;
     } catch (const std::exception& error) {
       if (state.cancelled() != asio::cancellation_type::none) {
         throw;

@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <functional>
+#include <stdexcept>
 #include <string>
 
 #include "base/backoff.h"
@@ -24,11 +25,16 @@ using Task = asio::awaitable<T>;
 
 Task<void> sleep_for(std::chrono::steady_clock::duration time);
 
+// Ends the process: thrown where going on would be wrong, e.g. when another node holds our lease.
+struct Fatal : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 // Runs `body` again and again: the one place where broken I/O (an exception) is caught. The
 // sentence is logged when it differs from the one before, then `body` starts over after the
 // backoff; a body that ran for longer than the backoff's maximum starts it anew. `on_failure`
 // gets the sentence, so that status can show what is being waited for.
-// Ends only by cancellation.
+// Ends only by cancellation, or by Fatal.
 Task<void> run_forever(std::string name, Backoff backoff, std::function<Task<void>()> body,
                        std::function<void(const std::string&)> on_failure = {});
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,12 +41,14 @@ class Peers {
   const Lease* own_entry() const;
 
  private:
+  std::optional<std::string> objection(const Lease& lease, Family family) const;
   void judge();
 
   NetworkConfig network_;
   Lease own_;
   std::map<LeaseKey, Lease> all_;           // everything that parsed, our own included
   std::map<std::string, std::string> bad_;  // entry -> reason
+  std::set<LeaseKey> in_use_;               // whose leases are in usable_
   std::vector<Lease> usable_;
   std::vector<Refused> refused_;
 };

@@ -1,0 +1,63 @@
+# The commands of the README. Each says what it does; builds go to build/<preset>.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-asan fuzz lint release bench install clean
+
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 20
+
+help:
+	@echo "make demo       build, and show a three-node overlay on this machine (root)"
+	@echo "make test       build, and run every test (root)"
+	@echo "make test-asan  the same with AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make fuzz       fuzz every parser of foreign bytes, FUZZ_SECONDS each (20)"
+	@echo "make lint       clang-format and clang-tidy, warnings as errors"
+	@echo "make release    build build/release/bin/flanneld and flannelctl"
+	@echo "make bench      measure (needs root; see docs/developing.md)"
+	@echo "make install    copy the release to PREFIX ($(PREFIX))"
+	@echo "make clean      remove build/"
+
+release:
+	@scripts/install-dependencies build
+	@echo "== Building the release (some minutes the first time)"
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target flanneld flannelctl
+
+demo: release
+	@echo "== A three-node vxlan overlay in network namespaces of this machine"
+	@build/release/bin/flannelctl lab demo
+
+test:
+	@scripts/install-dependencies build test
+	@echo "== Building with tests (some minutes the first time)"
+	@cmake --preset dev >/dev/null
+	@cmake --build --preset dev
+	@echo "== Running every test"
+	@ctest --preset dev
+
+test-asan:
+	@scripts/install-dependencies build test
+	@echo "== Building with AddressSanitizer and UndefinedBehaviorSanitizer"
+	@cmake --preset asan >/dev/null
+	@cmake --build --preset asan
+	@ctest --preset asan
+
+fuzz:
+	@scripts/install-dependencies build test
+	@cmake --preset fuzz >/dev/null
+	@cmake --build build/fuzz --target $$(ls test/fuzz/*.cc | sed 's|test/fuzz/|fuzz_|; s|\.cc||')
+	@scripts/fuzz build/fuzz $(FUZZ_SECONDS)
+
+lint:
+	@scripts/install-dependencies build lint
+	@cmake --preset dev >/dev/null
+	@scripts/lint build/dev
+
+bench: release
+	@test/bench/run build/release/bin
+
+install: release
+	install -D -m 0755 build/release/bin/flanneld $(DESTDIR)$(PREFIX)/bin/flanneld
+	install -D -m 0755 build/release/bin/flannelctl $(DESTDIR)$(PREFIX)/bin/flannelctl
+
+clean:
+	rm -rf build

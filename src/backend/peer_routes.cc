@@ -1,0 +1,56 @@
+#include "backend/peer_routes.h"
+
+#include "base/hash.h"
+
+namespace flannel {
+namespace {
+
+// What the kernel gives an IPv6 route without a metric (IP6_RT_PRIO_USER).
+constexpr std::uint32_t kIpv6Metric = 1024;
+
+}  // namespace
+
+PeerRoutes::PeerRoutes(const Node& node)
+    : use_nexthops_(node.nexthops.enabled), first_id_(node.scope.first_nexthop) {
+  if (!use_nexthops_) {
+    return;
+  }
+  taken_.resize(kNexthopIds);
+  for (const std::uint32_t id : node.nexthops.taken) {
+    taken_[id - first_id_] = true;
+  }
+}
+
+// Ids must not depend on when a peer came, or a restart would change them: a hash of the subnet,
+// and the next free one where two collide.
+std::uint32_t PeerRoutes::free_id(const Prefix& subnet) {
+  const std::array<std::uint8_t, 16> bytes = subnet.ip.bytes();
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), subnet.ip.size());
+  std::size_t at = (stable_hash(text) + subnet.length) % kNexthopIds;
+  while (taken_[at]) {
+    at = (at + 1) % kNexthopIds;
+  }
+  taken_[at] = true;
+  return first_id_ + static_cast<std::uint32_t>(at);
+}
+
+void PeerRoutes::add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bool onlink) {
+  Route route;
+  route.key = {subnet, subnet.family() == Family::v4 ? 0 : kIpv6Metric};
+  if (use_nexthops_) {
+    route.nexthop = free_id(subnet);
+    nexthops_.push_back({{route.nexthop}, via, dev, onlink});
+  } else {
+    route.via = via;
+    route.dev = dev;
+    route.onlink = onlink;
+  }
+  routes_.push_back(route);
+}
+
+void PeerRoutes::finish(NetState& state) {
+  state.nexthops = Table<Nexthop>(std::move(nexthops_));
+  state.routes = Table<Route>(std::move(routes_));
+}
+
+}  // namespace flannel

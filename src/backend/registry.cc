@@ -1,0 +1,38 @@
+#include <string_view>
+
+#include "backend/backend.h"
+#include "backend/vxlan.h"
+
+namespace flannel {
+namespace {
+
+struct Entry {
+  std::string_view type;
+  Result<std::unique_ptr<Backend>> (*make)(const NetworkConfig&);
+};
+
+constexpr Entry kBackends[] = {
+    {"vxlan", make_vxlan},
+};
+
+// What the reference has and we do not have yet.
+constexpr std::string_view kPlanned[] = {"alloc", "extension",   "host-gw", "ipip",
+                                         "ipsec", "tencent-vpc", "udp",     "wireguard"};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network) {
+  for (const Entry& entry : kBackends) {
+    if (entry.type == network.backend_type) {
+      return entry.make(network);
+    }
+  }
+  for (const std::string_view type : kPlanned) {
+    if (type == network.backend_type) {
+      return fail("backend type {} is not supported yet", type);
+    }
+  }
+  return fail("unknown backend type: {}", network.backend_type);
+}
+
+}  // namespace flannel

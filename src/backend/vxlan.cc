@@ -1,0 +1,269 @@
+#include "backend/vxlan.h"
+
+#include <boost/json.hpp>
+#include <unordered_set>
+
+#include "backend/peer_routes.h"
+#include "base/hash.h"
+#include "network/backend_options.h"
+
+namespace flannel {
+namespace {
+
+constexpr Family kFamilies[] = {Family::v4, Family::v6};
+
+constexpr std::uint32_t kMaxVni = (1U << 24) - 1;
+constexpr std::uint16_t kKernelPort = 8472;  // what Linux takes where no port is given
+// Outer Ethernet, IP, UDP and VXLAN headers (RFC 7348).
+constexpr std::uint32_t kOverheadV4 = 14 + 20 + 8 + 8;
+constexpr std::uint32_t kOverheadV6 = 14 + 40 + 8 + 8;
+// The least an IPv4 host must be able to take (RFC 791); v6 asks for more itself.
+constexpr std::uint32_t kMinMtu = 68;
+
+std::uint32_t overhead(Family family) {
+  return family == Family::v4 ? kOverheadV4 : kOverheadV6;
+}
+
+struct VxlanOptions {
+  std::uint32_t vni = 1;
+  std::uint16_t port = kKernelPort;
+  bool gbp = false;
+  bool learning = false;
+  std::uint32_t mtu = 0;  // 0: that of the external interface
+};
+
+class VxlanBackend : public Backend {
+ public:
+  explicit VxlanBackend(VxlanOptions options) : options_(options) {}
+
+  std::string type() const override { return "vxlan"; }
+  std::vector<Dev> links(const NetworkConfig& network) const override;
+  Result<std::uint32_t> mtu(const NetworkConfig& network,
+                            const ExternalInterface& external) const override;
+  LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
+                      const NetState& have) const override;
+  Plan plan(const Node& node, std::span<const Lease> peers) const override;
+
+ private:
+  Dev device_name(Family family) const;
+  Link device(const Node& node, Family family, const Mac& mac) const;
+  Mac device_mac(const NetworkConfig& network, const ExternalInterface& external, Family family,
+                 const NetState& have) const;
+  Vxlan attributes(const ExternalInterface& external, Family family) const;
+
+  VxlanOptions options_;
+};
+
+// A peer's side of the tunnel, as its lease gives it.
+struct PeerTunnel {
+  Prefix subnet;
+  IpAddr remote;
+  Mac mac;
+};
+
+struct MacHash {
+  std::size_t operator()(const Mac& mac) const {
+    return stable_hash({reinterpret_cast<const char*>(mac.bytes.data()), mac.bytes.size()});
+  }
+};
+
+// The MAC in a lease's backend data. The peer's VNI is not looked at: all nodes have our own.
+Result<Mac> vtep_mac(const std::string& data) {
+  boost::json::monotonic_resource memory;
+  boost::system::error_code error;
+  const boost::json::value document = boost::json::parse(data, error, &memory);
+  const boost::json::object* object = document.if_object();
+  if (error || object == nullptr) {
+    return fail("backend data {}: not a JSON object", data.empty() ? "(none)" : data);
+  }
+  const boost::json::value* text = object->if_contains("VtepMAC");
+  if (text == nullptr || !text->is_string()) {
+    return fail("backend data {}: no VtepMAC", data);
+  }
+  const Result<Mac> mac = Mac::parse(text->get_string());
+  if (!mac) {
+    return fail("VtepMAC: {}", mac.error().text);
+  }
+  if (mac->is_zero() || mac->is_multicast()) {
+    return fail("VtepMAC {}: no unicast address", mac->to_text());
+  }
+  return *mac;
+}
+
+Result<PeerTunnel> peer_tunnel(const Lease& peer, Family family) {
+  if (peer.attrs.backend_type != "vxlan") {
+    return fail("its backend type is \"{}\", ours is vxlan", peer.attrs.backend_type);
+  }
+  const std::optional<IpAddr>& remote = peer.attrs.public_address(family);
+  if (!remote) {
+    return fail("it has no public {} address", family == Family::v4 ? "IPv4" : "IPv6");
+  }
+  const Result<Mac> mac = vtep_mac(peer.attrs.data(family));
+  if (!mac) {
+    return std::unexpected(mac.error());
+  }
+  return PeerTunnel{*peer.key.family(family), *remote, *mac};
+}
+
+// The tunnels of all peers that can have one; the FDB can send a MAC to one node only.
+std::vector<PeerTunnel> usable_tunnels(std::span<const Lease> peers, Family family,
+                                       const Mac& own_mac, std::vector<Refused>& skipped) {
+  std::vector<PeerTunnel> tunnels;
+  tunnels.reserve(peers.size());
+  std::unordered_set<Mac, MacHash> macs{own_mac};
+  macs.reserve(peers.size() + 1);
+  for (const Lease& peer : peers) {
+    if (!peer.key.family(family)) {
+      continue;
+    }
+    const Result<PeerTunnel> tunnel = peer_tunnel(peer, family);
+    if (!tunnel) {
+      skipped.push_back({to_text(peer.key), tunnel.error().text});
+    } else if (!macs.insert(tunnel->mac).second) {
+      skipped.push_back({to_text(peer.key), fmt::format("VtepMAC {} belongs to another node already",
+                                                        tunnel->mac.to_text())});
+    } else {
+      tunnels.push_back(*tunnel);
+    }
+  }
+  return tunnels;
+}
+
+Dev VxlanBackend::device_name(Family family) const {
+  const std::string name =
+      fmt::format("{}.{}", family == Family::v4 ? "flannel" : "flannel-v6", options_.vni);
+  return std::string_view(name);
+}
+
+std::vector<Dev> VxlanBackend::links(const NetworkConfig& network) const {
+  std::vector<Dev> names;
+  for (const Family family : kFamilies) {
+    if (network.family(family)) {
+      names.push_back(device_name(family));
+    }
+  }
+  return names;
+}
+
+Result<std::uint32_t> VxlanBackend::mtu(const NetworkConfig& network,
+                                        const ExternalInterface& external) const {
+  const std::uint32_t outer = options_.mtu != 0 ? options_.mtu : external.mtu;
+  // Pods have one MTU for both families: the smaller.
+  const std::uint32_t headers = overhead(network.v6 ? Family::v6 : Family::v4);
+  if (outer < headers + kMinMtu) {
+    return fail("MTU {} leaves less than {} bytes after {} of encapsulation", outer, kMinMtu,
+                headers);
+  }
+  return outer - headers;
+}
+
+Vxlan VxlanBackend::attributes(const ExternalInterface& external, Family family) const {
+  return {options_.vni,  *external.public_address(family),
+          external.name, options_.port,
+          options_.gbp,  options_.learning};
+}
+
+Link VxlanBackend::device(const Node& node, Family family, const Mac& mac) const {
+  Link link;
+  link.key.name = device_name(family);
+  link.kind = attributes(node.external, family);
+  link.mac = mac;
+  link.mtu = (options_.mtu != 0 ? options_.mtu : node.external.mtu) - overhead(family);
+  link.alias = node.scope.alias;
+  return link;
+}
+
+// A device that can stay keeps its MAC, as peers know it. A new one gets the MAC it had before,
+// without having to remember it: after a reboot nothing changes for the peers.
+Mac VxlanBackend::device_mac(const NetworkConfig& network, const ExternalInterface& external,
+                             Family family, const NetState& have) const {
+  const Link* device = have.links.find({device_name(family)});
+  const Vxlan* is = device == nullptr ? nullptr : std::get_if<Vxlan>(&device->kind);
+  if (is != nullptr) {
+    Vxlan should = attributes(external, family);
+    should.learning = is->learning;
+    if (*is == should && !device->mac.is_zero() && !device->mac.is_multicast()) {
+      return device->mac;
+    }
+  }
+  return Mac::local(stable_hash(fmt::format("{} {} {}", network.family(family)->network.to_text(),
+                                            device_name(family).text(),
+                                            external.public_address(family)->to_text())));
+}
+
+LeaseAttrs VxlanBackend::announce(const NetworkConfig& network, const ExternalInterface& external,
+                                  const NetState& have) const {
+  LeaseAttrs attrs;
+  attrs.public_ip = external.public_v4;
+  attrs.public_ipv6 = external.public_v6;
+  attrs.backend_type = type();
+  for (const Family family : kFamilies) {
+    if (!network.family(family)) {
+      continue;
+    }
+    const Mac mac = device_mac(network, external, family, have);
+    std::string& data = family == Family::v4 ? attrs.backend_data : attrs.backend_v6_data;
+    data = fmt::format(R"({{"VNI":{},"VtepMAC":"{}"}})", options_.vni, mac.to_text());
+  }
+  return attrs;
+}
+
+Plan VxlanBackend::plan(const Node& node, std::span<const Lease> peers) const {
+  Plan plan;
+  PeerRoutes routes(node);
+  std::vector<Neighbour> neighbours;
+  std::vector<FdbEntry> fdb;
+  neighbours.reserve(peers.size());
+  fdb.reserve(peers.size());
+  for (const Family family : kFamilies) {
+    const Result<Mac> own_mac = vtep_mac(node.own.attrs.data(family));
+    if (!node.network.family(family) || !node.own.key.family(family) || !own_mac) {
+      continue;
+    }
+    const Link link = device(node, family, *own_mac);
+    const Dev dev = link.key.name;
+    const IpAddr own = node.own.key.family(family)->ip;
+    plan.state.links.put(link);
+    plan.state.addresses.put({{dev, {own, static_cast<std::uint8_t>(own.bits())}}});
+    for (const PeerTunnel& peer : usable_tunnels(peers, family, *own_mac, plan.skipped)) {
+      neighbours.push_back({{dev, peer.subnet.ip}, peer.mac});
+      fdb.push_back({{dev, peer.mac}, peer.remote});
+      routes.add(peer.subnet, peer.subnet.ip, dev, true);
+    }
+  }
+  plan.state.neighbours = Table<Neighbour>(std::move(neighbours));
+  plan.state.fdb = Table<FdbEntry>(std::move(fdb));
+  routes.finish(plan.state);
+  return plan;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_vxlan(const NetworkConfig& network) {
+  const BackendOptions given(network.backend);
+  const Result<std::uint64_t> vni = given.number("VNI", 1, kMaxVni);
+  const Result<std::uint64_t> port = given.number("Port", 0, 65535);
+  const Result<bool> gbp = given.flag("GBP", false);
+  const Result<bool> learning = given.flag("Learning", false);
+  const Result<bool> direct = given.flag("DirectRouting", false);
+  const Result<std::uint64_t> mtu = given.number("MTU", 0, 65535);
+  for (const Error* error : {vni ? nullptr : &vni.error(), port ? nullptr : &port.error(),
+                             gbp ? nullptr : &gbp.error(), learning ? nullptr : &learning.error(),
+                             direct ? nullptr : &direct.error(), mtu ? nullptr : &mtu.error()}) {
+    if (error != nullptr) {
+      return fail("error decoding VXLAN backend config: {}", error->text);
+    }
+  }
+  if (*direct) {
+    return fail("DirectRouting true: not supported yet");
+  }
+  VxlanOptions options;
+  options.vni = static_cast<std::uint32_t>(*vni);
+  options.port = *port == 0 ? kKernelPort : static_cast<std::uint16_t>(*port);
+  options.gbp = *gbp;
+  options.learning = *learning;
+  options.mtu = static_cast<std::uint32_t>(*mtu);
+  return std::make_unique<VxlanBackend>(options);
+}
+
+}  // namespace flannel

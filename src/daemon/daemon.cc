@@ -1,0 +1,257 @@
+#include "daemon/daemon.h"
+
+#include <malloc.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+#include "backend/scope.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/host.h"
+#include "daemon/sd_notify.h"
+#include "network/subnet_env.h"
+
+namespace flannel {
+namespace {
+
+using std::chrono::seconds;
+
+// Between looks at something that is not there yet: as often as the reference.
+constexpr std::chrono::milliseconds kWaitFirst{100};
+constexpr std::chrono::milliseconds kWaitMost{1'000};
+
+// Objects in one pass that make it worth giving memory back afterwards.
+constexpr std::size_t kBurst = 1'000;
+
+}  // namespace
+
+Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
+               std::unique_ptr<LeaseStore> store)
+    : io_(io),
+      kernel_(kernel),
+      store_(std::move(store)),
+      renew_timer_(io),
+      host_timer_(io),
+      subnet_file_timer_(io) {
+  state_.options = std::move(options);
+  state_.store_name = store_->name();
+}
+
+void Daemon::start() {
+  spawn(run());
+}
+
+void Daemon::stop() {
+  log_info("Exiting cleanly...");
+  io_.stop();
+}
+
+void Daemon::fail_with(const std::string& text) {
+  log_error("{}", text);
+  exit_code_ = 1;
+  io_.stop();
+}
+
+void Daemon::spawn(Task<void> task) {
+  asio::co_spawn(io_, std::move(task), [this](const std::exception_ptr& failure) {
+    try {
+      if (failure) {
+        std::rethrow_exception(failure);
+      }
+    } catch (const std::exception& error) {
+      fail_with(error.what());
+    }
+  });
+}
+
+void Daemon::waiting_for(const std::string& reason) {
+  if (reason != state_.reason && !reason.empty()) {
+    log_warning("{}", reason);
+  }
+  state_.reason = reason;
+}
+
+template <class T>
+Task<T> Daemon::wait_for(std::string what, std::function<Task<Result<T>>()> attempt) {
+  for (Backoff backoff(kWaitFirst, kWaitMost);;) {
+    std::string failure;
+    try {
+      Result<T> result = co_await attempt();
+      if (result) {
+        waiting_for("");
+        co_return std::move(*result);
+      }
+      failure = result.error().text;
+    } catch (const std::runtime_error& error) {  // the store or the kernel cannot be reached
+      failure = error.what();
+    }
+    waiting_for(fmt::format("{}: {}", what, failure));
+    co_await sleep_for(backoff.next());
+  }
+}
+
+Task<void> Daemon::run() {
+  serve_pages();
+  co_await read_network();
+  co_await choose_external();
+  co_await acquire_lease();
+  start_loops();
+}
+
+void Daemon::serve_pages() {
+  const Options& options = state_.options;
+  if (options.healthz_port > 0) {
+    const Result<void> listening = serve_tcp(
+        io_.get_executor(), options.healthz_ip, static_cast<std::uint16_t>(options.healthz_port),
+        [this](std::string_view path) { return health_page(path); });
+    if (!listening) {
+      throw Fatal(fmt::format("health pages: {}", listening.error().text));
+    }
+  }
+  const Result<void> listening =
+      serve_unix(io_.get_executor(), options.status_socket_path(),
+                 [this](std::string_view path) { return status_page(path); });
+  if (!listening) {
+    state_.warnings.push_back(fmt::format("no status socket: {}", listening.error().text));
+    log_warning("{}", state_.warnings.back());
+  }
+}
+
+std::optional<HttpReply> Daemon::health_page(std::string_view path) const {
+  if (path == "/healthz") {
+    return HttpReply{.body = "flanneld is running"};
+  }
+  if (path == "/readyz") {
+    return state_.ready ? HttpReply{.body = "flanneld is ready"}
+                        : HttpReply{.status = 503, .body = "flanneld is not ready yet"};
+  }
+  return std::nullopt;
+}
+
+std::optional<HttpReply> Daemon::status_page(std::string_view path) {
+  if (path == "/status") {
+    return HttpReply{.content_type = "application/json", .body = status_json(state_)};
+  }
+  if (path == "/plan") {
+    return HttpReply{.body = plan_text(state_)};
+  }
+  return health_page(path);
+}
+
+Task<void> Daemon::read_network() {
+  const auto attempt = [](Daemon* self) -> Task<Result<NetworkConfig>> {
+    const std::optional<std::string> text = co_await self->store_->config();
+    if (!text) {
+      co_return fail("no network configuration in {} yet", self->state_.store_name);
+    }
+    co_return parse_network_config(*text);
+  };
+  state_.network =
+      co_await wait_for<NetworkConfig>("Couldn't fetch network config", std::bind(attempt, this));
+  const NetworkConfig& network = *state_.network;
+  if (network.backend_missing) {
+    state_.warnings.push_back("the network configuration has no Backend: udp is used");
+    log_warning("{}", state_.warnings.back());
+  }
+  Result<std::unique_ptr<Backend>> backend = make_backend(network);
+  if (!backend) {
+    throw Fatal(fmt::format("Error fetching backend: {}", backend.error().text));
+  }
+  state_.backend = std::move(*backend);
+  scope_ = make_scope(network, *state_.backend);
+  log_info("Found network config - Backend type: {}", network.backend_type);
+}
+
+Task<void> Daemon::choose_external() {
+  const auto attempt = [](Daemon* self) -> Task<Result<ExternalInterface>> {
+    co_return choose_interface(self->state_.options.interface_wish(), *self->state_.network,
+                               self->kernel_.host());
+  };
+  const ExternalInterface external =
+      co_await wait_for<ExternalInterface>("no external interface", std::bind(attempt, this));
+  set_external(external);
+}
+
+void Daemon::set_external(const ExternalInterface& external) {
+  const Result<std::uint32_t> mtu = state_.backend->mtu(*state_.network, external);
+  if (!mtu) {
+    throw Fatal(mtu.error().text);
+  }
+  state_.external = external;
+  state_.pod_mtu = *mtu;
+  for (const Family family : {Family::v4, Family::v6}) {
+    const std::optional<IpAddr>& own = family == Family::v4 ? external.v4 : external.v6;
+    if (own) {
+      log_info("Using interface with name {} and address {}", external.name.text(), own->to_text());
+    }
+  }
+}
+
+LeaseAttrs Daemon::announce() {
+  return state_.backend->announce(*state_.network, *state_.external, kernel_.dump(*scope_).ours);
+}
+
+Task<void> Daemon::acquire_lease() {
+  AcquireRequest request;
+  request.network = *state_.network;
+  request.attrs = announce();
+  if (const Result<std::string> text = read_file(state_.options.subnet_file)) {
+    request.previous = parse_subnet_env(*text).key();
+  }
+  const auto attempt = [](Daemon* self, const AcquireRequest* wanted) {
+    return self->store_->acquire(*wanted);
+  };
+  state_.lease =
+      co_await wait_for<Lease>("failed to acquire lease", std::bind(attempt, this, &request));
+  log_info("Lease acquired: {}", to_text(state_.lease->key));
+}
+
+void Daemon::start_loops() {
+  state_.peers = std::make_unique<Peers>(*state_.network, *state_.lease);
+  state_.reconciler = std::make_unique<Reconciler>(
+      io_.get_executor(), kernel_, *scope_, [this](const Snapshot& kernel) { return plan(kernel); },
+      Reconciler::Timing{});
+  state_.reconciler->on_pass = [this] { check_ready(); };
+  state_.reconciler->on_host_changed = [this] { host_timer_.cancel(); };
+  state_.reason = "the list of peers is not complete yet";
+  log_info("Running backend.");
+  spawn(keep_subnet_file());
+  spawn(run_forever(
+      "leases", Backoff(), [this] { return watch_leases(); },
+      [this](const std::string& text) { state_.store_trouble = text; }));
+  spawn(run_forever(
+      "renewing the lease", Backoff(seconds(1), seconds(60)), [this] { return keep_lease(); },
+      [this](const std::string& text) { state_.store_trouble = text; }));
+  spawn(run_forever("kernel notifications", Backoff(),
+                    [this] { return state_.reconciler->follow_kernel(); }));
+  spawn(run_forever("interfaces", Backoff(), [this] { return follow_host(); }));
+}
+
+NetState Daemon::plan(const Snapshot& kernel) {
+  Node node{*state_.network, *state_.external, *state_.lease, *scope_, {}};
+  node.nexthops.enabled = state_.options.route_nexthops && kernel.nexthops_supported;
+  node.nexthops.taken = kernel.taken_nexthops;
+  Plan plan = state_.backend->plan(node, state_.peers->usable());
+  state_.skipped = std::move(plan.skipped);
+  return std::move(plan.state);
+}
+
+void Daemon::check_ready() {
+  const Report& report = state_.reconciler->report();
+  if (report.wanted > kBurst && report.passes == 1) {
+    // Afterwards, when the pass has let go of it: a large first list leaves as much again behind.
+    asio::post(io_, [] { ::malloc_trim(0); });
+  }
+  if (state_.ready || !report.complete || !state_.subnet_file_written) {
+    return;
+  }
+  state_.ready = true;
+  state_.reason.clear();
+  log_info("flannel is ready: {} peers", state_.peers->usable().size());
+  if (!sd_notify("READY=1")) {
+    log_warning("systemd could not be told that we are ready");
+  }
+}
+
+}  // namespace flannel

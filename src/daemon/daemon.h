@@ -1,0 +1,79 @@
+// flanneld: the steps that make this machine a node of the overlay, and the loops that keep it one.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/task.h"
+#include "daemon/http_server.h"
+#include "daemon/options.h"
+#include "daemon/state.h"
+#include "kernel/kernel.h"
+#include "store/store.h"
+
+namespace flannel {
+
+class Daemon {
+ public:
+  // `io` and `kernel` outlive this object.
+  Daemon(asio::io_context& io, Options options, Kernel& kernel, std::unique_ptr<LeaseStore> store);
+
+  // Starts; `io.run()` then returns after stop() or a fatal error.
+  void start();
+  // Leaves the overlay as it is, in the kernel and in the store, and ends `io.run()`.
+  void stop();
+  // 1 after a fatal error, which has been logged.
+  int exit_code() const { return exit_code_; }
+
+  const DaemonState& state() const { return state_; }
+
+ private:
+  // The steps, in order.
+  Task<void> run();
+  void serve_pages();
+  Task<void> read_network();
+  Task<void> choose_external();
+  Task<void> acquire_lease();
+  void start_loops();
+
+  // The loops.
+  Task<void> watch_leases();
+  Task<void> keep_lease();
+  Task<void> keep_subnet_file();
+  Task<void> follow_host();
+
+  NetState plan(const Snapshot& kernel);
+  LeaseAttrs announce();
+  void set_external(const ExternalInterface& external);
+  bool empties_a_full_list(const LeaseUpdate& update);
+  void check_own_entry();
+  void check_ready();
+  void waiting_for(const std::string& reason);
+  void spawn(Task<void> task);
+  void fail_with(const std::string& text);
+  std::optional<HttpReply> health_page(std::string_view path) const;
+  std::optional<HttpReply> status_page(std::string_view path);
+
+  // Repeats `attempt` until it gives a value, saying once what is being waited for.
+  template <class T>
+  Task<T> wait_for(std::string what, std::function<Task<Result<T>>()> attempt);
+
+  asio::io_context& io_;
+  Kernel& kernel_;
+  std::unique_ptr<LeaseStore> store_;
+  DaemonState state_;
+  std::optional<Scope> scope_;
+  asio::steady_timer renew_timer_;
+  asio::steady_timer host_timer_;
+  asio::steady_timer subnet_file_timer_;
+  bool synced_ = false;  // a complete list of peers has been seen
+  bool confirming_empty_list_ = false;
+  bool renew_now_ = false;
+  int exit_code_ = 0;
+};
+
+}  // namespace flannel

@@ -1,0 +1,189 @@
+#include "daemon/host.h"
+
+#include <algorithm>
+#include <array>
+
+namespace flannel {
+namespace {
+
+constexpr Family kFamilies[] = {Family::v4, Family::v6};
+
+std::string_view family_name(Family family) {
+  return family == Family::v4 ? "IPv4" : "IPv6";
+}
+
+// Lower is better. Loopback and deprecated addresses are not usable at all.
+std::optional<int> rank(const HostAddress& address) {
+  const IpAddr& ip = address.prefix.ip;
+  const bool link_local = ip.is_link_local();
+  if (address.deprecated || !(link_local || ip.is_global_unicast())) {
+    return std::nullopt;
+  }
+  return (link_local ? 4 : 0) + (address.permanent ? 0 : 2) + (address.temporary ? 1 : 0);
+}
+
+// Global before link-local, then configured before dynamic, then lasting before temporary, then
+// the kernel's order.
+std::optional<IpAddr> best_address(const HostInterface& interface, Family family) {
+  std::optional<IpAddr> best;
+  int best_rank = 0;
+  for (const HostAddress& address : interface.addresses) {
+    const std::optional<int> found = rank(address);
+    if (address.prefix.family() == family && found && (!best || *found < best_rank)) {
+      best = address.prefix.ip;
+      best_rank = *found;
+    }
+  }
+  return best;
+}
+
+const HostInterface* find_name(const HostView& host, const Dev& name) {
+  const auto at = std::find_if(host.interfaces.begin(), host.interfaces.end(),
+                               [&](const HostInterface& i) { return i.name == name; });
+  return at == host.interfaces.end() ? nullptr : &*at;
+}
+
+const HostInterface* find_address(const HostView& host, const IpAddr& ip) {
+  for (const HostInterface& interface : host.interfaces) {
+    for (const HostAddress& address : interface.addresses) {
+      if (address.prefix.ip == ip) {
+        return &interface;
+      }
+    }
+  }
+  return nullptr;
+}
+
+// The chosen interface, and the addresses of it that are already decided.
+struct Found {
+  const HostInterface* interface = nullptr;
+  std::optional<IpAddr> v4, v6;
+};
+
+Result<Found> by_default_route(const NetworkConfig& network, const HostView& host) {
+  Found found;
+  for (const Family family : kFamilies) {
+    if (!network.family(family)) {
+      continue;
+    }
+    // The kernel lists the lowest metric first.
+    const auto route = std::find_if(host.default_routes.begin(), host.default_routes.end(),
+                                    [&](const DefaultRoute& r) { return r.family == family; });
+    if (route == host.default_routes.end()) {
+      return fail("failed to get default interface: unable to find default {}",
+                  family == Family::v4 ? "route" : "v6 route");
+    }
+    const HostInterface* interface = find_name(host, route->dev);
+    if (interface == nullptr) {
+      return fail("the default route's interface {} does not exist", route->dev.text());
+    }
+    if (found.interface != nullptr && found.interface != interface) {
+      return fail("the default routes of IPv4 and IPv6 leave by different interfaces, {} and {}",
+                  found.interface->name.text(), interface->name.text());
+    }
+    found.interface = interface;
+  }
+  return found;
+}
+
+Result<Found> by_address(const IpAddr& ip, const InterfaceWish& wish, const NetworkConfig& network,
+                         const HostView& host) {
+  if (!network.family(ip.family())) {
+    return fail("{} is an {} address, and EnableIPv{} is off", ip.to_text(),
+                family_name(ip.family()), ip.is_v4() ? 4 : 6);
+  }
+  Found found;
+  found.interface = find_address(host, ip);
+  if (found.interface == nullptr) {
+    return fail("no interface has the address {}", ip.to_text());
+  }
+  (ip.is_v4() ? found.v4 : found.v6) = ip;
+  const Result<IpAddr> other = IpAddr::parse(ip.is_v4() ? wish.public_ipv6 : wish.public_ip);
+  if (network.v4 && network.v6 && other) {
+    const HostInterface* same = find_address(host, *other);
+    if (same != nullptr && same != found.interface) {
+      return fail("{} is on {} and {} on {}: both must be on one interface", ip.to_text(),
+                  found.interface->name.text(), other->to_text(), same->name.text());
+    }
+  }
+  return found;
+}
+
+Result<Found> by_name(const std::string& name, const InterfaceWish& wish,
+                      const NetworkConfig& network, const HostView& host) {
+  if (name.empty()) {
+    return by_default_route(network, host);
+  }
+  if (const Result<IpAddr> ip = IpAddr::parse(name)) {
+    return by_address(*ip, wish, network, host);
+  }
+  Found found;
+  found.interface = name.size() < 16 ? find_name(host, std::string_view(name)) : nullptr;
+  if (found.interface == nullptr) {
+    return fail("there is no interface {}", name);
+  }
+  return found;
+}
+
+Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish,
+                                   const NetworkConfig& network) {
+  const HostInterface& interface = *found.interface;
+  ExternalInterface out;
+  out.name = interface.name;
+  out.mtu = interface.mtu;
+  out.v4 = found.v4;
+  out.v6 = found.v6;
+  if (interface.mtu == 0) {
+    return fail("interface {} has MTU 0", interface.name.text());
+  }
+  for (const Family family : kFamilies) {
+    if (!network.family(family)) {
+      continue;
+    }
+    std::optional<IpAddr>& own = family == Family::v4 ? out.v4 : out.v6;
+    if (!own) {
+      own = best_address(interface, family);
+    }
+    if (!own) {
+      return fail("failed to find {} address for interface {}", family_name(family),
+                  interface.name.text());
+    }
+    const std::string& wished = family == Family::v4 ? wish.public_ip : wish.public_ipv6;
+    std::optional<IpAddr>& published = family == Family::v4 ? out.public_v4 : out.public_v6;
+    published = own;
+    if (!wished.empty()) {
+      const Result<IpAddr> ip = IpAddr::parse(wished);
+      if (!ip || ip->family() != family) {
+        return fail("invalid public {} address: {}", family_name(family), wished);
+      }
+      published = *ip;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const NetworkConfig& network,
+                                           const HostView& host) {
+  std::vector<std::string> names = wish.names;
+  if (names.empty()) {
+    names.push_back(!wish.public_ip.empty() ? wish.public_ip : wish.public_ipv6);
+  }
+  std::string reasons;
+  for (const std::string& name : names) {
+    const Result<Found> found = by_name(name, wish, network, host);
+    if (found) {
+      Result<ExternalInterface> chosen = complete(*found, wish, network);
+      if (chosen) {
+        return chosen;
+      }
+      reasons += (reasons.empty() ? "" : "; ") + chosen.error().text;
+    } else {
+      reasons += (reasons.empty() ? "" : "; ") + found.error().text;
+    }
+  }
+  return fail("Failed to find any valid interface to use: {}", reasons);
+}
+
+}  // namespace flannel

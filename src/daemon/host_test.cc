@@ -1,0 +1,127 @@
+#include "daemon/host.h"
+
+#include <gtest/gtest.h>
+
+namespace flannel {
+namespace {
+
+HostAddress address(const std::string& prefix) {
+  return {.prefix = *Prefix::parse(prefix)};
+}
+
+NetworkConfig v4_network() {
+  return *parse_network_config(R"({"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}})");
+}
+
+NetworkConfig dual_network() {
+  return *parse_network_config(
+      R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan"}})");
+}
+
+// lo, eth0 with a v4 address, eth1 with addresses of both families; the default routes as given.
+HostView two_interfaces(const Dev& default_v4, const Dev& default_v6) {
+  HostView host;
+  host.interfaces.push_back({"lo", 1, 65536, true, {address("127.0.0.1/8"), address("::1/128")}});
+  host.interfaces.push_back({"eth0", 2, 1500, true, {address("198.18.0.2/24")}});
+  host.interfaces.push_back({"eth1",
+                             3,
+                             9000,
+                             true,
+                             {address("169.254.9.9/16"), address("198.18.1.2/24"),
+                              address("fe80::2/64"), address("fd99::2/64")}});
+  host.default_routes = {{Family::v4, default_v4, 0}, {Family::v6, default_v6, 1024}};
+  return host;
+}
+
+std::string chosen(const InterfaceWish& wish, const NetworkConfig& network, const HostView& host) {
+  const Result<ExternalInterface> result = choose_interface(wish, network, host);
+  if (!result) {
+    return "error: " + result.error().text;
+  }
+  std::string text = fmt::format("{} {}", result->name.text(), result->mtu);
+  for (const auto& ip : {result->v4, result->v6, result->public_v4, result->public_v6}) {
+    text += " " + (ip ? ip->to_text() : std::string("-"));
+  }
+  return text;
+}
+
+TEST(ChooseInterface, TakesThatOfTheDefaultRoute) {
+  const HostView host = two_interfaces("eth0", "eth1");
+  EXPECT_EQ(chosen({}, v4_network(), host), "eth0 1500 198.18.0.2 - 198.18.0.2 -");
+  EXPECT_EQ(chosen({{""}, "", ""}, v4_network(), host), "eth0 1500 198.18.0.2 - 198.18.0.2 -");
+}
+
+TEST(ChooseInterface, TakesANameOrAnAddress) {
+  const HostView host = two_interfaces("eth0", "eth1");
+  EXPECT_EQ(chosen({{"eth1"}, "", ""}, v4_network(), host), "eth1 9000 198.18.1.2 - 198.18.1.2 -");
+  EXPECT_EQ(chosen({{"169.254.9.9"}, "", ""}, v4_network(), host),
+            "eth1 9000 169.254.9.9 - 169.254.9.9 -");
+  EXPECT_EQ(chosen({{"127.0.0.1"}, "", ""}, v4_network(), host),
+            "lo 65536 127.0.0.1 - 127.0.0.1 -");
+}
+
+TEST(ChooseInterface, TakesTheFirstThatExists) {
+  const HostView host = two_interfaces("eth0", "eth1");
+  EXPECT_EQ(chosen({{"eth7", "198.18.9.9", "eth1"}, "", ""}, v4_network(), host),
+            "eth1 9000 198.18.1.2 - 198.18.1.2 -");
+}
+
+TEST(ChooseInterface, SaysWhyNothingWasFound) {
+  HostView host = two_interfaces("eth0", "eth1");
+  EXPECT_EQ(chosen({{"eth7", "198.18.9.9"}, "", ""}, v4_network(), host),
+            "error: Failed to find any valid interface to use: there is no interface eth7; "
+            "no interface has the address 198.18.9.9");
+  EXPECT_EQ(chosen({{"lo"}, "", ""}, v4_network(), host),
+            "error: Failed to find any valid interface to use: "
+            "failed to find IPv4 address for interface lo");
+  EXPECT_EQ(chosen({{"eth0,eth1"}, "", ""}, v4_network(), host),
+            "error: Failed to find any valid interface to use: there is no interface eth0,eth1");
+  host.default_routes.clear();
+  EXPECT_EQ(chosen({}, v4_network(), host),
+            "error: Failed to find any valid interface to use: "
+            "failed to get default interface: unable to find default route");
+}
+
+TEST(ChooseInterface, PrefersLastingGlobalAddresses) {
+  HostView host;
+  host.interfaces.push_back({"eth0", 2, 1500, true, {}});
+  host.interfaces[0].addresses = {
+      {.prefix = *Prefix::parse("198.18.0.1/24"), .deprecated = true},
+      {.prefix = *Prefix::parse("169.254.1.1/16")},
+      {.prefix = *Prefix::parse("198.18.0.2/24"), .permanent = false},
+      {.prefix = *Prefix::parse("198.18.0.3/24")},
+      {.prefix = *Prefix::parse("198.18.0.4/24")},
+  };
+  EXPECT_EQ(chosen({{"eth0"}, "", ""}, v4_network(), host), "eth0 1500 198.18.0.3 - 198.18.0.3 -");
+}
+
+TEST(ChooseInterface, PublishesWhatTheOperatorSays) {
+  const HostView host = two_interfaces("eth0", "eth1");
+  EXPECT_EQ(chosen({{"eth0"}, "1.2.3.4", ""}, v4_network(), host),
+            "eth0 1500 198.18.0.2 - 1.2.3.4 -");
+  EXPECT_EQ(chosen({{}, "198.18.1.2", ""}, v4_network(), host),
+            "eth1 9000 198.18.1.2 - 198.18.1.2 -");
+  EXPECT_EQ(chosen({{}, "1.2.3.4", ""}, v4_network(), host),
+            "error: Failed to find any valid interface to use: "
+            "no interface has the address 1.2.3.4");
+}
+
+TEST(ChooseInterface, DualStackNeedsBothOnOneInterface) {
+  EXPECT_EQ(chosen({}, dual_network(), two_interfaces("eth1", "eth1")),
+            "eth1 9000 198.18.1.2 fd99::2 198.18.1.2 fd99::2");
+  EXPECT_EQ(chosen({}, dual_network(), two_interfaces("eth0", "eth1")),
+            "error: Failed to find any valid interface to use: the default routes of IPv4 and "
+            "IPv6 leave by different interfaces, eth0 and eth1");
+  EXPECT_EQ(chosen({{"eth0"}, "", ""}, dual_network(), two_interfaces("eth0", "eth1")),
+            "error: Failed to find any valid interface to use: "
+            "failed to find IPv6 address for interface eth0");
+}
+
+TEST(ChooseInterface, AV6AddressIsNothingInAV4Network) {
+  EXPECT_EQ(chosen({{"fd99::2"}, "", ""}, v4_network(), two_interfaces("eth0", "eth1")),
+            "error: Failed to find any valid interface to use: "
+            "fd99::2 is an IPv6 address, and EnableIPv6 is off");
+}
+
+}  // namespace
+}  // namespace flannel

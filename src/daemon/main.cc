@@ -1,0 +1,90 @@
+// flanneld: reads its options, opens the store and the kernel, and runs the daemon.
+
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <span>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "kernel/netlink_kernel.h"
+#include "store/etcd_store.h"
+#include "store/local_store.h"
+
+namespace flannel {
+namespace {
+
+Result<std::unique_ptr<LeaseStore>> open_store(const asio::any_io_executor& executor,
+                                               const Options& options) {
+  if (!options.local_store.empty()) {
+    return make_local_store(executor, options.local_store);
+  }
+  return make_etcd_store(executor, options.etcd());
+}
+
+int run(const Options& options) {
+  // One thread: asio needs no locks.
+  asio::io_context io(1);
+  Result<std::unique_ptr<LeaseStore>> store = open_store(io.get_executor(), options);
+  if (!store) {
+    log_error("Failed to create SubnetManager: {}", store.error().text);
+    return 1;
+  }
+  NetlinkKernel kernel;
+  Daemon daemon(io, options, kernel, std::move(*store));
+  asio::signal_set signals(io, SIGINT, SIGTERM);
+  signals.async_wait([&](const boost::system::error_code& error, int) {
+    if (!error) {
+      signals.clear();  // a second signal has its default action
+      daemon.stop();
+    }
+  });
+  daemon.start();
+  io.run();
+  // Nothing is torn down at exit: the overlay stays, and the process's memory is the kernel's
+  // business. Unwinding the suspended coroutines would only be a way to hang or crash.
+  std::fflush(nullptr);
+  std::quick_exit(daemon.exit_code());
+}
+
+int start(std::span<char*> arguments) {
+  const std::vector<std::string> words(arguments.begin(), arguments.end());
+  const ParsedOptions parsed = parse_options(words, [](const std::string& name) {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? std::string() : std::string(value);
+  });
+  switch (parsed.outcome) {
+    case ParsedOptions::Outcome::run:
+      break;
+    case ParsedOptions::Outcome::help:
+      fmt::print(stderr, "{}", parsed.text);
+      return 0;
+    case ParsedOptions::Outcome::version:
+      fmt::print(stderr, "{}\n", kVersion);
+      return 0;
+    case ParsedOptions::Outcome::error:
+      fmt::print(stderr, "{}", parsed.text);
+      return 2;
+  }
+  set_log_verbosity(parsed.options.v);
+  for (const std::string& warning : parsed.warnings) {
+    log_warning("{}", warning);
+  }
+  log_info("{}", describe(parsed.options));
+  return run(parsed.options);
+}
+
+}  // namespace
+}  // namespace flannel
+
+int main(int argc, char** argv) {
+  try {
+    return flannel::start({argv, static_cast<std::size_t>(argc)});
+  } catch (const std::exception& error) {
+    flannel::log_error("{}", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,286 @@
+#include "daemon/options.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "daemon/go_flags.h"
+
+namespace flannel {
+namespace {
+
+// A flag of the table. Where its feature is not built: whether its value asks for it.
+struct Entry {
+  GoFlag flag;
+  std::function<bool()> asks_for_unbuilt = [] { return false; };
+};
+
+GoFlag text_flag(std::string_view name, std::string& target, std::string_view help) {
+  return {name, "string", target, help, [&target](std::string_view text) {
+            target = text;
+            return true;
+          }};
+}
+
+GoFlag list_flag(std::string_view name, std::vector<std::string>& target, std::string_view help) {
+  return {name, "value", "", help, [&target](std::string_view text) {
+            target.emplace_back(text);
+            return true;
+          }};
+}
+
+GoFlag number_flag(std::string_view name, std::int64_t& target, std::string_view help) {
+  return {name, "int", fmt::format("{}", target), help, [&target](std::string_view text) {
+            const std::optional<std::int64_t> number = parse_go_int(text);
+            target = number.value_or(target);
+            return number.has_value();
+          }};
+}
+
+GoFlag bool_flag(std::string_view name, bool& target, std::string_view help) {
+  return {name, "", target ? "true" : "false", help, [&target](std::string_view text) {
+            const std::optional<bool> value = parse_go_bool(text);
+            target = value.value_or(target);
+            return value.has_value();
+          }};
+}
+
+GoFlag on_off_flag(std::string_view name, bool& target, std::string_view help) {
+  return {name, "string", target ? "on" : "off", help, [&target](std::string_view text) {
+            const std::optional<bool> value = text == "on"    ? std::optional(true)
+                                              : text == "off" ? std::optional(false)
+                                                              : parse_go_bool(text);
+            target = value.value_or(target);
+            return value.has_value();
+          }};
+}
+
+// Values of flags that have no place in Options: they ask for what is not built.
+struct Unbuilt {
+  std::vector<std::string> iface_regex;
+  std::string iface_can_reach, vmodule, log_backtrace_at, kube_api_url, kubeconfig_file;
+  bool ip_masq_fully_random_disable = false;
+  bool ip_blackhole_route = false;
+  bool kube_subnet_mgr = false;
+};
+
+// An entry whose flag must keep its zero value.
+template <class T>
+Entry unbuilt_flag(GoFlag flag, const T& value) {
+  return {std::move(flag), [&value] { return value != T{}; }};
+}
+
+std::vector<Entry> etcd_flags(Options& o) {
+  return {
+      {text_flag("etcd-endpoints", o.etcd_endpoints, "etcd servers, separated by commas")},
+      {text_flag("etcd-prefix", o.etcd_prefix, "etcd prefix of configuration and leases")},
+      {text_flag("etcd-keyfile", o.etcd_keyfile, "key of the client certificate for etcd")},
+      {text_flag("etcd-certfile", o.etcd_certfile, "client certificate for etcd")},
+      {text_flag("etcd-cafile", o.etcd_cafile, "CA that etcd's certificate must be signed by")},
+      {text_flag("etcd-username", o.etcd_username, "user name for etcd")},
+      {text_flag("etcd-password", o.etcd_password, "password for etcd")},
+      {text_flag("local-store", o.local_store,
+                 "SQLite file with the leases, instead of etcd, for one machine")},
+      {number_flag("subnet-lease-renew-margin", o.subnet_lease_renew_margin,
+                   "minutes before its end at which the lease is renewed, 1 to 1439")},
+  };
+}
+
+std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
+  return {
+      {list_flag("iface", o.iface,
+                 "interface for traffic between nodes, by name or address; may be repeated, "
+                 "the first that exists is used")},
+      unbuilt_flag(list_flag("iface-regex", unbuilt.iface_regex, "the same by regular expression"),
+                   unbuilt.iface_regex),
+      unbuilt_flag(text_flag("iface-can-reach", unbuilt.iface_can_reach,
+                             "the interface with a route to this address"),
+                   unbuilt.iface_can_reach),
+      {text_flag("public-ip", o.public_ip, "IPv4 address other nodes send to")},
+      {text_flag("public-ipv6", o.public_ipv6, "IPv6 address other nodes send to")},
+      {text_flag("subnet-file", o.subnet_file, "file for the subnet and MTU, read by the plugin")},
+      {text_flag("state-dir", o.state_dir, "directory for what a node remembers")},
+      {text_flag("status-socket", o.status_socket,
+                 "unix socket of the status pages; flanneld.sock beside the subnet file if empty")},
+      {on_off_flag("route-nexthops", o.route_nexthops,
+                   "routes through nexthop objects: on or off")},
+      {text_flag("healthz-ip", o.healthz_ip, "address of the health pages")},
+      {number_flag("healthz-port", o.healthz_port, "port of the health pages, 0 for none")},
+      {number_flag("v", o.v, "log verbosity; 1 logs every change of the kernel")},
+      unbuilt_flag(text_flag("vmodule", unbuilt.vmodule, "log verbosity by file"), unbuilt.vmodule),
+      unbuilt_flag(text_flag("log_backtrace_at", unbuilt.log_backtrace_at,
+                             "file:line to log a stack trace at"),
+                   unbuilt.log_backtrace_at),
+  };
+}
+
+std::vector<Entry> traffic_flags(Options& o, Unbuilt& unbuilt) {
+  return {
+      unbuilt_flag(bool_flag("ip-masq", o.ip_masq, "masquerade traffic that leaves the overlay"),
+                   o.ip_masq),
+      unbuilt_flag(bool_flag("ip-masq-fully-random-disable", unbuilt.ip_masq_fully_random_disable,
+                             "no random ports in masquerading"),
+                   unbuilt.ip_masq_fully_random_disable),
+      unbuilt_flag(bool_flag("ip-blackhole-route", unbuilt.ip_blackhole_route,
+                             "blackhole route for the own subnet"),
+                   unbuilt.ip_blackhole_route),
+      {bool_flag("iptables-forward-rules", o.iptables_forward_rules, "accept forwarded traffic")},
+      {number_flag("iptables-resync", o.iptables_resync, "seconds between checks of the rules")},
+  };
+}
+
+std::vector<Entry> kube_flags(Options& o, Unbuilt& unbuilt) {
+  return {
+      unbuilt_flag(
+          bool_flag("kube-subnet-mgr", unbuilt.kube_subnet_mgr, "leases in the Kubernetes API"),
+          unbuilt.kube_subnet_mgr),
+      unbuilt_flag(text_flag("kube-api-url", unbuilt.kube_api_url, "URL of the Kubernetes API"),
+                   unbuilt.kube_api_url),
+      unbuilt_flag(text_flag("kubeconfig-file", unbuilt.kubeconfig_file, "kubeconfig"),
+                   unbuilt.kubeconfig_file),
+      {text_flag("kube-annotation-prefix", o.kube_annotation_prefix, "prefix of annotations")},
+      {text_flag("net-config-path", o.net_config_path, "network configuration, for Kubernetes")},
+      {bool_flag("set-node-network-unavailable", o.set_node_network_unavailable,
+                 "clear the node's NetworkUnavailable condition")},
+  };
+}
+
+// FLANNELD_ETCD_PREFIX for etcd-prefix.
+std::string variable_name(std::string_view flag) {
+  std::string name = "FLANNELD_";
+  for (const char c : flag) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+void check_ranges(ParsedOptions& parsed) {
+  Options& options = parsed.options;
+  const auto refuse = [&parsed](std::string text) {
+    parsed.outcome = ParsedOptions::Outcome::error;
+    parsed.text = std::move(text) + "\n";
+  };
+  if (options.subnet_lease_renew_margin < 1 || options.subnet_lease_renew_margin >= 24 * 60) {
+    refuse(fmt::format(
+        "Invalid subnet-lease-renew-margin option, out of acceptable range: {} (1 to 1439)",
+        options.subnet_lease_renew_margin));
+  }
+  if (options.healthz_port < 0 || options.healthz_port > 65535) {
+    refuse(fmt::format("healthz-port {}: no port (0 to 65535)", options.healthz_port));
+  }
+  const std::pair<const std::string*, Family> addresses[] = {{&options.public_ip, Family::v4},
+                                                             {&options.public_ipv6, Family::v6}};
+  for (const auto& [text, family] : addresses) {
+    const Result<IpAddr> ip = IpAddr::parse(*text);
+    if (!text->empty() && (!ip || ip->family() != family)) {
+      refuse(fmt::format("invalid public {} address: {}", family == Family::v4 ? "IP" : "IPv6",
+                         *text));
+    }
+  }
+  if (options.iptables_resync < 1) {
+    parsed.warnings.push_back(
+        fmt::format("iptables-resync {}: taken for 1 second", options.iptables_resync));
+    options.iptables_resync = 1;
+  }
+}
+
+}  // namespace
+
+std::string Options::status_socket_path() const {
+  return !status_socket.empty()
+             ? status_socket
+             : (std::filesystem::path(subnet_file).parent_path() / "flanneld.sock").string();
+}
+
+EtcdOptions Options::etcd() const {
+  EtcdOptions out;
+  for (std::size_t start = 0; start <= etcd_endpoints.size();) {
+    const std::size_t comma = std::min(etcd_endpoints.find(',', start), etcd_endpoints.size());
+    out.endpoints.push_back(etcd_endpoints.substr(start, comma - start));
+    start = comma + 1;
+  }
+  out.prefix = etcd_prefix;
+  out.keyfile = etcd_keyfile;
+  out.certfile = etcd_certfile;
+  out.cafile = etcd_cafile;
+  out.username = etcd_username;
+  out.password = etcd_password;
+  return out;
+}
+
+ParsedOptions parse_options(std::span<const std::string> words,
+                            const std::function<std::string(const std::string&)>& variable) {
+  ParsedOptions parsed;
+  Unbuilt unbuilt;
+  bool version = false;
+  std::vector<Entry> entries{
+      {bool_flag("version", version, "print the version and exit")},
+  };
+  for (const std::vector<Entry>& group :
+       {etcd_flags(parsed.options), host_flags(parsed.options, unbuilt),
+        traffic_flags(parsed.options, unbuilt), kube_flags(parsed.options, unbuilt)}) {
+    entries.insert(entries.end(), group.begin(), group.end());
+  }
+  std::vector<GoFlag> flags;
+  for (const Entry& entry : entries) {
+    flags.push_back(entry.flag);
+  }
+  const std::string usage =
+      fmt::format("Usage: {} [OPTION]...\n", words.empty() ? "flanneld" : words[0]) +
+      go_usage(flags);
+  const Result<GoFlagsOutcome> outcome =
+      parse_go_flags(flags, words.subspan(words.empty() ? 0 : 1));
+  if (!outcome || outcome->help) {
+    parsed.outcome = outcome ? ParsedOptions::Outcome::help : ParsedOptions::Outcome::error;
+    parsed.text = outcome ? usage : outcome.error().text + "\n" + usage;
+    return parsed;
+  }
+  if (version) {
+    parsed.outcome = ParsedOptions::Outcome::version;
+    return parsed;
+  }
+  for (const std::string& word : outcome->ignored) {
+    parsed.warnings.push_back(
+        fmt::format("\"{}\" is ignored, as is all behind the first word that is no flag", word));
+  }
+  const std::vector<std::string>& given = outcome->given;
+  for (const Entry& entry : entries) {
+    const std::string name = variable_name(entry.flag.name);
+    const std::string value = variable(name);
+    if (value.empty() || std::find(given.begin(), given.end(), entry.flag.name) != given.end()) {
+      continue;
+    }
+    if (!entry.flag.set(value)) {
+      parsed.warnings.push_back(fmt::format(
+          "Failed to set flag FLANNELD from env: invalid value \"{}\" for {}: parse error", value,
+          name));
+    }
+  }
+  for (const Entry& entry : entries) {
+    if (entry.asks_for_unbuilt()) {
+      parsed.outcome = ParsedOptions::Outcome::error;
+      parsed.text = fmt::format("flag -{} is not supported yet\n", entry.flag.name);
+      return parsed;
+    }
+  }
+  check_ranges(parsed);
+  return parsed;
+}
+
+std::string describe(const Options& o) {
+  std::string ifaces;
+  for (const std::string& name : o.iface) {
+    ifaces += (ifaces.empty() ? "" : " ") + name;
+  }
+  return fmt::format(
+      "CLI flags config: {{etcd-endpoints:{} etcd-prefix:{} etcd-keyfile:{} etcd-certfile:{} "
+      "etcd-cafile:{} etcd-username:{} etcd-password:{} local-store:{} iface:[{}] public-ip:{} "
+      "public-ipv6:{} subnet-file:{} state-dir:{} status-socket:{} healthz-ip:{} healthz-port:{} "
+      "subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{}}}",
+      o.etcd_endpoints, o.etcd_prefix, o.etcd_keyfile, o.etcd_certfile, o.etcd_cafile,
+      o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store, ifaces,
+      o.public_ip, o.public_ipv6, o.subnet_file, o.state_dir, o.status_socket_path(), o.healthz_ip,
+      o.healthz_port, o.subnet_lease_renew_margin, o.route_nexthops, o.ip_masq);
+}
+
+}  // namespace flannel

@@ -1,0 +1,63 @@
+// flanneld's flags and FLANNELD_* variables.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/host.h"
+#include "store/etcd_store.h"
+
+namespace flannel {
+
+struct Options {
+  std::string etcd_endpoints = "http://127.0.0.1:4001,http://127.0.0.1:2379";
+  std::string etcd_prefix = "/coreos.com/network";
+  std::string etcd_keyfile, etcd_certfile, etcd_cafile;
+  std::string etcd_username, etcd_password;
+  std::string local_store;  // path of the SQLite file; empty for etcd
+  std::vector<std::string> iface;
+  std::string public_ip, public_ipv6;
+  std::string subnet_file = "/run/flannel/subnet.env";
+  std::string state_dir = "/var/lib/flannel";
+  std::string status_socket;  // empty: flanneld.sock beside the subnet file
+  std::string healthz_ip = "0.0.0.0";
+  std::int64_t healthz_port = 0;
+  std::int64_t subnet_lease_renew_margin = 60;  // minutes
+  std::int64_t iptables_resync = 5;             // seconds
+  std::int64_t v = 0;
+  bool route_nexthops = true;
+  bool ip_masq = false;
+  bool iptables_forward_rules = true;
+  bool set_node_network_unavailable = true;
+  std::string kube_annotation_prefix = "flannel.alpha.coreos.com";
+  std::string net_config_path = "/etc/kube-flannel/net-conf.json";
+
+  std::chrono::minutes renew_margin() const {
+    return std::chrono::minutes(subnet_lease_renew_margin);
+  }
+  std::string status_socket_path() const;
+  InterfaceWish interface_wish() const { return {iface, public_ip, public_ipv6}; }
+  EtcdOptions etcd() const;
+};
+
+struct ParsedOptions {
+  enum class Outcome { run, help, version, error } outcome = Outcome::run;
+  Options options;
+  std::string text;                   // for stderr: the usage, or an error and the usage
+  std::vector<std::string> warnings;  // bad variables, ignored words
+};
+
+// `words` begins with the program's name; `variable` gives an environment variable's value, empty
+// where it is not set.
+ParsedOptions parse_options(std::span<const std::string> words,
+                            const std::function<std::string(const std::string&)>& variable);
+
+// `CLI flags config: {…}`, the password left out.
+std::string describe(const Options& options);
+
+}  // namespace flannel

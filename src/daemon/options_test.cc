@@ -1,0 +1,197 @@
+#include "daemon/options.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "daemon/go_flags.h"
+
+namespace flannel {
+namespace {
+
+using Environment = std::map<std::string, std::string>;
+
+ParsedOptions parse(std::vector<std::string> words, Environment environment = {}) {
+  words.insert(words.begin(), "flanneld");
+  return parse_options(words, [&](const std::string& name) { return environment[name]; });
+}
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+TEST(Options, TakesEveryFormOfGoFlags) {
+  const ParsedOptions parsed =
+      parse({"-etcd-prefix", "/a", "--public-ip=1.2.3.4", "--healthz-port", "0x1f91", "-v=1_0",
+             "--iface=eth0", "--iface", "eth1,eth2", "--iptables-forward-rules=false"});
+  ASSERT_EQ(parsed.outcome, ParsedOptions::Outcome::run) << parsed.text;
+  EXPECT_EQ(parsed.options.etcd_prefix, "/a");
+  EXPECT_EQ(parsed.options.public_ip, "1.2.3.4");
+  EXPECT_EQ(parsed.options.healthz_port, 8081);
+  EXPECT_EQ(parsed.options.v, 10);
+  EXPECT_EQ(parsed.options.iface, (std::vector<std::string>{"eth0", "eth1,eth2"}));
+  EXPECT_FALSE(parsed.options.iptables_forward_rules);
+}
+
+TEST(Options, TheLastOfARepeatedFlagWins) {
+  EXPECT_EQ(parse({"--etcd-prefix=/a", "--etcd-prefix=/b"}).options.etcd_prefix, "/b");
+}
+
+TEST(Options, ErrorsAreGosSentences) {
+  const std::pair<std::vector<std::string>, std::string> cases[] = {
+      {{"-nope"}, "flag provided but not defined: -nope"},
+      {{"--healthz-port=x"}, "invalid value \"x\" for flag -healthz-port: parse error"},
+      {{"--ip-masq=zz"}, "invalid boolean value \"zz\" for -ip-masq: parse error"},
+      {{"--etcd-prefix"}, "flag needs an argument: -etcd-prefix"},
+      {{"---x"}, "bad flag syntax: ---x"},
+      {{"-=x"}, "bad flag syntax: -=x"},
+  };
+  for (const auto& [words, text] : cases) {
+    const ParsedOptions parsed = parse(words);
+    EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::error);
+    EXPECT_EQ(first_line(parsed.text), text);
+    EXPECT_NE(parsed.text.find("\nUsage: flanneld [OPTION]...\n"), std::string::npos);
+  }
+}
+
+TEST(Options, HelpAndVersion) {
+  EXPECT_EQ(parse({"--help"}).outcome, ParsedOptions::Outcome::help);
+  EXPECT_EQ(parse({"-h"}).outcome, ParsedOptions::Outcome::help);
+  EXPECT_EQ(parse({"--version"}).outcome, ParsedOptions::Outcome::version);
+  EXPECT_EQ(parse({}, {{"FLANNELD_VERSION", "true"}}).outcome, ParsedOptions::Outcome::run);
+}
+
+TEST(Options, UsageNamesEveryFlagOnce) {
+  const std::string usage = parse({"--help"}).text;
+  for (const char* name : {"etcd-endpoints",
+                           "etcd-prefix",
+                           "etcd-keyfile",
+                           "etcd-certfile",
+                           "etcd-cafile",
+                           "etcd-username",
+                           "etcd-password",
+                           "kube-subnet-mgr",
+                           "kube-api-url",
+                           "kubeconfig-file",
+                           "kube-annotation-prefix",
+                           "net-config-path",
+                           "set-node-network-unavailable",
+                           "iface",
+                           "iface-regex",
+                           "iface-can-reach",
+                           "public-ip",
+                           "public-ipv6",
+                           "subnet-file",
+                           "subnet-lease-renew-margin",
+                           "ip-masq",
+                           "ip-masq-fully-random-disable",
+                           "iptables-forward-rules",
+                           "iptables-resync",
+                           "ip-blackhole-route",
+                           "healthz-ip",
+                           "healthz-port",
+                           "version",
+                           "v",
+                           "vmodule",
+                           "log_backtrace_at",
+                           "local-store",
+                           "state-dir",
+                           "route-nexthops",
+                           "status-socket"}) {
+    const std::string line = fmt::format("\n  -{}", name);
+    std::size_t count = 0;
+    for (std::size_t at = usage.find(line); at != std::string::npos;
+         at = usage.find(line, at + 1)) {
+      const char behind = usage[at + line.size()];
+      count += behind == ' ' || behind == '\n' ? 1 : 0;
+    }
+    EXPECT_EQ(count, 1U) << name;
+  }
+}
+
+TEST(Options, AllBehindTheFirstOtherWordIsIgnoredAndNamed) {
+  const ParsedOptions parsed = parse({"--etcd-prefix=/a", "true", "--etcd-prefix=/b"});
+  EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::run);
+  EXPECT_EQ(parsed.options.etcd_prefix, "/a");
+  ASSERT_EQ(parsed.warnings.size(), 2U);
+  EXPECT_TRUE(parsed.warnings[0].starts_with("\"true\" is ignored"));
+  EXPECT_TRUE(parsed.warnings[1].starts_with("\"--etcd-prefix=/b\" is ignored"));
+}
+
+TEST(Options, VariablesCountWhereTheFlagIsNotGiven) {
+  const Environment environment = {{"FLANNELD_ETCD_PREFIX", "/env"},
+                                   {"FLANNELD_HEALTHZ_PORT", "bad"},
+                                   {"FLANNELD_IFACE", "eth7"},
+                                   {"FLANNELD_V", "1"},
+                                   {"FLANNELD_PUBLIC_IP", ""}};
+  const ParsedOptions parsed = parse({"--v=2"}, environment);
+  ASSERT_EQ(parsed.outcome, ParsedOptions::Outcome::run);
+  EXPECT_EQ(parsed.options.etcd_prefix, "/env");
+  EXPECT_EQ(parsed.options.healthz_port, 0);
+  EXPECT_EQ(parsed.options.iface, std::vector<std::string>{"eth7"});
+  EXPECT_EQ(parsed.options.v, 2);
+  ASSERT_EQ(parsed.warnings.size(), 1U);
+  EXPECT_NE(parsed.warnings[0].find("invalid value \"bad\" for FLANNELD_HEALTHZ_PORT"),
+            std::string::npos);
+}
+
+TEST(Options, WhatIsNotBuiltIsRefusedByName) {
+  for (const char* flag :
+       {"kube-subnet-mgr", "ip-masq", "ip-blackhole-route", "ip-masq-fully-random-disable"}) {
+    EXPECT_EQ(first_line(parse({fmt::format("--{}", flag)}).text),
+              fmt::format("flag -{} is not supported yet", flag));
+    EXPECT_EQ(parse({fmt::format("--{}=false", flag)}).outcome, ParsedOptions::Outcome::run);
+  }
+  for (const char* flag : {"kube-api-url", "kubeconfig-file", "iface-regex", "iface-can-reach"}) {
+    const ParsedOptions parsed = parse({fmt::format("--{}=x", flag)});
+    EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::error);
+    EXPECT_EQ(parsed.text, fmt::format("flag -{} is not supported yet\n", flag));
+  }
+  EXPECT_EQ(parse({}, {{"FLANNELD_KUBE_SUBNET_MGR", "true"}}).text,
+            "flag -kube-subnet-mgr is not supported yet\n");
+}
+
+TEST(Options, ValuesOutOfRangeAreRefusedByName) {
+  for (const char* margin : {"0", "1440", "-5"}) {
+    const ParsedOptions parsed = parse({fmt::format("--subnet-lease-renew-margin={}", margin)});
+    EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::error);
+    EXPECT_NE(parsed.text.find(margin), std::string::npos);
+  }
+  EXPECT_EQ(parse({"--public-ip=nope"}).text, "invalid public IP address: nope\n");
+  EXPECT_EQ(parse({"--public-ip=fd99::2"}).text, "invalid public IP address: fd99::2\n");
+  EXPECT_EQ(parse({"--healthz-port=70000"}).outcome, ParsedOptions::Outcome::error);
+  EXPECT_EQ(parse({"--iptables-resync=0"}).options.iptables_resync, 1);
+}
+
+TEST(Options, TheStatusSocketLiesBesideTheSubnetFile) {
+  EXPECT_EQ(parse({}).options.status_socket_path(), "/run/flannel/flanneld.sock");
+  EXPECT_EQ(parse({"--subnet-file=/tmp/n1/subnet.env"}).options.status_socket_path(),
+            "/tmp/n1/flanneld.sock");
+  EXPECT_EQ(parse({"--status-socket=/s"}).options.status_socket_path(), "/s");
+}
+
+TEST(Options, ThePasswordIsNotDescribed) {
+  EXPECT_EQ(describe(parse({"--etcd-password=geheim"}).options).find("geheim"), std::string::npos);
+}
+
+TEST(Options, EndpointsAreSplitAtCommas) {
+  EXPECT_EQ(parse({"--etcd-endpoints=http://a:1,b:2"}).options.etcd().endpoints,
+            (std::vector<std::string>{"http://a:1", "b:2"}));
+}
+
+TEST(GoInt, KnowsEveryBase) {
+  const std::pair<const char*, std::int64_t> good[] = {
+      {"1440", 1440}, {"0x5a0", 1440}, {"0X5A0", 1440}, {"0b11", 3},
+      {"0o17", 15},   {"017", 15},     {"1_000", 1000}, {"0x_ff", 255},
+      {"-5", -5},     {"+5", 5},       {"0", 0},        {"-9223372036854775808", INT64_MIN}};
+  for (const auto& [text, value] : good) {
+    EXPECT_EQ(parse_go_int(text), value) << text;
+  }
+  for (const char* text :
+       {"", "-", "x", "1.5", "0x", "08", "1__0", "_1", "1_", "0b2", " 1", "9223372036854775808"}) {
+    EXPECT_FALSE(parse_go_int(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace flannel

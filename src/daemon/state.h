@@ -1,0 +1,47 @@
+// What the daemon knows at any moment; what its status shows.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "daemon/options.h"
+#include "network/peers.h"
+#include "reconcile/reconciler.h"
+
+namespace flannel {
+
+// Filled from top to bottom as the daemon's steps succeed; what is not there yet is empty.
+struct DaemonState {
+  Options options;
+  std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
+  std::vector<std::string> warnings;
+
+  // What is being waited for, in one sentence; empty when nothing is.
+  std::string reason = "starting";
+  bool ready = false;
+
+  std::string store_name;
+  std::string store_trouble;  // why the store does not answer; empty when it does
+  std::optional<NetworkConfig> network;
+  std::unique_ptr<Backend> backend;
+  std::optional<ExternalInterface> external;
+  std::optional<Lease> lease;
+  std::uint32_t pod_mtu = 0;
+  bool subnet_file_written = false;
+  std::unique_ptr<Peers> peers;
+  std::vector<Refused> skipped;  // peers the backend cannot use
+  std::unique_ptr<Reconciler> reconciler;
+};
+
+// The document of GET /status; its fields are described in docs/formats.md.
+std::string status_json(const DaemonState& state);
+
+// The text of GET /plan: one line an op, empty where the kernel is as wanted.
+std::string plan_text(DaemonState& state);
+
+}  // namespace flannel

@@ -1,0 +1,202 @@
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <cstring>
+#include <map>
+
+#include "base/version.h"
+#include "daemon/state.h"
+
+namespace flannel {
+namespace {
+
+namespace json = boost::json;
+
+json::value time_text(std::chrono::system_clock::time_point time) {
+  if (time == std::chrono::system_clock::time_point{}) {
+    return nullptr;
+  }
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  return json::value(fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900,
+                                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec));
+}
+
+json::array texts(const std::vector<std::string>& items) {
+  return json::array(items.begin(), items.end());
+}
+
+// The parts of both families that are there, as text.
+template <class T>
+json::array present(const std::optional<T>& v4, const std::optional<T>& v6) {
+  json::array out;
+  for (const std::optional<T>* one : {&v4, &v6}) {
+    if (*one) {
+      out.emplace_back((*one)->to_text());
+    }
+  }
+  return out;
+}
+
+json::array refusals(std::span<const Refused> items) {
+  json::array out;
+  for (const Refused& item : items) {
+    out.push_back({{"name", item.name}, {"reason", item.reason}});
+  }
+  return out;
+}
+
+json::object lease_object(const Lease& lease) {
+  json::object out{{"subnets", present(lease.key.v4, lease.key.v6)},
+                   {"public_ips", present(lease.attrs.public_ip, lease.attrs.public_ipv6)},
+                   {"expiry", lease.expiry ? time_text(*lease.expiry) : nullptr}};
+  boost::system::error_code error;
+  const json::value data = json::parse(lease.attrs.backend_data, error);
+  out["backend_data"] = error ? json::value(nullptr) : data;
+  return out;
+}
+
+std::string_view to_text(ObjectState state) {
+  switch (state) {
+    case ObjectState::present:
+      return "ok";
+    case ObjectState::pending:
+      return "pending";
+    case ObjectState::failed:
+      break;
+  }
+  return "failed";
+}
+
+// A peer is as good as its routes, which come last of all that it needs.
+std::map<Prefix, ObjectState> route_states(const Reconciler& reconciler) {
+  std::map<Prefix, ObjectState> states;
+  for (const Route& route : reconciler.wanted().routes) {
+    states[route.key.dst] = reconciler.state_of(route);
+  }
+  return states;
+}
+
+json::object peers_object(const DaemonState& state) {
+  const std::map<Prefix, ObjectState> routes = route_states(*state.reconciler);
+  json::array list;
+  for (const Lease& peer : state.peers->usable()) {
+    ObjectState worst = ObjectState::present;
+    for (const std::optional<Prefix>* subnet : {&peer.key.v4, &peer.key.v6}) {
+      const auto route = *subnet ? routes.find(**subnet) : routes.end();
+      if (*subnet) {
+        worst = std::max(worst, route == routes.end() ? ObjectState::pending : route->second);
+      }
+    }
+    list.push_back({{"subnets", present(peer.key.v4, peer.key.v6)},
+                    {"public_ips", present(peer.attrs.public_ip, peer.attrs.public_ipv6)},
+                    {"state", to_text(worst)}});
+  }
+  return {{"count", list.size()},
+          {"list", std::move(list)},
+          {"refused", refusals(state.peers->refused())},
+          {"skipped", refusals(state.skipped)}};
+}
+
+std::string_view to_text(Op::Verb verb) {
+  switch (verb) {
+    case Op::Verb::add:
+      return "add";
+    case Op::Verb::change:
+      return "change";
+    case Op::Verb::remove:
+      break;
+  }
+  return "remove";
+}
+
+json::object kernel_object(const Report& report) {
+  json::array problems;
+  for (const Problem& problem : report.problems) {
+    problems.push_back({{"object", to_text(problem.op.object)},
+                        {"verb", to_text(problem.op.verb)},
+                        {"error", ::strerrorname_np(problem.error)},
+                        {"text", problem.text},
+                        {"attempts", problem.attempts},
+                        {"since", time_text(problem.since)}});
+  }
+  return {{"objects", report.wanted},
+          {"pending", report.pending},
+          {"passes", report.passes},
+          {"changes", report.ops},
+          {"last_pass", time_text(report.last_pass)},
+          {"last_pass_ms", static_cast<double>(report.last_pass_took.count()) / 1000},
+          {"problems", std::move(problems)}};
+}
+
+json::object interface_object(const DaemonState& state) {
+  const ExternalInterface& external = *state.external;
+  json::array devices;
+  for (const Dev& device : state.backend->links(*state.network)) {
+    devices.emplace_back(device.text());
+  }
+  return {{"name", external.name.text()},
+          {"mtu", external.mtu},
+          {"addresses", present(external.v4, external.v6)},
+          {"devices", std::move(devices)},
+          {"pod_mtu", state.pod_mtu}};
+}
+
+std::string_view overall(const DaemonState& state) {
+  if (!state.ready) {
+    return "waiting";
+  }
+  const bool fine = state.store_trouble.empty() && state.reconciler->report().problems.empty();
+  return fine ? "ready" : "degraded";
+}
+
+}  // namespace
+
+std::string status_json(const DaemonState& state) {
+  json::object out{{"version", kVersion},
+                   {"pid", ::getpid()},
+                   {"state", overall(state)},
+                   {"reason", state.reason},
+                   {"ready", state.ready},
+                   {"started", time_text(state.started)},
+                   {"store",
+                    {{"name", state.store_name},
+                     {"connected", state.store_trouble.empty()},
+                     {"trouble", state.store_trouble}}},
+                   {"subnet_file", state.options.subnet_file},
+                   {"warnings", texts(state.warnings)}};
+  if (state.network) {
+    json::array networks;
+    for (const std::optional<FamilyConfig>* family : {&state.network->v4, &state.network->v6}) {
+      if (*family) {
+        networks.emplace_back((*family)->network.to_text());
+      }
+    }
+    out["network"] = {{"networks", std::move(networks)}, {"backend", state.network->backend_type}};
+  }
+  if (state.external) {
+    out["interface"] = interface_object(state);
+  }
+  if (state.lease) {
+    out["lease"] = lease_object(*state.lease);
+  }
+  if (state.reconciler) {
+    out["peers"] = peers_object(state);
+    out["kernel"] = kernel_object(state.reconciler->report());
+  }
+  return json::serialize(out);
+}
+
+std::string plan_text(DaemonState& state) {
+  if (!state.reconciler || state.reconciler->report().passes == 0) {
+    return fmt::format("# nothing is planned yet: {}\n", state.reason);
+  }
+  std::string out;
+  for (const Op& op : state.reconciler->preview()) {
+    out += to_text(op) + "\n";
+  }
+  return out;
+}
+
+}  // namespace flannel

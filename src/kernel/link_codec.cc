@@ -1,0 +1,183 @@
+#include "kernel/link_codec.h"
+
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+
+namespace flannel::netlink {
+namespace {
+
+// Seconds until a learned entry is forgotten; what the reference sets, and the kernel's default.
+constexpr std::uint32_t kAgeing = 300;
+
+struct VxlanMessage {
+  Vxlan vxlan;
+  int lower_index = 0;
+};
+
+VxlanMessage decode_vxlan(Bytes data) {
+  VxlanMessage out;
+  while (const std::optional<Attribute> attribute = next_attribute(data)) {
+    switch (attribute->type) {
+      case IFLA_VXLAN_ID:
+        out.vxlan.vni = attribute->u32().value_or(0);
+        break;
+      case IFLA_VXLAN_LINK:
+        out.lower_index = static_cast<int>(attribute->u32().value_or(0));
+        break;
+      case IFLA_VXLAN_LOCAL:
+      case IFLA_VXLAN_LOCAL6:
+        out.vxlan.local = attribute->ip().value_or(IpAddr());
+        break;
+      case IFLA_VXLAN_PORT:
+        out.vxlan.port = attribute->big_endian16().value_or(0);
+        break;
+      case IFLA_VXLAN_LEARNING:
+        out.vxlan.learning = attribute->u8().value_or(0) != 0;
+        break;
+      case IFLA_VXLAN_GBP:
+        out.vxlan.gbp = true;
+        break;
+      default:
+        break;
+    }
+  }
+  return out;
+}
+
+void decode_link_info(Bytes info, LinkMessage& out) {
+  std::string_view kind;
+  Bytes data;
+  while (const std::optional<Attribute> attribute = next_attribute(info)) {
+    if (attribute->type == IFLA_INFO_KIND) {
+      kind = attribute->text();
+    } else if (attribute->type == IFLA_INFO_DATA) {
+      data = attribute->data;
+    }
+  }
+  if (kind == "vxlan") {
+    const VxlanMessage vxlan = decode_vxlan(data);
+    out.link.kind = vxlan.vxlan;
+    out.lower_index = vxlan.lower_index;
+  } else {
+    out.link.kind = OtherKind{std::string(kind)};
+  }
+}
+
+void put_vxlan(Batch& batch, const Vxlan& vxlan, int lower_index) {
+  batch.put_u32(IFLA_VXLAN_ID, vxlan.vni);
+  batch.put_u32(IFLA_VXLAN_LINK, static_cast<std::uint32_t>(lower_index));
+  batch.put_ip(vxlan.local.is_v4() ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, vxlan.local);
+  batch.put_big_endian16(IFLA_VXLAN_PORT, vxlan.port);
+  batch.put_u8(IFLA_VXLAN_LEARNING, vxlan.learning ? 1 : 0);
+  batch.put_u8(IFLA_VXLAN_TTL, 0);  // `ttl auto`
+  batch.put_u32(IFLA_VXLAN_AGEING, kAgeing);
+  batch.put_u8(IFLA_VXLAN_UDP_CSUM, 1);
+  batch.put_u8(IFLA_VXLAN_UDP_ZERO_CSUM6_TX, 0);
+  batch.put_u8(IFLA_VXLAN_UDP_ZERO_CSUM6_RX, 0);
+  if (vxlan.gbp) {
+    batch.put_flag(IFLA_VXLAN_GBP);
+  }
+}
+
+// A header that sets the device's state to that of `link`.
+ifinfomsg state_header(const Link& link) {
+  ifinfomsg header{};
+  header.ifi_change = IFF_UP;
+  header.ifi_flags = link.up ? IFF_UP : 0;
+  return header;
+}
+
+}  // namespace
+
+std::optional<LinkMessage> decode_link(const MessageView& message) {
+  Bytes rest = message.payload;
+  const std::optional<ifinfomsg> header = take_header<ifinfomsg>(rest);
+  if (!header || (message.type != RTM_NEWLINK && message.type != RTM_DELLINK) ||
+      header->ifi_family == AF_BRIDGE) {
+    return std::nullopt;
+  }
+  LinkMessage out;
+  out.index = header->ifi_index;
+  out.link.up = (header->ifi_flags & IFF_UP) != 0;
+  out.link.kind = OtherKind{};
+  while (const std::optional<Attribute> attribute = next_attribute(rest)) {
+    switch (attribute->type) {
+      case IFLA_IFNAME:
+        out.link.key.name = attribute->text();
+        break;
+      case IFLA_ADDRESS:
+        out.link.mac = attribute->mac().value_or(Mac{});
+        break;
+      case IFLA_MTU:
+        out.link.mtu = attribute->u32().value_or(0);
+        break;
+      case IFLA_IFALIAS:
+        out.link.alias = attribute->text();
+        break;
+      case IFLA_LINKINFO:
+        decode_link_info(attribute->data, out);
+        break;
+      default:
+        break;
+    }
+  }
+  return out.link.key.name.empty() ? std::nullopt : std::optional(std::move(out));
+}
+
+void encode_add(Batch& batch, const Link& link, int lower_index) {
+  batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
+  batch.put_text(IFLA_IFNAME, link.key.name.text());
+  batch.put_u32(IFLA_MTU, link.mtu);
+  batch.put_mac(IFLA_ADDRESS, link.mac);
+  const std::size_t info = batch.nest(IFLA_LINKINFO);
+  if (const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind)) {
+    batch.put_text(IFLA_INFO_KIND, "vxlan");
+    const std::size_t data = batch.nest(IFLA_INFO_DATA);
+    put_vxlan(batch, *vxlan, lower_index);
+    batch.end_nest(data);
+  } else {
+    batch.put_text(IFLA_INFO_KIND, std::get<OtherKind>(link.kind).kind);
+  }
+  batch.end_nest(info);
+
+  batch.begin(RTM_SETLINK, 0, state_header(link));
+  batch.put_text(IFLA_IFNAME, link.key.name.text());
+  batch.put_text(IFLA_IFALIAS, link.alias);
+}
+
+void encode_change(Batch& batch, const Link& link, int index) {
+  ifinfomsg header = state_header(link);
+  header.ifi_index = index;
+  batch.begin(RTM_NEWLINK, 0, header);
+  batch.put_u32(IFLA_MTU, link.mtu);
+  batch.put_mac(IFLA_ADDRESS, link.mac);
+  batch.put_text(IFLA_IFALIAS, link.alias);
+  if (const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind)) {
+    const std::size_t info = batch.nest(IFLA_LINKINFO);
+    batch.put_text(IFLA_INFO_KIND, "vxlan");
+    const std::size_t data = batch.nest(IFLA_INFO_DATA);
+    batch.put_u8(IFLA_VXLAN_LEARNING, vxlan->learning ? 1 : 0);
+    batch.end_nest(data);
+    batch.end_nest(info);
+  }
+}
+
+void encode_remove_link(Batch& batch, int index) {
+  ifinfomsg header{};
+  header.ifi_index = index;
+  batch.begin(RTM_DELLINK, 0, header);
+}
+
+void encode_get_link(Batch& batch, const Dev& name) {
+  batch.begin(RTM_GETLINK, 0, ifinfomsg{});
+  batch.put_text(IFLA_IFNAME, name.text());
+  batch.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+}
+
+void encode_dump_links(Batch& batch) {
+  batch.begin(RTM_GETLINK, 0, ifinfomsg{});
+  batch.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+}
+
+}  // namespace flannel::netlink

@@ -1,0 +1,32 @@
+// Links <-> rtnetlink messages (linux/if_link.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "kernel/net_state.h"
+#include "kernel/netlink_message.h"
+
+namespace flannel::netlink {
+
+// A link as a message has it. `link.kind`'s lower device is only known by index here.
+struct LinkMessage {
+  Link link;
+  int index = 0;
+  int lower_index = 0;  // 0 for none
+};
+
+// RTM_NEWLINK and RTM_DELLINK; nothing for other messages, bridge ports' and malformed ones.
+std::optional<LinkMessage> decode_link(const MessageView& message);
+
+// Two messages: create it down, then alias and state, which the kernel ignores at creation.
+void encode_add(Batch& batch, const Link& link, int lower_index);
+// MAC, MTU, alias, learning and state of an existing link, in place.
+void encode_change(Batch& batch, const Link& link, int index);
+void encode_remove_link(Batch& batch, int index);
+// Asks for one link.
+void encode_get_link(Batch& batch, const Dev& name);
+// Asks for all; statistics are left out.
+void encode_dump_links(Batch& batch);
+
+}  // namespace flannel::netlink

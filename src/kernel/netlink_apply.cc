@@ -1,0 +1,158 @@
+// NetlinkKernel::apply: ops into batches, answers back to ops.
+
+#include <cerrno>
+#include <cstring>
+
+#include "kernel/address_codec.h"
+#include "kernel/neighbour_codec.h"
+#include "kernel/netlink_kernel.h"
+#include "kernel/nexthop_codec.h"
+#include "kernel/route_codec.h"
+
+namespace flannel {
+namespace {
+
+// A sendmsg() of this many bytes carries some hundred messages; more buys nothing (measured).
+constexpr std::size_t kBatchBytes = 65'536;
+
+// What the kernel says of a removal that has nothing left to do.
+bool is_gone(int error) {
+  return error == ENOENT || error == ESRCH || error == ENODEV || error == EADDRNOTAVAIL;
+}
+
+}  // namespace
+
+// Collects ops into the batch and sends it when it is full, or when a link op needs the devices
+// to be as the ops before it left them.
+class NetlinkKernel::Applier {
+ public:
+  Applier(NetlinkKernel& kernel, std::span<const Op> ops)
+      : kernel_(kernel), ops_(ops), results_(ops.size()) {}
+
+  std::vector<OpResult> run() {
+    for (std::size_t i = 0; i < ops_.size(); ++i) {
+      current_ = i;
+      std::visit([this](const auto& object) { add(object); }, ops_[i].object);
+      if (batch_.size() >= kBatchBytes) {
+        send();
+      }
+    }
+    send();
+    return std::move(results_);
+  }
+
+ private:
+  bool removes() const { return ops_[current_].verb == Op::Verb::remove; }
+
+  // The device's index; where there is none, the op has its answer.
+  int device(const Dev& name) {
+    if (name != last_name_ || last_index_ == 0) {  // most ops are on one device
+      last_name_ = name;
+      last_index_ = kernel_.index_of(name);
+    }
+    if (last_index_ == 0 && !removes()) {
+      results_[current_] = {ENODEV, fmt::format("there is no device {}", name.text())};
+    }
+    return last_index_;
+  }
+
+  void add(const Link& link) {
+    send();
+    const int index = kernel_.index_of(link.key.name);
+    if (removes()) {
+      if (index != 0) {
+        netlink::encode_remove_link(batch_, index);
+      }
+    } else if (ops_[current_].verb == Op::Verb::change) {
+      if (device(link.key.name) != 0) {
+        netlink::encode_change(batch_, link, index);
+      }
+    } else {
+      const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind);
+      const int lower = vxlan == nullptr ? 0 : device(vxlan->lower);
+      if (vxlan == nullptr || lower != 0) {
+        netlink::encode_add(batch_, link, lower);
+      }
+    }
+    owners_.assign(batch_.count(), current_);
+    send();
+    kernel_.reread_link(link.key.name);
+    last_index_ = 0;
+  }
+
+  template <class T>
+  void add_on_device(const T& object, const Dev& dev) {
+    const int index = device(dev);
+    if (index == 0) {
+      return;
+    }
+    if (removes()) {
+      netlink::encode_remove(batch_, object, index);
+    } else {
+      netlink::encode_put(batch_, object, index);
+    }
+    owners_.push_back(current_);
+  }
+
+  void add(const Address& address) { add_on_device(address, address.key.dev); }
+  void add(const Neighbour& neighbour) { add_on_device(neighbour, neighbour.key.dev); }
+  void add(const FdbEntry& entry) { add_on_device(entry, entry.key.dev); }
+
+  void add(const Nexthop& nexthop) {
+    if (removes()) {
+      netlink::encode_remove(batch_, nexthop);
+    } else {
+      const int index = device(nexthop.dev);
+      if (index == 0) {
+        return;
+      }
+      // An id we do not know to be ours is not overwritten.
+      netlink::encode_put(batch_, nexthop, index, ops_[current_].verb == Op::Verb::add);
+    }
+    owners_.push_back(current_);
+  }
+
+  void add(const Route& route) {
+    if (route.nexthop == 0) {
+      add_on_device(route, route.dev);
+      return;
+    }
+    if (removes()) {
+      netlink::encode_remove(batch_, route, 0);
+    } else {
+      netlink::encode_put(batch_, route, 0);
+    }
+    owners_.push_back(current_);
+  }
+
+  void send() {
+    const std::vector<OpResult> answers = kernel_.requests_.transact(batch_);
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      const bool gone = ops_[owners_[i]].verb == Op::Verb::remove && is_gone(answers[i].error);
+      if (!answers[i].ok() && !gone) {
+        results_[owners_[i]] = answers[i];
+      }
+    }
+    batch_.clear();
+    owners_.clear();
+  }
+
+  NetlinkKernel& kernel_;
+  netlink::Batch batch_;
+  std::span<const Op> ops_;
+  std::vector<OpResult> results_;
+  std::vector<std::size_t> owners_;  // the op of each message in the batch
+  std::size_t current_ = 0;
+  Dev last_name_;
+  int last_index_ = 0;
+};
+
+std::vector<OpResult> NetlinkKernel::apply(std::span<const Op> ops) {
+  if (ops.empty()) {
+    return {};
+  }
+  dump_links();  // names may have moved since we last looked
+  return Applier(*this, ops).run();
+}
+
+}  // namespace flannel

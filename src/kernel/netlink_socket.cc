@@ -1,0 +1,244 @@
+#include "kernel/netlink_socket.h"
+
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace flannel::netlink {
+namespace {
+
+// The kernel fills dump messages up to 32 kB where the reader has the room.
+constexpr std::size_t kReceiveSize = 65'536;
+// Answers to a whole batch, or a burst of notifications, must fit: each takes about 1 kB there.
+constexpr int kRequestReceiveBuffer = 4 << 20;
+constexpr int kNotificationReceiveBuffer = 16 << 20;
+constexpr int kDumpTries = 10;
+
+[[noreturn]] void fail_with_errno(std::string_view what) {
+  throw std::system_error(errno, std::generic_category(), "netlink: " + std::string(what));
+}
+
+UniqueFd open_socket(int type, int receive_buffer) {
+  UniqueFd fd(::socket(AF_NETLINK, type | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!fd) {
+    fail_with_errno("socket");
+  }
+  // Without CAP_NET_ADMIN the system's limit applies.
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) !=
+      0) {
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  }
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    fail_with_errno("bind");
+  }
+  return fd;
+}
+
+void set_option(int fd, int option) {
+  const int on = 1;
+  // Older kernels lack some; everything works without, only with less told or more to read.
+  ::setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
+}
+
+bool worth_another_try(int error) {
+  return error == EINTR || error == EBUSY || error == ENOBUFS;
+}
+
+}  // namespace
+
+std::optional<OpResult> decode_answer(const MessageView& message) {
+  Bytes rest = message.payload;
+  const std::optional<nlmsgerr> answer = take_header<nlmsgerr>(rest);
+  if (message.type != NLMSG_ERROR || !answer) {
+    return std::nullopt;
+  }
+  OpResult result;
+  result.error = -answer->error;
+  if (result.ok()) {
+    return result;
+  }
+  if ((message.flags & NLM_F_CAPPED) == 0) {  // the whole request follows, then the attributes
+    const std::size_t request = answer->msg.nlmsg_len > sizeof answer->msg
+                                    ? NLMSG_ALIGN(answer->msg.nlmsg_len) - sizeof answer->msg
+                                    : 0;
+    rest = rest.subspan(std::min(request, rest.size()));
+  }
+  if ((message.flags & NLM_F_ACK_TLVS) != 0) {
+    while (const std::optional<Attribute> attribute = next_attribute(rest)) {
+      if (attribute->type == NLMSGERR_ATTR_MSG) {
+        result.text = attribute->text();
+      }
+    }
+  }
+  if (result.text.empty()) {
+    result.text = std::strerror(result.error);
+  }
+  return result;
+}
+
+RequestSocket::RequestSocket()
+    : fd_(open_socket(SOCK_RAW, kRequestReceiveBuffer)), buffer_(kReceiveSize) {
+  set_option(fd_.get(), NETLINK_CAP_ACK);
+  set_option(fd_.get(), NETLINK_EXT_ACK);
+  set_option(fd_.get(), NETLINK_GET_STRICT_CHK);
+  // The kernel answers before sendmsg() returns: waiting this long means that it will not.
+  const timeval limit{10, 0};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+}
+
+void RequestSocket::send(Bytes request) {
+  sockaddr_nl kernel{};
+  kernel.nl_family = AF_NETLINK;
+  const ssize_t sent = ::sendto(fd_.get(), request.data(), request.size(), 0,
+                                reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
+  if (sent != static_cast<ssize_t>(request.size())) {
+    fail_with_errno("send");
+  }
+}
+
+// One datagram; empty on an error, which errno tells.
+Bytes RequestSocket::receive() {
+  for (;;) {
+    const ssize_t got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), 0);
+    if (got >= 0) {
+      return Bytes(buffer_).first(static_cast<std::size_t>(got));
+    }
+    if (errno != EINTR) {
+      return {};
+    }
+  }
+}
+
+std::vector<OpResult> RequestSocket::transact(Batch& batch) {
+  std::vector<OpResult> results(batch.count());
+  if (batch.empty()) {
+    return results;
+  }
+  const std::uint32_t first = sequence_;
+  const std::uint32_t count = static_cast<std::uint32_t>(batch.count());
+  sequence_ += count;
+  send(batch.finish(first));
+  for (bool done = false; !done;) {
+    Bytes rest = receive();
+    if (rest.empty()) {
+      if (errno != ENOBUFS) {
+        fail_with_errno("receive");
+      }
+      // Some answers are lost, so all that are not known to be failures are in doubt.
+      for (OpResult& result : results) {
+        if (result.ok()) {
+          result = {ENOBUFS, "the kernel's answer was lost"};
+        }
+      }
+      return results;
+    }
+    while (const std::optional<MessageView> message = next_message(rest)) {
+      const std::uint32_t index = message->sequence - first;  // wraps for older answers
+      const std::optional<OpResult> answer = decode_answer(*message);
+      if (index < count && answer) {
+        results[index] = *answer;
+        done = done || index == count - 1;
+      }
+    }
+  }
+  return results;
+}
+
+void RequestSocket::dump_messages(Batch& request, std::string_view what,
+                                  const std::function<void()>& restart,
+                                  const std::function<void(const MessageView&)>& take) {
+  int error = 0;
+  for (int attempt = 0; attempt < kDumpTries; ++attempt) {
+    restart();
+    error = dump_once(request, what, take);
+    if (error == 0) {
+      return;
+    }
+  }
+  throw std::system_error(error, std::generic_category(),
+                          fmt::format("netlink: no complete list of {}", what));
+}
+
+int RequestSocket::dump_once(Batch& request, std::string_view what,
+                             const std::function<void(const MessageView&)>& take) {
+  const std::uint32_t sequence = sequence_++;
+  send(request.finish(sequence, NLM_F_DUMP));
+  bool interrupted = false;
+  for (;;) {
+    Bytes rest = receive();
+    if (rest.empty()) {
+      if (errno == ENOBUFS) {
+        return ENOBUFS;
+      }
+      fail_with_errno(what);
+    }
+    while (const std::optional<MessageView> message = next_message(rest)) {
+      if (message->sequence != sequence) {
+        continue;  // the end of a dump that was given up
+      }
+      interrupted = interrupted || (message->flags & NLM_F_DUMP_INTR) != 0;
+      if (message->type == NLMSG_DONE) {
+        Bytes payload = message->payload;
+        const int error = -take_header<std::int32_t>(payload).value_or(0);
+        if (error != 0 && !worth_another_try(error)) {
+          throw std::system_error(error, std::generic_category(),
+                                  fmt::format("netlink: list of {}", what));
+        }
+        return interrupted ? EINTR : error;
+      }
+      if (const std::optional<OpResult> answer = decode_answer(*message)) {
+        if (worth_another_try(answer->error)) {
+          return answer->error;
+        }
+        throw std::system_error(answer->error, std::generic_category(),
+                                fmt::format("netlink: list of {}: {}", what, answer->text));
+      }
+      take(*message);
+    }
+  }
+}
+
+NotificationSocket::NotificationSocket()
+    : fd_(open_socket(SOCK_RAW | SOCK_NONBLOCK, kNotificationReceiveBuffer)),
+      buffer_(kReceiveSize) {
+  constexpr std::array kGroups = {RTNLGRP_LINK,      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                  RTNLGRP_NEIGH,     RTNLGRP_NEXTHOP,     RTNLGRP_IPV4_ROUTE,
+                                  RTNLGRP_IPV6_ROUTE};
+  for (const rtnetlink_groups group : kGroups) {
+    const int number = group;
+    const bool joined =
+        ::setsockopt(fd_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number, sizeof number) == 0;
+    if (!joined && group != RTNLGRP_NEXTHOP) {  // which kernels before 5.3 do not have
+      fail_with_errno("subscribe");
+    }
+  }
+}
+
+bool NotificationSocket::drain(const std::function<void(const MessageView&)>& take) {
+  bool complete = true;
+  for (;;) {
+    const ssize_t got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    if (got < 0 && errno == ENOBUFS) {
+      complete = false;
+    } else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      return complete;
+    } else if (got < 0 && errno != EINTR) {
+      fail_with_errno("notifications");
+    } else if (got >= 0) {
+      Bytes rest = Bytes(buffer_).first(static_cast<std::size_t>(got));
+      while (const std::optional<MessageView> message = next_message(rest)) {
+        take(*message);
+      }
+    }
+  }
+}
+
+}  // namespace flannel::netlink

@@ -1,0 +1,76 @@
+// Two kinds of NETLINK_ROUTE sockets: one to ask, one to listen.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "kernel/kernel.h"
+#include "kernel/netlink_message.h"
+
+namespace flannel::netlink {
+
+// For requests: batches with one answer a message, and dumps that are complete.
+class RequestSocket {
+ public:
+  // Throws std::system_error.
+  RequestSocket();
+
+  // Sends the batch and returns the kernel's answer to each of its messages. The kernel answers
+  // those that fail, and the last. Throws std::system_error when the socket breaks.
+  std::vector<OpResult> transact(Batch& batch);
+
+  // Sends the dump request that is the batch's only message and collects what `decode` makes of
+  // the answers. A dump during which the list changed (NLM_F_DUMP_INTR, EINTR) or that overran
+  // (ENOBUFS) is thrown away and made again; after ten times, and on any other error, throws
+  // std::system_error that names `what`.
+  template <class T>
+  std::vector<T> dump(Batch& request, std::string_view what,
+                      const std::function<std::optional<T>(const MessageView&)>& decode) {
+    std::vector<T> rows;
+    dump_messages(
+        request, what, [&rows] { rows.clear(); },
+        [&](const MessageView& message) {
+          if (std::optional<T> row = decode(message)) {
+            rows.push_back(std::move(*row));
+          }
+        });
+    return rows;
+  }
+
+ private:
+  void send(Bytes request);
+  Bytes receive();
+  void dump_messages(Batch& request, std::string_view what, const std::function<void()>& restart,
+                     const std::function<void(const MessageView&)>& take);
+  // 0 for a complete dump, else an errno after which another try may help.
+  int dump_once(Batch& request, std::string_view what,
+                const std::function<void(const MessageView&)>& take);
+
+  UniqueFd fd_;
+  std::uint32_t sequence_ = 1;
+  std::vector<std::uint8_t> buffer_;
+};
+
+// For notifications; non-blocking.
+class NotificationSocket {
+ public:
+  // Subscribes to links, addresses, neighbours, nexthops and routes of both families.
+  NotificationSocket();
+
+  int fd() const { return fd_.get(); }
+
+  // Hands every pending message to `take`. False where some were lost (ENOBUFS).
+  bool drain(const std::function<void(const MessageView&)>& take);
+
+ private:
+  UniqueFd fd_;
+  std::vector<std::uint8_t> buffer_;
+};
+
+// The answer in an NLMSG_ERROR message, with its extack text; success for an ACK.
+std::optional<OpResult> decode_answer(const MessageView& message);
+
+}  // namespace flannel::netlink

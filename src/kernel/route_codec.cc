@@ -1,0 +1,110 @@
+#include "kernel/route_codec.h"
+
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+namespace flannel::netlink {
+namespace {
+
+std::uint8_t socket_family(Family family) {
+  return family == Family::v4 ? AF_INET : AF_INET6;
+}
+
+void encode(Batch& batch, std::uint16_t type, std::uint16_t flags, const Route& route, int index) {
+  rtmsg header{};
+  header.rtm_family = socket_family(route.key.dst.family());
+  header.rtm_dst_len = route.key.dst.length;
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_protocol = route.protocol;
+  // An IPv4 route without gateway reaches its destinations directly.
+  const bool on_link = route.nexthop == 0 && !route.via && route.key.dst.ip.is_v4();
+  header.rtm_scope = on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  header.rtm_type = RTN_UNICAST;
+  header.rtm_flags = route.onlink ? RTNH_F_ONLINK : 0;
+  batch.begin(type, flags, header);
+  batch.put_ip(RTA_DST, route.key.dst.ip);
+  if (route.key.metric != 0) {
+    batch.put_u32(RTA_PRIORITY, route.key.metric);
+  }
+  if (route.nexthop != 0) {
+    batch.put_u32(RTA_NH_ID, route.nexthop);
+    return;
+  }
+  batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
+  if (route.via) {
+    batch.put_ip(RTA_GATEWAY, *route.via);
+  }
+}
+
+}  // namespace
+
+std::optional<RouteMessage> decode_route(const MessageView& message) {
+  Bytes rest = message.payload;
+  const std::optional<rtmsg> header = take_header<rtmsg>(rest);
+  if (!header || (message.type != RTM_NEWROUTE && message.type != RTM_DELROUTE) ||
+      (header->rtm_family != AF_INET && header->rtm_family != AF_INET6) ||
+      header->rtm_type != RTN_UNICAST || header->rtm_tos != 0 ||
+      (header->rtm_flags & RTM_F_CLONED) != 0) {
+    return std::nullopt;
+  }
+  const Family family = header->rtm_family == AF_INET ? Family::v4 : Family::v6;
+  RouteMessage out;
+  std::uint32_t table = header->rtm_table;
+  IpAddr dst = IpAddr::from_number(family, 0);
+  while (const std::optional<Attribute> attribute = next_attribute(rest)) {
+    switch (attribute->type) {
+      case RTA_TABLE:
+        table = attribute->u32().value_or(table);
+        break;
+      case RTA_DST:
+        dst = attribute->ip().value_or(dst);
+        break;
+      case RTA_PRIORITY:
+        out.route.key.metric = attribute->u32().value_or(0);
+        break;
+      case RTA_GATEWAY:
+        out.route.via = attribute->ip();
+        break;
+      case RTA_OIF:
+        out.index = static_cast<int>(attribute->u32().value_or(0));
+        break;
+      case RTA_NH_ID:
+        out.route.nexthop = attribute->u32().value_or(0);
+        break;
+      default:
+        break;
+    }
+  }
+  if (table != RT_TABLE_MAIN || dst.family() != family || header->rtm_dst_len > dst.bits()) {
+    return std::nullopt;
+  }
+  out.route.key.dst = {dst, header->rtm_dst_len};
+  out.route.protocol = header->rtm_protocol;
+  out.route.onlink = (header->rtm_flags & RTNH_F_ONLINK) != 0;
+  if (out.route.nexthop != 0) {  // the kernel shows the object's path as well
+    out.route.via.reset();
+    out.route.onlink = false;
+  }
+  return out;
+}
+
+void encode_put(Batch& batch, const Route& route, int index) {
+  encode(batch, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route, index);
+}
+
+void encode_remove(Batch& batch, const Route& route, int index) {
+  encode(batch, RTM_DELROUTE, 0, route, index);
+}
+
+void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t protocol) {
+  rtmsg header{};
+  header.rtm_family = socket_family(family);
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_protocol = protocol;
+  batch.begin(RTM_GETROUTE, 0, header);
+  if (index != 0) {
+    batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
+  }
+}
+
+}  // namespace flannel::netlink

@@ -1,0 +1,29 @@
+// Routes of the main table <-> rtnetlink messages (linux/rtnetlink.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "kernel/net_state.h"
+#include "kernel/netlink_message.h"
+
+namespace flannel::netlink {
+
+// `route.dev` is only known by index here. A route through a nexthop object has only that in
+// `route`, but the index of the device it leaves by as well.
+struct RouteMessage {
+  Route route;
+  int index = 0;
+};
+
+// RTM_NEWROUTE and RTM_DELROUTE of unicast routes with TOS 0 in the main table; nothing for others
+// and malformed ones.
+std::optional<RouteMessage> decode_route(const MessageView& message);
+
+// `index` is not used where the route goes through a nexthop object.
+void encode_put(Batch& batch, const Route& route, int index);
+void encode_remove(Batch& batch, const Route& route, int index);
+// Asks for one family's routes of the main table, of one device (0: all) and protocol (0: all).
+void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t protocol);
+
+}  // namespace flannel::netlink

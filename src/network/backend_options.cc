@@ -1,0 +1,72 @@
+#include "network/backend_options.h"
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+namespace flannel {
+namespace {
+
+namespace json = boost::json;
+
+bool same_name(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
+}
+
+}  // namespace
+
+const json::value* find_field(const json::object& object, std::string_view name) {
+  const json::value* found = nullptr;
+  for (const json::key_value_pair& field : object) {
+    if (same_name({field.key().data(), field.key().size()}, name)) {
+      found = field.value().is_null() ? nullptr : &field.value();
+    }
+  }
+  return found;
+}
+
+Result<std::uint64_t> BackendOptions::number(std::string_view name, std::uint64_t otherwise,
+                                             std::uint64_t most) const {
+  const json::value* value = find_field(object_, name);
+  if (value == nullptr) {
+    return otherwise;
+  }
+  boost::system::error_code error;
+  const std::uint64_t number = value->is_number() && !value->is_double()
+                                   ? value->to_number<std::uint64_t>(error)
+                                   : (error = json::error::not_number, 0);
+  if (error) {
+    return fail("{} {}: not a {}number", name, json::serialize(*value),
+                value->is_number() ? "whole, unsigned " : "");
+  }
+  if (number > most) {
+    return fail("{} {}: over {}", name, number, most);
+  }
+  return number;
+}
+
+Result<bool> BackendOptions::flag(std::string_view name, bool otherwise) const {
+  const json::value* value = find_field(object_, name);
+  if (value == nullptr) {
+    return otherwise;
+  }
+  if (!value->is_bool()) {
+    return fail("{} {}: neither true nor false", name, json::serialize(*value));
+  }
+  return value->get_bool();
+}
+
+Result<std::string> BackendOptions::text(std::string_view name, std::string otherwise) const {
+  const json::value* value = find_field(object_, name);
+  if (value == nullptr) {
+    return otherwise;
+  }
+  if (!value->is_string()) {
+    return fail("{} {}: not a string", name, json::serialize(*value));
+  }
+  return std::string(value->get_string());
+}
+
+}  // namespace flannel

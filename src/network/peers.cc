@@ -1,0 +1,178 @@
+#include "network/peers.h"
+
+#include <algorithm>
+
+namespace flannel {
+namespace {
+
+constexpr Family kFamilies[] = {Family::v4, Family::v6};
+
+std::string_view network_field(Family family) {
+  return family == Family::v4 ? "Network" : "IPv6Network";
+}
+
+std::optional<Prefix>& part(LeaseKey& key, Family family) {
+  return family == Family::v4 ? key.v4 : key.v6;
+}
+
+// The ranges in use, to find one that overlaps in logarithmic time: none overlap each other, so
+// only the neighbours in order can.
+class Ranges {
+ public:
+  // The range that overlaps `prefix`, if any.
+  const Prefix* overlapping(const Prefix& prefix) const {
+    const auto after = taken_.lower_bound(prefix.ip);
+    if (after != taken_.end() && after->second.overlaps(prefix)) {
+      return &after->second;
+    }
+    if (after != taken_.begin() && std::prev(after)->second.overlaps(prefix)) {
+      return &std::prev(after)->second;
+    }
+    return nullptr;
+  }
+  void add(const Prefix& prefix) { taken_.emplace_hint(taken_.end(), prefix.ip, prefix); }
+
+ private:
+  std::map<IpAddr, Prefix> taken_;
+};
+
+std::string_view last_component(std::string_view key) {
+  return key.substr(key.rfind('/') + 1);
+}
+
+}  // namespace
+
+Peers::Peers(NetworkConfig network, Lease own)
+    : network_(std::move(network)), own_(std::move(own)) {}
+
+void Peers::set_own(Lease own) {
+  const bool other_key = own.key != own_.key || own.attrs.public_ip != own_.attrs.public_ip ||
+                         own.attrs.public_ipv6 != own_.attrs.public_ipv6;
+  own_ = std::move(own);
+  if (other_key) {
+    judge();
+  }
+}
+
+const Lease* Peers::own_entry() const {
+  const auto found = all_.find(own_.key);
+  return found == all_.end() ? nullptr : &found->second;
+}
+
+bool Peers::apply(const LeaseUpdate& update) {
+  bool changed = false;
+  if (update.snapshot) {
+    std::map<LeaseKey, Lease> all;
+    for (const Lease& lease : update.leases) {
+      all.insert_or_assign(lease.key, lease);
+    }
+    changed = all_.size() != all.size() ||
+              !std::equal(all.begin(), all.end(), all_.begin(), [](const auto& a, const auto& b) {
+                return a.first == b.first && a.second.attrs == b.second.attrs;
+              });
+    all_ = std::move(all);
+    changed = changed || !bad_.empty();
+    bad_.clear();
+  }
+  for (const Lease& lease : update.snapshot ? std::span<const Lease>() : update.leases) {
+    const auto [entry, added] = all_.try_emplace(lease.key, lease);
+    // A renewal changes nothing but the expiry, and nobody here looks at that.
+    changed = changed || added || entry->second.attrs != lease.attrs;
+    entry->second = lease;
+    changed = bad_.erase(to_text(lease.key)) > 0 || changed;
+  }
+  for (const LeaseKey& key : update.removed) {
+    changed = all_.erase(key) > 0 || changed;
+    changed = bad_.erase(to_text(key)) > 0 || changed;
+  }
+  for (const BadEntry& entry : update.bad) {
+    const std::string name(last_component(entry.key));
+    std::string& reason = bad_[name];
+    changed = changed || reason != entry.reason;
+    reason = entry.reason;
+    // What the entry said before is not true any more, but nor is it removed: nothing is, on doubt.
+  }
+  if (changed) {
+    judge();
+  }
+  return changed;
+}
+
+// Why a part of a lease cannot be used; nothing where it can.
+std::optional<std::string> Peers::objection(const Lease& lease, Family family) const {
+  const Prefix& subnet = *lease.key.family(family);
+  const Prefix& network = network_.family(family)->network;
+  const std::optional<IpAddr>& address = lease.attrs.public_address(family);
+  if (!network.contains(subnet)) {
+    return fmt::format("subnet {} lies outside {} {}", subnet.to_text(), network_field(family),
+                       network.to_text());
+  }
+  if (own_.key.family(family) && own_.key.family(family)->overlaps(subnet)) {
+    return fmt::format("subnet {} overlaps our own, {}", subnet.to_text(),
+                       own_.key.family(family)->to_text());
+  }
+  if (!address) {
+    return fmt::format("no public {} address", family == Family::v4 ? "IPv4" : "IPv6");
+  }
+  if (address == own_.attrs.public_address(family)) {
+    return fmt::format("public address {} is our own", address->to_text());
+  }
+  return std::nullopt;
+}
+
+void Peers::judge() {
+  // Those in use keep their place against newcomers that overlap them.
+  std::vector<const Lease*> order;
+  order.reserve(all_.size());
+  for (const bool incumbents : {true, false}) {
+    for (const auto& [key, lease] : all_) {
+      if (in_use_.contains(key) == incumbents && key != own_.key) {
+        order.push_back(&lease);
+      }
+    }
+  }
+  std::map<std::string, std::string> reasons(bad_);
+  Ranges ranges;
+  usable_.clear();
+  std::set<LeaseKey> in_use;
+  for (const Lease* lease : order) {
+    Lease usable = *lease;
+    std::string reason = "no subnet of an enabled family";
+    for (const Family family : kFamilies) {
+      std::optional<Prefix>& subnet = part(usable.key, family);
+      if (!subnet) {
+        continue;
+      }
+      std::optional<std::string> objection;
+      if (network_.family(family)) {
+        objection = this->objection(*lease, family);
+        const Prefix* other = objection ? nullptr : ranges.overlapping(*subnet);
+        if (other != nullptr) {
+          objection = fmt::format("subnet {} overlaps {}, which another node has",
+                                  subnet->to_text(), other->to_text());
+        }
+      }
+      if (objection || !network_.family(family)) {
+        reason = objection.value_or(reason);
+        subnet.reset();
+      } else {
+        ranges.add(*subnet);
+      }
+    }
+    if (usable.key == LeaseKey{}) {
+      reasons[to_text(lease->key)] = reason;
+    } else {
+      in_use.insert(in_use.end(), lease->key);
+      usable_.push_back(std::move(usable));
+    }
+  }
+  in_use_ = std::move(in_use);
+  std::sort(usable_.begin(), usable_.end(),
+            [](const Lease& a, const Lease& b) { return a.key < b.key; });
+  refused_.clear();
+  for (auto& [name, reason] : reasons) {
+    refused_.push_back({name, std::move(reason)});
+  }
+}
+
+}  // namespace flannel

@@ -1,0 +1,96 @@
+#include "reconcile/diff.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace flannel {
+namespace {
+
+// What remains when the kernel has removed `links`: it drops everything on them silently.
+NetState without(NetState state, const std::vector<Dev>& links) {
+  const auto gone = [&links](const Dev& dev) {
+    return std::find(links.begin(), links.end(), dev) != links.end();
+  };
+  const NetState before = state;
+  state.links.remove_if([&](const Link& l) { return gone(l.key.name); });
+  state.addresses.remove_if([&](const Address& a) { return gone(a.key.dev); });
+  state.neighbours.remove_if([&](const Neighbour& n) { return gone(n.key.dev); });
+  state.fdb.remove_if([&](const FdbEntry& f) { return gone(f.key.dev); });
+  state.nexthops.remove_if([&](const Nexthop& n) { return gone(n.dev); });
+  state.routes.remove_if([&](const Route& r) {
+    const Nexthop* nexthop = before.nexthops.find({r.nexthop});
+    return gone(nexthop != nullptr ? nexthop->dev : r.dev);
+  });
+  return state;
+}
+
+template <class T>
+void put_differences(const Table<T>& want, const Table<T>& have, std::vector<Op>& ops) {
+  auto old = have.begin();
+  for (const T& row : want) {
+    while (old != have.end() && old->key < row.key) {
+      ++old;
+    }
+    if (old == have.end() || row.key < old->key) {
+      ops.push_back({Op::Verb::add, row});
+    } else if (*old != row) {
+      ops.push_back({Op::Verb::change, row});
+    }
+  }
+}
+
+template <class T>
+void remove_surplus(const Table<T>& want, const Table<T>& have, std::vector<Op>& ops) {
+  auto wanted = want.begin();
+  for (const T& row : have) {
+    while (wanted != want.end() && wanted->key < row.key) {
+      ++wanted;
+    }
+    if (wanted == want.end() || row.key < wanted->key) {
+      ops.push_back({Op::Verb::remove, row});
+    }
+  }
+}
+
+void diff_tables(const NetState& want, const NetState& have, std::vector<Op>& ops) {
+  for_each_table([&ops](const auto& w, const auto& h) { put_differences(w, h, ops); }, want, have);
+  // Collected downwards, appended backwards: the last table goes first.
+  std::vector<Op> removals;
+  for_each_table([&removals](const auto& w, const auto& h) { remove_surplus(w, h, removals); },
+                 want, have);
+  ops.insert(ops.end(), std::make_move_iterator(removals.rbegin()),
+             std::make_move_iterator(removals.rend()));
+}
+
+}  // namespace
+
+bool needs_recreation(const Link& want, const Link& have) {
+  const Vxlan* want_vxlan = std::get_if<Vxlan>(&want.kind);
+  const Vxlan* have_vxlan = std::get_if<Vxlan>(&have.kind);
+  if (want_vxlan == nullptr || have_vxlan == nullptr) {
+    return want.kind != have.kind;
+  }
+  Vxlan same_learning = *have_vxlan;
+  same_learning.learning = want_vxlan->learning;
+  return *want_vxlan != same_learning;
+}
+
+std::vector<Op> diff(const NetState& want, const NetState& have) {
+  std::vector<Op> ops;
+  std::vector<Dev> recreated;
+  for (const Link& link : want.links) {
+    const Link* old = have.links.find(link.key);
+    if (old != nullptr && needs_recreation(link, *old)) {
+      ops.push_back({Op::Verb::remove, *old});
+      recreated.push_back(link.key.name);
+    }
+  }
+  if (recreated.empty()) {
+    diff_tables(want, have, ops);
+  } else {
+    diff_tables(want, without(have, recreated), ops);
+  }
+  return ops;
+}
+
+}  // namespace flannel

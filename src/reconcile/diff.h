@@ -1,0 +1,20 @@
+// The steps that make one kernel state into another: a pure function of two values.
+#pragma once
+
+#include <vector>
+
+#include "kernel/net_state.h"
+
+namespace flannel {
+
+// The ops that turn `have` into `want`; empty when they agree.
+//
+// Puts first, down the tables: a path is complete before its route appears. Then removals, back up
+// the tables: nothing in use is taken away. A link that cannot be changed in place is removed and
+// added before all else, and what was on it counts as gone, as the kernel will see to it.
+std::vector<Op> diff(const NetState& want, const NetState& have);
+
+// True where the kernel (or an older one) cannot change `have` into `want` in place.
+bool needs_recreation(const Link& want, const Link& have);
+
+}  // namespace flannel

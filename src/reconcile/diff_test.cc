@@ -1,0 +1,174 @@
+#include "reconcile/diff.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace flannel {
+namespace {
+
+// A model of the kernel that knows only what diff() relies on: keys, and that a removed link takes
+// everything on it along.
+void apply_op(const Op& op, NetState& state);
+
+template <class T>
+void apply_row(const Op& op, const T& row, Table<T>& table) {
+  if (op.verb == Op::Verb::remove) {
+    EXPECT_TRUE(table.remove(row.key)) << "removes what is not there: " << to_text(op);
+    return;
+  }
+  EXPECT_EQ(table.find(row.key) != nullptr, op.verb == Op::Verb::change) << to_text(op);
+  table.put(row);
+}
+
+struct Applier {
+  const Op& op;
+  NetState& state;
+
+  void operator()(const Link& link) const {
+    apply_row(op, link, state.links);
+    if (op.verb != Op::Verb::remove) {
+      return;
+    }
+    const Dev dev = link.key.name;
+    state.addresses.remove_if([&](const Address& a) { return a.key.dev == dev; });
+    state.neighbours.remove_if([&](const Neighbour& n) { return n.key.dev == dev; });
+    state.fdb.remove_if([&](const FdbEntry& f) { return f.key.dev == dev; });
+    state.routes.remove_if([&](const Route& r) {
+      const Nexthop* nexthop = state.nexthops.find({r.nexthop});
+      return (nexthop != nullptr ? nexthop->dev : r.dev) == dev;
+    });
+    state.nexthops.remove_if([&](const Nexthop& n) { return n.dev == dev; });
+  }
+  void operator()(const Address& row) const { apply_row(op, row, state.addresses); }
+  void operator()(const Neighbour& row) const { apply_row(op, row, state.neighbours); }
+  void operator()(const FdbEntry& row) const { apply_row(op, row, state.fdb); }
+  void operator()(const Nexthop& row) const { apply_row(op, row, state.nexthops); }
+  void operator()(const Route& row) const {
+    if (op.verb != Op::Verb::remove && row.nexthop != 0) {
+      EXPECT_NE(state.nexthops.find({row.nexthop}), nullptr) << "dangling: " << to_text(op);
+    }
+    apply_row(op, row, state.routes);
+  }
+};
+
+void apply_op(const Op& op, NetState& state) {
+  std::visit(Applier{op, state}, op.object);
+}
+
+Link vxlan_link(Dev name, std::uint32_t vni) {
+  Link link;
+  link.key.name = name;
+  link.kind = Vxlan{vni, *IpAddr::parse("198.18.0.2"), "eth0", 8472, false, false};
+  link.mtu = 1450;
+  link.alias = "flannel 10.5.0.0/16";
+  return link;
+}
+
+IpAddr v4(std::uint32_t number) {
+  return IpAddr::from_number(Family::v4, number);
+}
+
+// A random state in which every reference is good, small enough that two of them share keys.
+NetState random_state(std::minstd_rand& random) {
+  const auto below = [&random](unsigned bound) { return static_cast<unsigned>(random() % bound); };
+  NetState state;
+  std::vector<Dev> devs;
+  for (const Dev name : {Dev("flannel.1"), Dev("flannel.2")}) {
+    if (below(4) == 0) {
+      continue;
+    }
+    Link link = vxlan_link(name, 1 + below(2));
+    link.mtu = 1400 + below(2);
+    link.up = below(4) != 0;
+    if (below(8) == 0) {
+      link.kind = OtherKind{"bridge"};
+    }
+    state.links.put(link);
+    devs.push_back(name);
+  }
+  for (unsigned i = below(12); i > 0 && !devs.empty(); --i) {
+    const Dev dev = devs[below(devs.size())];
+    const IpAddr base = v4(0x0a050000 + (below(6) << 8));
+    state.addresses.put({{dev, {base, 32}}});
+    state.neighbours.put({{dev, base}, Mac::local(below(3))});
+    state.fdb.put({{dev, Mac::local(below(4))}, v4(0xc6120000 + below(4))});
+    Route route{{{base, 24}, 0}};
+    if (below(2) == 0) {
+      Nexthop nexthop{{1 + below(6)}, base, dev, true};
+      state.nexthops.put(nexthop);
+      route.nexthop = nexthop.key.id;
+    } else {
+      route.via = base;
+      route.dev = dev;
+      route.onlink = true;
+      route.protocol = below(2) == 0 ? kRouteProtocol : 3;
+    }
+    state.routes.put(route);
+  }
+  return state;
+}
+
+TEST(Diff, MakesAnyStateIntoAnyOther) {
+  for (unsigned seed = 1; seed <= 4000; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    std::minstd_rand random(seed);
+    const NetState want = random_state(random);
+    NetState have = random_state(random);
+    for (const Op& op : diff(want, have)) {
+      apply_op(op, have);
+    }
+    ASSERT_EQ(to_text(have), to_text(want));
+    ASSERT_TRUE(have == want);
+    ASSERT_TRUE(diff(want, have).empty());
+  }
+}
+
+TEST(Diff, ChangesAPeerInPlaceAndRemovesOnlyWhatNobodyUses) {
+  NetState have;
+  have.links.put(vxlan_link("flannel.1", 1));
+  have.neighbours.put({{"flannel.1", v4(0x0a053d00)}, Mac::local(1)});
+  have.fdb.put({{"flannel.1", Mac::local(1)}, v4(0xc6120003)});
+  NetState want = have;
+  want.neighbours.put({{"flannel.1", v4(0x0a053d00)}, Mac::local(2)});
+  want.fdb = Table<FdbEntry>({{{"flannel.1", Mac::local(2)}, v4(0xc6120003)}});
+  std::string text;
+  for (const Op& op : diff(want, have)) {
+    text += to_text(op) + "\n";
+  }
+  EXPECT_EQ(text,
+            "~ neigh 10.5.61.0 lladdr 02:00:00:00:00:02 dev flannel.1\n"
+            "+ fdb 02:00:00:00:00:02 dev flannel.1 dst 198.18.0.3\n"
+            "- fdb 02:00:00:00:00:01 dev flannel.1 dst 198.18.0.3\n");
+}
+
+TEST(Diff, RemovesRoutesBeforeNexthopsBeforeLinks) {
+  NetState have;
+  have.links.put(vxlan_link("flannel.1", 1));
+  have.nexthops.put({{7}, v4(0x0a053d00), "flannel.1", true});
+  Route route{{{v4(0x0a053d00), 24}, 0}};
+  route.nexthop = 7;
+  have.routes.put(route);
+  const std::vector<Op> ops = diff({}, have);
+  ASSERT_EQ(ops.size(), 3U);
+  EXPECT_TRUE(std::holds_alternative<Route>(ops[0].object));
+  EXPECT_TRUE(std::holds_alternative<Nexthop>(ops[1].object));
+  EXPECT_TRUE(std::holds_alternative<Link>(ops[2].object));
+}
+
+TEST(Diff, RecreatesALinkOnlyForWhatCannotChangeInPlace) {
+  const Link have = vxlan_link("flannel.1", 1);
+  Link want = have;
+  want.mtu = 1400;
+  want.mac = Mac::local(9);
+  std::get<Vxlan>(want.kind).learning = true;
+  EXPECT_FALSE(needs_recreation(want, have));
+  want = have;
+  std::get<Vxlan>(want.kind).port = 4789;
+  EXPECT_TRUE(needs_recreation(want, have));
+  want.kind = OtherKind{"bridge"};
+  EXPECT_TRUE(needs_recreation(want, have));
+}
+
+}  // namespace
+}  // namespace flannel

@@ -1,0 +1,100 @@
+// Makes the kernel agree with the plan, whatever happened to it.
+//
+// One loop: plan, diff, apply. It runs when the plan's inputs changed (wake), when a notification
+// says that something of ours is not as planned, when ops failed (after a backoff), and as an audit
+// with a fresh dump every five minutes. Between passes it holds a mirror of what the kernel has;
+// whenever the mirror may be wrong - overrun, link events, a failed op - the next pass dumps.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "base/backoff.h"
+#include "base/task.h"
+#include "kernel/kernel.h"
+#include "reconcile/report.h"
+
+namespace flannel {
+
+class Reconciler {
+ public:
+  using Clock = std::chrono::steady_clock;
+  // What the kernel should have, given what it told about nexthops. Only called when it is safe to
+  // remove what is not planned, that is, when the peers are completely known.
+  using Planner = std::function<NetState(const Snapshot&)>;
+
+  struct Timing {
+    std::chrono::milliseconds between_passes{100};  // the first after quiet is not delayed
+    std::chrono::milliseconds retry_first{100};
+    std::chrono::milliseconds retry_most{30'000};
+    std::chrono::milliseconds audit{300'000};
+  };
+
+  // `kernel` and what `planner` refers to outlive this object.
+  Reconciler(asio::any_io_executor executor, Kernel& kernel, Scope scope, Planner planner,
+             Timing timing);
+
+  // The plan's inputs changed: plan again soon, also in the midst of a quarrel.
+  void wake();
+
+  // Passes until cancelled; throws when the kernel's socket breaks, and may then be run again.
+  Task<void> run();
+  // Follows notifications until cancelled; runs beside run().
+  Task<void> follow_kernel();
+
+  // One pass now, as run() would make it.
+  void pass();
+  // What a pass with a fresh dump would do; nothing is written.
+  std::vector<Op> preview();
+
+  const Report& report() const { return report_; }
+  // Whether one wanted object is as wanted.
+  ObjectState state_of(const Route& route) const;
+  const NetState& wanted() const { return want_; }
+
+  // Called after each pass, and when the host's interfaces, addresses or default routes changed.
+  std::function<void()> on_pass;
+  std::function<void()> on_host_changed;
+
+ private:
+  void need_pass();
+  void dump();
+  void absorb(const Changes& changes);
+  void judge(const std::vector<Op>& ops, const std::vector<OpResult>& results);
+  void schedule(const std::vector<Op>& ops);
+  Clock::time_point next_pass() const;
+
+  asio::steady_timer timer_;
+  asio::posix::stream_descriptor notifications_;
+  Kernel& kernel_;
+  const Scope scope_;
+  const Planner planner_;
+  const Timing timing_;
+
+  Snapshot have_;  // the mirror
+  NetState want_;  // of the last pass
+  bool dump_needed_ = true;
+  bool pass_needed_ = false;
+  Clock::time_point last_pass_{};
+  Clock::time_point audit_at_{};
+  Clock::time_point retry_at_ = Clock::time_point::max();
+  std::chrono::milliseconds hold_{0};  // least time to the next pass, in a quarrel
+  // The last pass that wrote: enough of its ops to tell whether the next one does the same again.
+  struct Repair {
+    std::size_t count;
+    Op first, last;
+    bool operator==(const Repair&) const = default;
+  };
+  std::optional<Repair> last_repair_;
+  Clock::time_point repaired_at_{};
+  Backoff retry_;
+  Backoff quarrel_;
+  Report report_;
+};
+
+}  // namespace flannel

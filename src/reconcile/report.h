@@ -1,0 +1,35 @@
+// What the reconciler knows of the kernel: how much is as wanted, and what is not and why.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernel/net_state.h"
+
+namespace flannel {
+
+// An object the kernel did not take (or let go), with its own words.
+struct Problem {
+  Op op;
+  int error = 0;     // errno
+  std::string text;  // extack or strerror
+  unsigned attempts = 0;
+  std::chrono::system_clock::time_point since;
+};
+
+enum class ObjectState { present, pending, failed };
+
+struct Report {
+  std::uint64_t passes = 0;
+  std::uint64_t ops = 0;    // applied since start, with success
+  bool complete = false;    // some pass had no failure: what was wanted then was all there
+  std::size_t wanted = 0;   // objects of the last plan
+  std::size_t pending = 0;  // of those and the surplus ones, how many differ
+  std::chrono::system_clock::time_point last_pass;
+  std::chrono::microseconds last_pass_took{0};
+  std::vector<Problem> problems;
+};
+
+}  // namespace flannel

@@ -1,0 +1,34 @@
+// Where a server is, as people write it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace flannel {
+
+struct Endpoint {
+  std::string host;         // a name or an address without brackets; empty for a unix socket
+  std::uint16_t port = 0;   // 0 for a unix socket
+  std::string socket_path;  // of a unix socket, else empty
+  // What the scheme says; nothing where the text had none, so that the caller's rule decides.
+  std::optional<bool> tls;
+
+  bool is_unix() const { return !socket_path.empty(); }
+  // For HTTP's :authority and for messages: `10.0.0.1:2379`, `[fd99::1]:2379`; `localhost` for a
+  // unix socket.
+  std::string authority() const;
+  // For people: `https://10.0.0.1:2379`, `unix:///run/etcd.sock`.
+  std::string to_text() const;
+  bool operator==(const Endpoint&) const = default;
+};
+
+// `http://HOST:PORT`, `https://HOST:PORT`, `HOST:PORT`, `unix://PATH`, `unixs://PATH` (TLS). A path
+// after the port is ignored. Without a port: 80, or 443 with https. User names in a URL are
+// refused: they would end up in logs.
+Result<Endpoint> parse_endpoint(std::string_view text);
+
+}  // namespace flannel

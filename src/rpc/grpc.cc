@@ -1,0 +1,175 @@
+#include "rpc/grpc.h"
+
+#include <charconv>
+
+namespace flannel {
+namespace {
+
+constexpr std::size_t kPrefixBytes = 5;
+constexpr int kSendAgain = 2;
+
+Http2Request to_request(const GrpcCall& call) {
+  Http2Request request{.method = "POST", .path = call.path};
+  request.headers = {
+      {"content-type", "application/grpc"}, {"te", "trailers"}, {"user-agent", "flannel-cpp"}};
+  request.headers.insert(request.headers.end(), call.metadata.begin(), call.metadata.end());
+  return request;
+}
+
+std::uint32_t big_endian(std::string_view bytes) {
+  std::uint32_t number = 0;
+  for (const char byte : bytes) {
+    number = number << 8 | static_cast<std::uint8_t>(byte);
+  }
+  return number;
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') {
+    return c - '0';
+  }
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+}  // namespace
+
+std::string grpc_frame(std::string_view message) {
+  std::string frame(1, '\0');
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    frame.push_back(static_cast<char>(message.size() >> shift));
+  }
+  return frame.append(message);
+}
+
+std::string percent_decode(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool escape = text[i] == '%' && i + 2 < text.size();
+    const int high = escape ? hex_digit(text[i + 1]) : -1;
+    const int low = escape ? hex_digit(text[i + 2]) : -1;
+    if (high >= 0 && low >= 0) {
+      out.push_back(static_cast<char>(high << 4 | low));
+      i += 2;
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
+void GrpcStream::write(std::string_view message) {
+  stream_.write(grpc_frame(message));
+}
+
+Task<std::optional<std::string>> GrpcStream::read(Deadline deadline) {
+  if (!started_) {
+    co_await stream_.response(deadline);
+    started_ = true;
+    check_headers();
+  }
+  for (;;) {
+    std::optional<std::string> message = take_message();
+    if (message) {
+      co_return message;
+    }
+    const std::string bytes = co_await stream_.read(deadline);
+    if (bytes.empty()) {
+      check_status();
+      co_return std::nullopt;
+    }
+    buffer_.erase(0, std::exchange(taken_, 0));
+    buffer_ += bytes;
+  }
+}
+
+std::optional<std::string> GrpcStream::take_message() {
+  const std::string_view rest = std::string_view(buffer_).substr(taken_);
+  if (rest.size() < kPrefixBytes) {
+    return std::nullopt;
+  }
+  if (rest[0] != 0) {
+    throw GrpcError(GrpcCode::internal, "the server compressed a message unasked");
+  }
+  const std::size_t size = big_endian(rest.substr(1, 4));
+  if (size > kMostMessageBytes) {
+    throw GrpcError(
+        GrpcCode::resource_exhausted,
+        fmt::format("a message of {} bytes is over the limit of {}", size, kMostMessageBytes));
+  }
+  if (rest.size() - kPrefixBytes < size) {
+    return std::nullopt;
+  }
+  taken_ += kPrefixBytes + size;
+  return std::string(rest.substr(kPrefixBytes, size));
+}
+
+void GrpcStream::check_headers() const {
+  const std::string_view type = find_header(stream_.headers(), "content-type");
+  if (stream_.status() != 200 || !type.starts_with("application/grpc")) {
+    throw GrpcError(GrpcCode::unavailable,
+                    fmt::format("not a gRPC server: HTTP status {}, content type \"{}\"",
+                                stream_.status(), type));
+  }
+}
+
+void GrpcStream::check_status() const {
+  // An answer of headers alone has its status there.
+  const Headers& where = stream_.trailers().empty() ? stream_.headers() : stream_.trailers();
+  const std::string_view text = find_header(where, "grpc-status");
+  int code = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), code);
+  if (error != std::errc() || rest != text.data() + text.size()) {
+    throw GrpcError(GrpcCode::unknown, "the server ended the call without a status");
+  }
+  if (code != 0) {
+    const std::string message = percent_decode(find_header(where, "grpc-message"));
+    throw GrpcError(static_cast<GrpcCode>(code),
+                    message.empty() ? fmt::format("gRPC status {}", code) : message);
+  }
+  if (taken_ < buffer_.size()) {
+    throw GrpcError(GrpcCode::internal, "the server's last message is cut off");
+  }
+}
+
+Task<std::string> GrpcClient::unary(GrpcCall call, std::string message,
+                                    std::chrono::steady_clock::duration within) {
+  const Deadline deadline = std::chrono::steady_clock::now() + within;
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(within).count();
+  call.metadata.push_back({"grpc-timeout", fmt::format("{}m", milliseconds)});
+  const std::string frame = grpc_frame(message);
+  for (int left = kSendAgain;; --left) {
+    try {
+      co_return co_await unary_once(call, frame, deadline);
+    } catch (const StreamReset& reset) {
+      if (!reset.refused || left == 0) {
+        throw GrpcError(GrpcCode::unavailable, reset.what());
+      }
+    } catch (const DeadlineExceeded& late) {
+      throw GrpcError(GrpcCode::deadline_exceeded, fmt::format("{}: {}", call.path, late.what()));
+    }
+  }
+}
+
+Task<std::string> GrpcClient::unary_once(GrpcCall call, std::string frame, Deadline deadline) {
+  Http2Request request = to_request(call);
+  request.body = std::move(frame);
+  GrpcStream stream(co_await http2_.request(std::move(request), deadline));
+  std::optional<std::string> message = co_await stream.read(deadline);
+  if (!message) {
+    throw GrpcError(GrpcCode::internal, call.path + ": an answer without a message");
+  }
+  const std::optional<std::string> second = co_await stream.read(deadline);
+  if (second) {
+    throw GrpcError(GrpcCode::internal, call.path + ": an answer of two messages");
+  }
+  co_return std::move(*message);
+}
+
+Task<GrpcStream> GrpcClient::stream(GrpcCall call, Deadline connect_deadline) {
+  Http2Request request = to_request(call);
+  request.end = false;
+  co_return GrpcStream(co_await http2_.request(std::move(request), connect_deadline));
+}
+
+}  // namespace flannel

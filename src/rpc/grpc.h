@@ -1,0 +1,91 @@
+// gRPC over HTTP/2: calls with one answer, and streams of messages both ways.
+#pragma once
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "rpc/http2_client.h"
+
+namespace flannel {
+
+// https://grpc.github.io/grpc/core/md_doc_statuscodes.html; those we look at.
+enum class GrpcCode {
+  ok = 0,
+  cancelled = 1,
+  unknown = 2,
+  invalid_argument = 3,
+  deadline_exceeded = 4,
+  permission_denied = 7,
+  resource_exhausted = 8,
+  failed_precondition = 9,
+  out_of_range = 11,
+  internal = 13,
+  unavailable = 14,
+  unauthenticated = 16,
+};
+
+// The server's "no", with its own words.
+class GrpcError : public std::runtime_error {
+ public:
+  GrpcError(GrpcCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  GrpcCode code() const { return code_; }
+
+ private:
+  GrpcCode code_;
+};
+
+// A longer message from the server is refused.
+inline constexpr std::size_t kMostMessageBytes = 64 << 20;
+
+struct GrpcCall {
+  std::string path;  // `/etcdserverpb.KV/Range`
+  Headers metadata;
+};
+
+// Throws what Http2Stream throws, and GrpcError.
+class GrpcStream {
+ public:
+  explicit GrpcStream(Http2Stream stream) : stream_(std::move(stream)) {}
+
+  void write(std::string_view message);
+  // The next message; nothing where the server ended the stream with status OK.
+  Task<std::optional<std::string>> read(Deadline deadline = kNever);
+
+ private:
+  std::optional<std::string> take_message();
+  void check_headers() const;
+  void check_status() const;
+
+  Http2Stream stream_;
+  bool started_ = false;
+  std::string buffer_;     // received
+  std::size_t taken_ = 0;  // how much of it was already given out
+};
+
+// A message with gRPC's prefix: not compressed, and its length.
+std::string grpc_frame(std::string_view message);
+// `grpc-message` undone: %XX is a byte.
+std::string percent_decode(std::string_view text);
+
+class GrpcClient {
+ public:
+  GrpcClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsContext tls)
+      : http2_(std::move(executor), std::move(endpoints), std::move(tls)) {}
+
+  // The answer's message. A request that the server did not look at is sent again, any other not.
+  // Throws GrpcError, also where no answer came in time, and ConnectionError.
+  Task<std::string> unary(GrpcCall call, std::string message,
+                          std::chrono::steady_clock::duration within);
+  Task<GrpcStream> stream(GrpcCall call, Deadline connect_deadline);
+
+  void next_endpoint() { http2_.next_endpoint(); }
+
+ private:
+  Task<std::string> unary_once(GrpcCall call, std::string frame, Deadline deadline);
+
+  Http2Client http2_;
+};
+
+}  // namespace flannel

@@ -1,0 +1,45 @@
+// The one HTTP/2 connection to a service that has several addresses.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rpc/endpoint.h"
+#include "rpc/http2_connection.h"
+
+namespace flannel {
+
+// A new connection is made when a request needs one, by trying the endpoints in turn, each of
+// their addresses for kConnectWithin, from the one after the last used: a server that went silent
+// is asked last. There is no waiting and no second round: the caller has the Backoff.
+inline constexpr std::chrono::seconds kConnectWithin{5};
+
+class Http2Client {
+ public:
+  // At least one endpoint. With `tls`, all of them are spoken to in TLS, without, none.
+  Http2Client(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsContext tls,
+              Keepalive keepalive = {});
+  Http2Client(const Http2Client&) = delete;
+  Http2Client& operator=(const Http2Client&) = delete;
+  // Ends the connection and all its streams.
+  ~Http2Client();
+
+  // Sends a request, connecting first where needed. Throws ConnectionError with what each endpoint
+  // said, DeadlineExceeded.
+  Task<Http2Stream> request(Http2Request request, Deadline deadline = kNever);
+
+  // The server answers, but cannot serve us: the next request goes to the next endpoint. Streams
+  // under way go on.
+  void next_endpoint();
+
+ private:
+  struct State;  // shared with the coroutine that connects
+
+  static Task<void> dial(std::shared_ptr<State> state);
+  static Task<void> dial_endpoint(std::shared_ptr<State> state, Endpoint endpoint);
+
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace flannel

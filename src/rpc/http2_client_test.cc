@@ -1,0 +1,172 @@
+#include "rpc/http2_client.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/write.hpp>
+
+namespace flannel {
+namespace {
+
+using asio::ip::tcp;
+using namespace std::chrono_literals;
+
+// A server that says `greeting` to whoever connects, and then nothing: it only counts.
+class Listener {
+ public:
+  Listener(asio::io_context& loop, std::string greeting, bool hang_up = false)
+      : acceptor_(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0)),
+        greeting_(std::move(greeting)),
+        hang_up_(hang_up) {
+    asio::co_spawn(loop, serve(), asio::detached);
+  }
+
+  Endpoint endpoint() const {
+    return {.host = "127.0.0.1", .port = acceptor_.local_endpoint().port()};
+  }
+  int connections() const { return connections_; }
+  void close() { acceptor_.close(); }
+
+ private:
+  Task<void> serve() {
+    for (;;) {
+      tcp::socket socket = co_await acceptor_.async_accept(asio::use_awaitable);
+      ++connections_;
+      co_await asio::async_write(socket, asio::buffer(greeting_), asio::use_awaitable);
+      if (!hang_up_) {
+        sockets_.push_back(std::move(socket));
+      }
+    }
+  }
+
+  tcp::acceptor acceptor_;
+  std::string greeting_;
+  bool hang_up_;
+  int connections_ = 0;
+  std::vector<tcp::socket> sockets_;
+};
+
+// A SETTINGS frame without settings: enough of a server to be spoken to.
+const std::string kSettings("\0\0\0\4\0\0\0\0\0", 9);
+
+class Http2ClientTest : public testing::Test {
+ protected:
+  // What a request ended with.
+  std::string outcome(Http2Client& client, std::chrono::milliseconds within = 10s) {
+    std::string text;
+    bool done = false;
+    asio::co_spawn(loop, ask(client, std::chrono::steady_clock::now() + within),
+                   [&](std::exception_ptr error, int status) {
+                     done = true;
+                     try {
+                       if (error) {
+                         std::rethrow_exception(error);
+                       }
+                       text = std::to_string(status);
+                     } catch (const std::exception& caught) {
+                       text = caught.what();
+                     }
+                   });
+    while (!done && loop.run_one() > 0) {
+    }
+    return text;
+  }
+
+  static Task<int> ask(Http2Client& client, Deadline deadline) {
+    Http2Request request{.path = "/"};
+    Http2Stream stream = co_await client.request(std::move(request), deadline);
+    co_await stream.response(deadline);
+    co_return stream.status();
+  }
+
+  asio::io_context loop;
+};
+
+TEST_F(Http2ClientTest, NamesEachEndpointThatCannotBeReached) {
+  Listener gone(loop, "");
+  Listener also_gone(loop, "");
+  const Endpoint a = gone.endpoint();
+  const Endpoint b = also_gone.endpoint();
+  gone.close();
+  also_gone.close();
+  Http2Client client(loop.get_executor(), {a, b}, nullptr);
+  EXPECT_EQ(outcome(client), "connect to " + a.authority() + ": Connection refused; connect to " +
+                                 b.authority() + ": Connection refused");
+}
+
+TEST_F(Http2ClientTest, GoesOnToAnEndpointThatAnswers) {
+  Listener gone(loop, "");
+  const Endpoint dead = gone.endpoint();
+  gone.close();
+  Listener alive(loop, kSettings);
+  Http2Client client(loop.get_executor(), {dead, alive.endpoint()}, nullptr);
+  EXPECT_EQ(outcome(client, 100ms), alive.endpoint().authority() + ": no answer in time");
+  EXPECT_EQ(alive.connections(), 1);
+}
+
+TEST_F(Http2ClientTest, ASilentServerIsNoticedAndTheNextOneAsked) {
+  Listener silent(loop, kSettings);
+  Listener other(loop, kSettings);
+  Http2Client client(loop.get_executor(), {silent.endpoint(), other.endpoint()}, nullptr,
+                     {.ping_after = 20ms, .pong_within = 20ms});
+  EXPECT_EQ(outcome(client), silent.endpoint().authority() + ": no sign of life for 40 ms");
+  EXPECT_EQ(outcome(client), other.endpoint().authority() + ": no sign of life for 40 ms");
+  EXPECT_EQ(silent.connections(), 1);
+  EXPECT_EQ(other.connections(), 1);
+}
+
+TEST_F(Http2ClientTest, ReachesAUnixSocket) {
+  const std::string path = fmt::format("/tmp/flannel-http2-{}.sock", ::getpid());
+  asio::local::stream_protocol::acceptor acceptor(loop, path);
+  asio::local::stream_protocol::socket accepted(loop);
+  acceptor.async_accept(accepted, [](boost::system::error_code) {});
+  Http2Client client(loop.get_executor(), {*parse_endpoint("unix://" + path)}, nullptr);
+  EXPECT_EQ(outcome(client, 50ms), "localhost: no answer in time");
+  ::unlink(path.c_str());
+  std::string request(300, '\0');
+  request.resize(accepted.read_some(asio::buffer(request)));
+  EXPECT_TRUE(request.starts_with("PRI * HTTP/2.0\r\n"));
+}
+
+TEST_F(Http2ClientTest, SaysWhatItMetThatIsNotHttp2) {
+  Listener http1(loop, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+  Http2Client client(loop.get_executor(), {http1.endpoint()}, nullptr);
+  const std::string text = outcome(client);
+  EXPECT_TRUE(text.starts_with(http1.endpoint().authority() + ": not HTTP/2 from the server:"))
+      << text;
+}
+
+TEST_F(Http2ClientTest, AServerThatHangsUpIsAskedOncePerRequest) {
+  Listener rude(loop, kSettings, true);
+  Http2Client client(loop.get_executor(), {rude.endpoint()}, nullptr);
+  for (int i = 1; i <= 3; ++i) {
+    EXPECT_NE(outcome(client), "200");
+    EXPECT_EQ(rude.connections(), i);
+  }
+}
+
+TEST_F(Http2ClientTest, AClientGoneWhileConnectingLeavesNothingBehind) {
+  Listener alive(loop, kSettings);
+  auto client =
+      std::make_unique<Http2Client>(loop.get_executor(), std::vector{alive.endpoint()}, nullptr);
+  bool done = false;
+  asio::co_spawn(loop, ask(*client, kNever), [&](std::exception_ptr error, int) {
+    done = true;
+    EXPECT_TRUE(error);
+  });
+  for (int handlers = 0; handlers < 3; ++handlers) {  // accept, ask, dial
+    loop.run_one();
+  }
+  client.reset();
+  while (!done && loop.run_one() > 0) {
+  }
+  EXPECT_TRUE(done);
+}
+
+}  // namespace
+}  // namespace flannel

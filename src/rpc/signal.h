@@ -1,0 +1,30 @@
+// Waking the coroutines that wait for a condition, as a condition variable does for threads.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "base/task.h"
+
+namespace flannel {
+
+using Deadline = std::chrono::steady_clock::time_point;
+inline constexpr Deadline kNever = Deadline::max();
+
+class Signal {
+ public:
+  // Wakes everyone who waits now; remembers nothing.
+  void notify();
+
+  // Returns after notify(), at the deadline, or for no reason: look at the condition again. The
+  // Signal may be gone by then.
+  Task<void> wait(Deadline deadline = kNever);
+
+ private:
+  using Waiting = std::vector<asio::steady_timer*>;
+  std::shared_ptr<Waiting> waiting_ = std::make_shared<Waiting>();
+};
+
+}  // namespace flannel

@@ -1,0 +1,94 @@
+#include "rpc/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <unistd.h>
+
+#include <boost/asio/buffer.hpp>
+
+#include "base/file.h"
+
+namespace flannel {
+namespace {
+
+using boost::system::error_code;
+
+// Where distributions keep their roots, for an OpenSSL that was built for another one.
+constexpr const char* kSystemRoots[] = {"/etc/ssl/certs/ca-certificates.crt",
+                                        "/etc/pki/tls/certs/ca-bundle.crt",
+                                        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+                                        "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
+
+void trust_system_roots(asio::ssl::context& context) {
+  error_code ignored;  // none at all shows as a failed verification, by name
+  context.set_default_verify_paths(ignored);
+  for (const char* path : kSystemRoots) {
+    if (::access(path, R_OK) == 0) {
+      context.load_verify_file(path, ignored);
+      return;
+    }
+  }
+}
+
+std::unexpected<Error> refused(const Pem& pem, const error_code& error) {
+  return fail("{}: {}", pem.name, error.message());
+}
+
+Result<void> set_identity(asio::ssl::context& context, const TlsIdentity& identity) {
+  error_code error;
+  context.use_certificate_chain(asio::buffer(identity.certificate.text), error);
+  if (error) {
+    return refused(identity.certificate, error);
+  }
+  context.use_private_key(asio::buffer(identity.key.text), asio::ssl::context::pem, error);
+  if (error) {
+    return refused(identity.key, error);
+  }
+  if (SSL_CTX_check_private_key(context.native_handle()) != 1) {
+    ERR_clear_error();
+    return fail("{}: not the key of the certificate in {}", identity.key.name,
+                identity.certificate.name);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Pem> read_pem(const std::string& path) {
+  if (path.empty()) {
+    return Pem{};
+  }
+  Result<std::string> text = read_file(path);
+  if (!text) {
+    return std::unexpected(text.error());
+  }
+  return Pem{.name = path, .text = std::move(*text)};
+}
+
+Result<TlsContext> make_tls_context(const TlsIdentity& identity) {
+  const TlsContext context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+  SSL_CTX* const native = context->native_handle();
+  SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
+  SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);  // 34 kB less while the connection is quiet
+  static constexpr unsigned char kH2[] = {2, 'h', '2'};
+  SSL_CTX_set_alpn_protos(native, kH2, sizeof(kH2));
+  context->set_verify_mode(asio::ssl::verify_peer);
+  if (identity.ca.text.empty() && identity.ca.name.empty()) {
+    trust_system_roots(*context);
+  } else {
+    error_code error;
+    context->add_certificate_authority(asio::buffer(identity.ca.text), error);
+    if (error) {
+      return refused(identity.ca, error);
+    }
+  }
+  if (!identity.certificate.name.empty() || !identity.key.name.empty()) {
+    const Result<void> set = set_identity(*context, identity);
+    if (!set) {
+      return std::unexpected(set.error());
+    }
+  }
+  return context;
+}
+
+}  // namespace flannel

@@ -1,0 +1,139 @@
+#include "rpc/transport.h"
+
+#include <fcntl.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/write.hpp>
+
+#include "base/ip.h"
+
+namespace flannel {
+
+using boost::system::error_code;
+
+Transport::Transport(asio::any_io_executor executor, TlsContext tls)
+    : context_(std::move(tls)), socket_(executor) {}
+
+Task<void> Transport::connect(Endpoint endpoint, Address address) {
+  peer_ = endpoint.is_unix() ? endpoint.to_text() : endpoint.authority();
+  error_code error;
+  socket_.open(address.protocol(), error);
+  if (!error) {
+    ::fcntl(socket_.native_handle(), F_SETFD, FD_CLOEXEC);  // Asio leaves it to children
+    co_await socket_.async_connect(address, asio::redirect_error(asio::use_awaitable, error));
+  }
+  if (error) {
+    throw ConnectionError(fmt::format("connect to {}: {}", peer_, error.message()));
+  }
+  if (!endpoint.is_unix()) {
+    socket_.set_option(asio::ip::tcp::no_delay(true), error);
+  }
+  if (context_) {
+    co_await shake_hands(endpoint);
+  }
+}
+
+Task<void> Transport::shake_hands(const Endpoint& endpoint) {
+  tls_.emplace(socket_, *context_);
+  SSL* const ssl = tls_->native_handle();
+  const std::string host = endpoint.is_unix() ? "localhost" : endpoint.host;
+  X509_VERIFY_PARAM* const verify = SSL_get0_param(ssl);
+  if (IpAddr::parse(host)) {
+    X509_VERIFY_PARAM_set1_ip_asc(verify, host.c_str());
+  } else {
+    X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);  // as Go
+    X509_VERIFY_PARAM_set1_host(verify, host.c_str(), host.size());
+    SSL_set_tlsext_host_name(ssl, host.c_str());
+  }
+  error_code error;
+  co_await tls_->async_handshake(asio::ssl::stream_base::client,
+                                 asio::redirect_error(asio::use_awaitable, error));
+  const long verdict = SSL_get_verify_result(ssl);
+  if (error && verdict != X509_V_OK) {
+    throw ConnectionError(fmt::format("TLS with {}: certificate of {} not accepted: {}", peer_,
+                                      host, X509_verify_cert_error_string(verdict)));
+  }
+  if (error) {
+    throw ConnectionError(fmt::format("TLS with {}: {}", peer_, error.message()));
+  }
+  const unsigned char* protocol = nullptr;
+  unsigned length = 0;
+  SSL_get0_alpn_selected(ssl, &protocol, &length);
+  if (std::string_view(reinterpret_cast<const char*>(protocol), length) != "h2") {
+    throw ConnectionError(fmt::format("TLS with {}: the server does not speak HTTP/2", peer_));
+  }
+}
+
+Task<std::size_t> Transport::read_some(std::span<char> buffer) {
+  error_code error;
+  const asio::mutable_buffer into = asio::buffer(buffer.data(), buffer.size());
+  std::size_t count = 0;
+  if (tls_) {
+    count = co_await tls_->async_read_some(into, asio::redirect_error(asio::use_awaitable, error));
+  } else {
+    count =
+        co_await socket_.async_read_some(into, asio::redirect_error(asio::use_awaitable, error));
+  }
+  if (error) {
+    broken(error);
+  }
+  co_return count;
+}
+
+Task<void> Transport::write(std::string_view bytes) {
+  error_code error;
+  const asio::const_buffer from = asio::buffer(bytes.data(), bytes.size());
+  if (tls_) {
+    co_await asio::async_write(*tls_, from, asio::redirect_error(asio::use_awaitable, error));
+  } else {
+    co_await asio::async_write(socket_, from, asio::redirect_error(asio::use_awaitable, error));
+  }
+  if (error) {
+    broken(error);
+  }
+}
+
+void Transport::close() {
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+void Transport::broken(const error_code& error) const {
+  const bool ended = error == asio::error::eof || error == asio::ssl::error::stream_truncated;
+  throw ConnectionError(
+      fmt::format("{}: {}", peer_, ended ? "closed by the server" : error.message()));
+}
+
+Task<std::vector<Transport::Address>> resolve(Endpoint endpoint) {
+  std::vector<Transport::Address> out;
+  if (endpoint.is_unix()) {
+    const asio::local::stream_protocol::endpoint address(endpoint.socket_path);
+    out.emplace_back(address);
+    co_return out;
+  }
+  error_code error;
+  // Names cost Asio a thread of its own; most endpoints are addresses.
+  const asio::ip::address literal = asio::ip::make_address(endpoint.host, error);
+  if (!error) {
+    const asio::ip::tcp::endpoint address(literal, endpoint.port);
+    out.emplace_back(address);
+    co_return out;
+  }
+  asio::ip::tcp::resolver resolver(co_await asio::this_coro::executor);
+  const asio::ip::tcp::resolver::results_type found =
+      co_await resolver.async_resolve(endpoint.host, std::to_string(endpoint.port),
+                                      asio::redirect_error(asio::use_awaitable, error));
+  if (error) {
+    throw ConnectionError(fmt::format("look up {}: {}", endpoint.host, error.message()));
+  }
+  for (const auto& entry : found) {
+    out.emplace_back(entry.endpoint());
+  }
+  co_return out;
+}
+
+}  // namespace flannel

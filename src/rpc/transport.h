@@ -1,0 +1,57 @@
+// One byte stream to a server: TCP or a unix socket, with TLS or without.
+#pragma once
+
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "base/task.h"
+#include "rpc/endpoint.h"
+#include "rpc/tls.h"
+
+namespace flannel {
+
+// The connection could not be made or is gone; the text names the server and the reason.
+struct ConnectionError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class Transport {
+ public:
+  using Address = asio::generic::stream_protocol::endpoint;
+
+  // Without `tls` the bytes go as they are.
+  Transport(asio::any_io_executor executor, TlsContext tls);
+
+  // Connects and, with TLS, shakes hands: the certificate must be trusted and be for
+  // `endpoint.host`, and the server must speak HTTP/2. Throws ConnectionError.
+  Task<void> connect(Endpoint endpoint, Address address);
+
+  // At least one byte; throws ConnectionError at the end of the stream too.
+  Task<std::size_t> read_some(std::span<char> buffer);
+  // All of it.
+  Task<void> write(std::string_view bytes);
+
+  // Ends what is under way with an error. Again: no effect.
+  void close();
+
+ private:
+  using Socket = asio::generic::stream_protocol::socket;
+
+  Task<void> shake_hands(const Endpoint& endpoint);
+  [[noreturn]] void broken(const boost::system::error_code& error) const;
+
+  TlsContext context_;
+  Socket socket_;
+  std::optional<asio::ssl::stream<Socket&>> tls_;
+  std::string peer_;
+};
+
+// The addresses behind an endpoint, in the resolver's order. Throws ConnectionError.
+Task<std::vector<Transport::Address>> resolve(Endpoint endpoint);
+
+}  // namespace flannel

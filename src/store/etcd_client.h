@@ -1,0 +1,61 @@
+// etcd's v3 API over one connection: calls, the watch stream, and who we are.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rpc/grpc.h"
+#include "store/etcd_messages.h"
+
+namespace flannel {
+
+// Whom we say we are; an empty name: nobody.
+struct EtcdCredentials {
+  std::string username;
+  std::string password;
+};
+
+// The server does not know this user and password: a wrong configuration, not worth a retry.
+struct EtcdCredentialsError : GrpcError {
+  using GrpcError::GrpcError;
+};
+
+// No answer to a call within this time is a failure.
+inline constexpr std::chrono::seconds kEtcdCallTime{10};
+
+// Calls throw GrpcError with etcd's words, ConnectionError, and EtcdCredentialsError. A token that
+// expired is fetched anew without the caller noticing; a server that has authentication turned off
+// is used without.
+class EtcdClient {
+ public:
+  EtcdClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsContext tls,
+             EtcdCredentials credentials);
+
+  Task<etcd::RangeResponse> range(etcd::RangeRequest request);
+  Task<etcd::TxnResponse> txn(etcd::TxnRequest request);
+  Task<etcd::LeaseGrantResponse> grant_lease(std::chrono::seconds ttl);
+  Task<void> revoke_lease(std::int64_t id);
+
+  // A stream of etcd::WatchResponse messages; dropping it ends the watch. Fails by itself when the
+  // member loses its leader.
+  Task<GrpcStream> watch(etcd::WatchCreateRequest request);
+
+  // After a watch failed: the next call uses a fresh token where that may be why, and otherwise
+  // the next endpoint.
+  void recover_from(const std::string& error);
+
+ private:
+  Task<std::string> call(std::string path, std::string message);
+  Task<void> authenticate();
+  Headers metadata() const;
+
+  GrpcClient grpc_;
+  EtcdCredentials credentials_;
+  // Empty: the server has authentication turned off. Nothing: not asked yet, or expired.
+  std::optional<std::string> token_;
+};
+
+}  // namespace flannel

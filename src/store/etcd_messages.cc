@@ -1,0 +1,267 @@
+#include "store/etcd_messages.h"
+
+#include <fmt/core.h>
+
+#include <protozero/pbf_reader.hpp>
+#include <protozero/pbf_writer.hpp>
+#include <stdexcept>
+
+namespace flannel::etcd {
+namespace {
+
+using protozero::data_view;
+using protozero::pbf_reader;
+using protozero::pbf_writer;
+using protozero::tag_and_type;
+
+// A field's number together with its wire type: a known number of another type is an unknown field.
+constexpr std::uint32_t number(std::uint32_t tag) {
+  return tag_and_type(tag, protozero::pbf_wire_type::varint);
+}
+constexpr std::uint32_t bytes(std::uint32_t tag) {
+  return tag_and_type(tag, protozero::pbf_wire_type::length_delimited);
+}
+
+// Calls `field` at each field, which must take the value or skip it.
+template <class Field>
+void each_field(const char* message, data_view view, const Field& field) {
+  try {
+    pbf_reader reader(view);
+    while (reader.next()) {
+      field(reader);
+    }
+  } catch (const protozero::exception& error) {
+    throw std::runtime_error(fmt::format("etcd sent a malformed {}: {}", message, error.what()));
+  }
+}
+
+std::string text_of(pbf_reader& reader) {
+  const data_view view = reader.get_view();
+  return {view.data(), view.size()};
+}
+
+ResponseHeader read_header(data_view view) {
+  ResponseHeader out;
+  each_field("ResponseHeader", view, [&out](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case number(1):
+        out.cluster_id = reader.get_uint64();
+        break;
+      case number(3):
+        out.revision = reader.get_int64();
+        break;
+      case number(4):
+        out.raft_term = reader.get_uint64();
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  return out;
+}
+
+KeyValue read_key_value(data_view view) {
+  KeyValue out;
+  each_field("KeyValue", view, [&out](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        out.key = text_of(reader);
+        break;
+      case number(3):
+        out.mod_revision = reader.get_int64();
+        break;
+      case bytes(5):
+        out.value = text_of(reader);
+        break;
+      case number(6):
+        out.lease = reader.get_int64();
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  return out;
+}
+
+Event read_event(data_view view) {
+  Event out;
+  each_field("Event", view, [&out](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case number(1):
+        out.deleted = reader.get_int32() == 1;
+        break;
+      case bytes(2):
+        out.kv = read_key_value(reader.get_view());
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  return out;
+}
+
+void write_compare(pbf_writer writer, const Compare& compare) {
+  writer.add_enum(1, 0);  // result: EQUAL
+  writer.add_enum(2, static_cast<std::int32_t>(compare.target));
+  writer.add_bytes(3, compare.key);
+  // The oneof's member of that target; written even when 0, since it says which member it is.
+  writer.add_int64(compare.target == Compare::Target::version ? 4 : 6, compare.number);
+}
+
+void write_operation(pbf_writer writer, const Operation& operation) {
+  if (operation.verb == Operation::Verb::remove) {
+    pbf_writer remove(writer, 3);  // DeleteRangeRequest
+    remove.add_bytes(1, operation.key);
+    return;
+  }
+  pbf_writer put(writer, 2);  // PutRequest
+  put.add_bytes(1, operation.key);
+  put.add_bytes(2, operation.value);
+  put.add_int64(3, operation.lease);
+}
+
+}  // namespace
+
+std::string encode(const RangeRequest& request) {
+  std::string out;
+  pbf_writer writer(out);
+  writer.add_bytes(1, request.key);
+  writer.add_bytes(2, request.range_end);
+  return out;
+}
+
+std::string encode(const TxnRequest& request) {
+  std::string out;
+  pbf_writer writer(out);
+  for (const Compare& compare : request.compares) {
+    write_compare(pbf_writer(writer, 1), compare);
+  }
+  for (const Operation& operation : request.success) {
+    write_operation(pbf_writer(writer, 2), operation);
+  }
+  return out;
+}
+
+std::string encode(const LeaseGrantRequest& request) {
+  std::string out;
+  pbf_writer(out).add_int64(1, request.ttl_seconds);
+  return out;
+}
+
+std::string encode(const LeaseRevokeRequest& request) {
+  std::string out;
+  pbf_writer(out).add_int64(1, request.id);
+  return out;
+}
+
+std::string encode(const AuthenticateRequest& request) {
+  std::string out;
+  pbf_writer writer(out);
+  writer.add_string(1, request.name);
+  writer.add_string(2, request.password);
+  return out;
+}
+
+std::string encode(const WatchCreateRequest& request) {
+  std::string out;
+  pbf_writer writer(out);
+  pbf_writer create(writer, 1);
+  create.add_bytes(1, request.key);
+  create.add_bytes(2, request.range_end);
+  create.add_int64(3, request.start_revision);
+  create.add_bool(4, true);  // progress_notify: a quiet watch learns how far the store is
+  create.commit();
+  return out;
+}
+
+RangeResponse decode_range(std::string_view message) {
+  RangeResponse out;
+  each_field("RangeResponse", {message.data(), message.size()}, [&out](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        out.header = read_header(reader.get_view());
+        break;
+      case bytes(2):
+        out.kvs.push_back(read_key_value(reader.get_view()));
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  return out;
+}
+
+TxnResponse decode_txn(std::string_view message) {
+  TxnResponse out;
+  each_field("TxnResponse", {message.data(), message.size()}, [&out](pbf_reader& reader) {
+    if (reader.tag_and_type() == number(2)) {
+      out.succeeded = reader.get_bool();
+    } else {
+      reader.skip();
+    }
+  });
+  return out;
+}
+
+LeaseGrantResponse decode_lease_grant(std::string_view message) {
+  LeaseGrantResponse out;
+  each_field("LeaseGrantResponse", {message.data(), message.size()}, [&out](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case number(2):
+        out.id = reader.get_int64();
+        break;
+      case number(3):
+        out.ttl_seconds = reader.get_int64();
+        break;
+      case bytes(4):
+        out.error = text_of(reader);
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  return out;
+}
+
+AuthenticateResponse decode_authenticate(std::string_view message) {
+  AuthenticateResponse out;
+  each_field("AuthenticateResponse", {message.data(), message.size()}, [&out](pbf_reader& reader) {
+    if (reader.tag_and_type() == bytes(2)) {
+      out.token = text_of(reader);
+    } else {
+      reader.skip();
+    }
+  });
+  return out;
+}
+
+WatchResponse decode_watch(std::string_view message) {
+  WatchResponse out;
+  each_field("WatchResponse", {message.data(), message.size()}, [&out](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        out.header = read_header(reader.get_view());
+        break;
+      case number(3):
+        out.created = reader.get_bool();
+        break;
+      case number(4):
+        out.canceled = reader.get_bool();
+        break;
+      case number(5):
+        out.compact_revision = reader.get_int64();
+        break;
+      case bytes(6):
+        out.cancel_reason = text_of(reader);
+        break;
+      case bytes(11):
+        out.events.push_back(read_event(reader.get_view()));
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  return out;
+}
+
+}  // namespace flannel::etcd

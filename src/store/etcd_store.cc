@@ -1,0 +1,250 @@
+#include "store/etcd_store.h"
+
+#include <algorithm>
+#include <ranges>
+
+#include "base/log.h"
+#include "store/etcd_client.h"
+#include "store/etcd_watch.h"
+
+namespace flannel {
+namespace {
+
+constexpr int kTries = 10;                 // against other nodes that are faster
+constexpr std::size_t kMostDiscards = 50;  // in one transaction: etcd takes 128 operations
+
+// A node is told by its addresses of the families it has a subnet of.
+bool same_node(const LeaseKey& key, const LeaseAttrs& a, const LeaseAttrs& b) {
+  return (!key.v4 || a.public_ip == b.public_ip) && (!key.v6 || a.public_ipv6 == b.public_ipv6);
+}
+
+std::string address_text(const LeaseKey& key, const LeaseAttrs& attrs) {
+  const std::optional<IpAddr>& address = key.v4 ? attrs.public_ip : attrs.public_ipv6;
+  return address ? address->to_text() : "a node without an address";
+}
+
+std::string subnets_text(const LeaseKey& key) {
+  if (key.v4 && key.v6) {
+    return key.v4->to_text() + ", " + key.v6->to_text();
+  }
+  return key.v4 ? key.v4->to_text() : key.v6 ? key.v6->to_text() : "no subnet";
+}
+
+std::string to_text(const std::vector<Endpoint>& endpoints) {
+  std::string out;
+  for (const Endpoint& endpoint : endpoints) {
+    out += (out.empty() ? "" : ",") + endpoint.to_text();
+  }
+  return out;
+}
+
+// The condition that a key is still as `entries` has it: of that revision, or absent.
+etcd::Compare unchanged(const std::string& key, const std::vector<etcd::KeyValue>& entries) {
+  const auto found = std::ranges::find(entries, key, &etcd::KeyValue::key);
+  if (found == entries.end()) {
+    return {.target = etcd::Compare::Target::version, .key = key, .number = 0};
+  }
+  return {.target = etcd::Compare::Target::mod_revision, .key = key, .number = found->mod_revision};
+}
+
+// A transaction that removes our own entries of another configuration, as long as they have not
+// changed.
+etcd::TxnRequest discard_own(const EtcdLayout& layout, const std::vector<LeaseKey>& keys,
+                             const std::vector<etcd::KeyValue>& entries) {
+  etcd::TxnRequest txn;
+  for (const LeaseKey& key : keys | std::views::take(kMostDiscards)) {
+    log_info("Found lease ({}) not compatible with current config, deleting", subnets_text(key));
+    const std::string text = layout.lease_key(key);
+    txn.compares.push_back(unchanged(text, entries));
+    txn.success.push_back({.verb = etcd::Operation::Verb::remove, .key = text});
+  }
+  return txn;
+}
+
+// The reference's rule: without a key and a certificate there is no TLS configuration at all, and
+// the CA file is not looked at.
+Result<TlsIdentity> read_identity(const EtcdOptions& options) {
+  if (options.keyfile.empty() || options.certfile.empty()) {
+    log_warning("no certificate provided: connecting to etcd with http. This is insecure");
+    return TlsIdentity{};
+  }
+  Result<Pem> certificate = read_pem(options.certfile);
+  if (!certificate) {
+    return std::unexpected(certificate.error());
+  }
+  Result<Pem> key = read_pem(options.keyfile);
+  if (!key) {
+    return std::unexpected(key.error());
+  }
+  Result<Pem> ca = read_pem(options.cafile);
+  if (!ca) {
+    return std::unexpected(ca.error());
+  }
+  return TlsIdentity{
+      .ca = std::move(*ca), .certificate = std::move(*certificate), .key = std::move(*key)};
+}
+
+class EtcdStore : public LeaseStore {
+ public:
+  EtcdStore(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsContext tls,
+            EtcdOptions options)
+      : name_("etcd " + to_text(endpoints)),
+        layout_(std::move(options.prefix)),
+        on_state_(std::move(options.on_state)),
+        client_(std::move(executor), std::move(endpoints), std::move(tls),
+                {std::move(options.username), std::move(options.password)}) {
+    name_ += " " + layout_.prefix();
+  }
+
+  std::string name() const override { return name_; }
+  Task<std::optional<std::string>> config() override;
+  Task<Result<Lease>> acquire(AcquireRequest request) override;
+  Task<Result<Lease>> renew(Lease lease) override;
+  std::unique_ptr<LeaseWatch> watch() override {
+    return std::make_unique<EtcdWatch>(client_, layout_, on_state_);
+  }
+
+ private:
+  // Adds the put of `lease` to the transaction and does it, `permanent` or with a new etcd lease.
+  // Nothing where a condition did not hold: another node was faster.
+  Task<std::optional<Lease>> write(etcd::TxnRequest txn, Lease lease, bool permanent);
+  Task<bool> commit(etcd::TxnRequest txn, std::int64_t lease_id);
+
+  std::string name_;
+  EtcdLayout layout_;
+  EtcdWatch::OnState on_state_;
+  EtcdClient client_;
+};
+
+Task<std::optional<std::string>> EtcdStore::config() {
+  etcd::RangeResponse found = co_await client_.range({.key = layout_.config_key()});
+  if (found.kvs.empty()) {
+    co_return std::nullopt;
+  }
+  co_return std::move(found.kvs.front().value);
+}
+
+Task<Result<Lease>> EtcdStore::acquire(AcquireRequest request) {
+  const RandomBelow random = random_below();
+  for (int tries = 0; tries < kTries; ++tries) {
+    const etcd::RangeResponse found = co_await client_.range(layout_.leases());
+    const LeaseUpdate known = read_snapshot(found.kvs);
+    Result<Choice> choice = choose_subnet(request, known.leases, random);
+    if (!choice) {
+      co_return std::unexpected(choice.error());
+    }
+    etcd::TxnRequest txn = discard_own(layout_, choice->discard, found.kvs);
+    txn.compares.push_back(unchanged(layout_.lease_key(choice->key), found.kvs));
+    Lease wanted{.key = choice->key, .attrs = request.attrs};
+    std::optional<Lease> lease = co_await write(std::move(txn), wanted, choice->permanent);
+    if (lease) {
+      co_return std::move(*lease);
+    }
+  }
+  co_return fail("no subnet after {} tries: other nodes were faster each time", kTries);
+}
+
+Task<Result<Lease>> EtcdStore::renew(Lease lease) {
+  const std::string key = layout_.lease_key(lease.key);
+  for (int tries = 0; tries < kTries; ++tries) {
+    const etcd::RangeResponse found = co_await client_.range({.key = key});
+    bool permanent = false;
+    if (!found.kvs.empty()) {
+      const etcd::KeyValue& entry = found.kvs.front();
+      const Result<Lease> held = read_lease(entry);
+      if (held && !same_node(lease.key, held->attrs, lease.attrs)) {
+        co_return fail("{} is held by {}", subnets_text(lease.key),
+                       address_text(lease.key, held->attrs));
+      }
+      permanent = entry.lease == 0;
+      if (permanent && entry.value == to_json(lease.attrs)) {
+        lease.expiry.reset();
+        co_return lease;
+      }
+    }
+    etcd::TxnRequest txn{.compares = {unchanged(key, found.kvs)}};
+    std::optional<Lease> written = co_await write(std::move(txn), lease, permanent);
+    if (written) {
+      co_return std::move(*written);
+    }
+  }
+  co_return fail("{} cannot be renewed: its entry changed {} times meanwhile",
+                 subnets_text(lease.key), kTries);
+}
+
+Task<std::optional<Lease>> EtcdStore::write(etcd::TxnRequest txn, Lease lease, bool permanent) {
+  std::int64_t lease_id = 0;
+  lease.expiry.reset();
+  if (!permanent) {
+    const std::chrono::system_clock::time_point now = std::chrono::system_clock::now();
+    const etcd::LeaseGrantResponse granted = co_await client_.grant_lease(kLeaseTime);
+    lease_id = granted.id;
+    lease.expiry = now + std::chrono::seconds(granted.ttl_seconds);
+  }
+  txn.success.push_back({.verb = etcd::Operation::Verb::put,
+                         .key = layout_.lease_key(lease.key),
+                         .value = to_json(lease.attrs),
+                         .lease = lease_id});
+  const bool written = co_await commit(std::move(txn), lease_id);
+  co_return written ? std::optional(std::move(lease)) : std::nullopt;
+}
+
+Task<bool> EtcdStore::commit(etcd::TxnRequest txn, std::int64_t lease_id) {
+  std::optional<GrpcError> refused;
+  try {
+    const etcd::TxnResponse done = co_await client_.txn(std::move(txn));
+    if (done.succeeded) {
+      co_return true;
+    }
+  } catch (const GrpcError& error) {
+    if (error.code() == GrpcCode::unavailable || error.code() == GrpcCode::deadline_exceeded) {
+      throw;  // it may have been written all the same: revoking would take it away
+    }
+    refused = error;
+  }
+  if (lease_id != 0) {
+    co_await client_.revoke_lease(lease_id);
+  }
+  if (refused) {
+    throw GrpcError(*refused);
+  }
+  co_return false;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor executor,
+                                                    EtcdOptions options) {
+  std::vector<Endpoint> endpoints;
+  for (const std::string& text : options.endpoints) {
+    const Result<Endpoint> endpoint = parse_endpoint(text);
+    if (!endpoint) {
+      return fail("etcd-endpoints: {}", endpoint.error().text);
+    }
+    endpoints.push_back(*endpoint);
+  }
+  if (endpoints.empty()) {
+    return fail("etcd-endpoints: none given");
+  }
+  const Result<TlsIdentity> identity = read_identity(options);
+  if (!identity) {
+    return std::unexpected(identity.error());
+  }
+  const bool has_certificate = !identity->certificate.name.empty();
+  const bool use_tls = endpoints.front().tls.value_or(has_certificate);
+  for (Endpoint& endpoint : endpoints) {
+    endpoint.tls = use_tls;
+  }
+  TlsContext tls;
+  if (use_tls || has_certificate) {  // bad files are an error even where http:// ignores them
+    Result<TlsContext> made = make_tls_context(*identity);
+    if (!made) {
+      return std::unexpected(made.error());
+    }
+    tls = use_tls ? std::move(*made) : nullptr;
+  }
+  return std::make_unique<EtcdStore>(std::move(executor), std::move(endpoints), std::move(tls),
+                                     std::move(options));
+}
+
+}  // namespace flannel

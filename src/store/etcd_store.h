@@ -1,0 +1,32 @@
+// The lease store in etcd (v3 API), shared with nodes that run the reference.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "store/store.h"
+
+namespace flannel {
+
+// flanneld's --etcd-* options.
+struct EtcdOptions {
+  std::vector<std::string> endpoints = {"http://127.0.0.1:4001", "http://127.0.0.1:2379"};
+  std::string prefix = "/coreos.com/network";
+  std::string keyfile, certfile, cafile;
+  std::string username, password;
+  // What keeps a watch from the store, one sentence; empty when it is well again.
+  std::function<void(const std::string&)> on_state;
+};
+
+// Does not connect yet. The first endpoint's scheme decides about TLS for all of them; without a
+// scheme, it is TLS where both keyfile and certfile are given. Error: an endpoint that cannot be
+// read, or `open FILE: REASON`. Calls of the store throw EtcdCredentialsError (etcd_client.h) where
+// the password is wrong.
+Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor executor,
+                                                    EtcdOptions options);
+
+}  // namespace flannel

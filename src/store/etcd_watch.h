@@ -1,0 +1,52 @@
+// Following the leases in etcd, whatever happens to the connection.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "store/etcd_client.h"
+#include "store/etcd_entry.h"
+#include "store/store.h"
+
+namespace flannel {
+
+// A list, then the watch from the revision after it. A broken stream is opened again from the last
+// event seen, after a Backoff. A new list comes where history is missing: compacted, or the store
+// is another one than before (restored from a backup: revision or term went back, or the cluster's
+// ID changed).
+class EtcdWatch : public LeaseWatch {
+ public:
+  // What keeps us from the store, one sentence; empty when all is well again.
+  using OnState = std::function<void(const std::string&)>;
+
+  EtcdWatch(EtcdClient& client, EtcdLayout layout, OnState on_state)
+      : client_(client), layout_(std::move(layout)), on_state_(std::move(on_state)) {}
+
+  // Throws only when cancelled.
+  Task<LeaseUpdate> next() override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Task<LeaseUpdate> try_next();
+  Task<LeaseUpdate> list();
+  Task<void> open();
+  void follow(const etcd::WatchResponse& response);
+  std::string lost_history(const etcd::WatchResponse& response) const;
+  void failed(const std::string& reason);
+  void set_trouble(const std::string& trouble);
+
+  EtcdClient& client_;
+  EtcdLayout layout_;
+  OnState on_state_;
+  std::optional<GrpcStream> stream_;
+  Clock::time_point opened_;        // stream_
+  std::int64_t next_revision_ = 0;  // the first not seen yet; 0: list first
+  etcd::ResponseHeader seen_;       // of the list or the last watch response
+  Backoff backoff_{std::chrono::milliseconds(100), std::chrono::seconds(5)};
+  std::string trouble_;
+};
+
+}  // namespace flannel

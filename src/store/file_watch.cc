@@ -1,0 +1,53 @@
+#include "store/file_watch.h"
+
+#include <sys/inotify.h>
+
+#include <array>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+namespace flannel {
+
+FileWatch::FileWatch(const asio::any_io_executor& executor, const std::string& path)
+    : directory_(std::filesystem::absolute(path).parent_path()),
+      name_(std::filesystem::path(path).filename()),
+      events_(executor, ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
+      deadline_(executor) {
+  constexpr std::uint32_t kEvents =
+      IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF;
+  if (::inotify_add_watch(events_.native_handle(), directory_.c_str(), kEvents) < 0) {
+    throw std::system_error(errno, std::generic_category(), "watching " + directory_);
+  }
+}
+
+// True where one of the events is about our file.
+bool FileWatch::drain() {
+  bool ours = false;
+  alignas(inotify_event) std::array<char, 4096> buffer;
+  for (;;) {
+    const ssize_t got = ::read(events_.native_handle(), buffer.data(), buffer.size());
+    if (got <= 0) {
+      return ours;
+    }
+    for (ssize_t at = 0; at < got;) {
+      const inotify_event* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+      const std::string_view name = event->len > 0 ? event->name : "";
+      // The -shm file changes with every look at the database.
+      ours = ours || event->len == 0 || (name.starts_with(name_) && !name.ends_with("-shm"));
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+    }
+  }
+}
+
+Task<void> FileWatch::changed_or(std::chrono::steady_clock::time_point deadline) {
+  using namespace asio::experimental::awaitable_operators;
+  deadline_.expires_at(deadline);
+  while (!drain() && std::chrono::steady_clock::now() < deadline) {
+    co_await (events_.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable) ||
+              deadline_.async_wait(asio::use_awaitable));
+  }
+}
+
+}  // namespace flannel

@@ -1,0 +1,30 @@
+// Tells when a file changes: inotify on its directory.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <chrono>
+#include <string>
+
+#include "base/task.h"
+
+namespace flannel {
+
+class FileWatch {
+ public:
+  // Watches `path` and every file beside it whose name begins with its name, as SQLite's -wal
+  // does. Throws std::system_error.
+  FileWatch(const asio::any_io_executor& executor, const std::string& path);
+
+  // Returns after a change since the last call, or at `deadline`.
+  Task<void> changed_or(std::chrono::steady_clock::time_point deadline);
+
+ private:
+  bool drain();
+
+  std::string directory_, name_;
+  asio::posix::stream_descriptor events_;
+  asio::steady_timer deadline_;
+};
+
+}  // namespace flannel

@@ -1,0 +1,130 @@
+#include "store/sqlite.h"
+
+#include <fmt/core.h>
+#include <sqlite3.h>
+
+namespace flannel {
+namespace {
+
+constexpr int kBusyMilliseconds = 2'000;
+
+sqlite3* open_database(const std::string& path) {
+  sqlite3* raw = nullptr;
+  const int code =
+      ::sqlite3_open_v2(path.c_str(), &raw,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  if (code != SQLITE_OK) {
+    const std::string reason = raw == nullptr ? ::sqlite3_errstr(code) : ::sqlite3_errmsg(raw);
+    ::sqlite3_close(raw);
+    throw SqliteError(code, fmt::format("{}: {}", path, reason));
+  }
+  ::sqlite3_busy_timeout(raw, kBusyMilliseconds);
+  return raw;
+}
+
+sqlite3_stmt* prepare(const Database& database, std::string_view sql) {
+  sqlite3_stmt* raw = nullptr;
+  const int code =
+      ::sqlite3_prepare_v2(database.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr);
+  if (code != SQLITE_OK) {
+    database.fail(code);
+  }
+  return raw;
+}
+
+}  // namespace
+
+Database::Database(const std::string& path)
+    : path_(path), database_(open_database(path), ::sqlite3_close) {}
+
+void Database::fail(int code) const {
+  const int primary = code & 0xff;
+  if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED) {
+    throw SqliteError(primary, fmt::format("{} is locked by another process", path_));
+  }
+  if (primary == SQLITE_NOTADB) {
+    throw SqliteError(primary, fmt::format("{} is no SQLite file", path_));
+  }
+  throw SqliteError(primary, fmt::format("{}: {}", path_, ::sqlite3_errmsg(database_.get())));
+}
+
+void Database::execute(const std::string& sql) const {
+  const int code = ::sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) {
+    fail(code);
+  }
+}
+
+std::int64_t Database::number(std::string_view sql) const {
+  Statement statement(*this, sql);
+  return statement.step() ? statement.number(0) : 0;
+}
+
+int Database::changes() const {
+  return ::sqlite3_changes(database_.get());
+}
+
+Statement::Statement(const Database& database, std::string_view sql)
+    : database_(database), statement_(prepare(database, sql), ::sqlite3_finalize) {}
+
+Statement& Statement::bind(int parameter, std::string_view text) {
+  ::sqlite3_bind_text(statement_.get(), parameter + 1, text.data(), static_cast<int>(text.size()),
+                      SQLITE_TRANSIENT);
+  return *this;
+}
+
+Statement& Statement::bind(int parameter, std::int64_t number) {
+  ::sqlite3_bind_int64(statement_.get(), parameter + 1, number);
+  return *this;
+}
+
+Statement& Statement::bind(int parameter, std::nullopt_t) {
+  ::sqlite3_bind_null(statement_.get(), parameter + 1);
+  return *this;
+}
+
+bool Statement::step() {
+  const int code = ::sqlite3_step(statement_.get());
+  if (code != SQLITE_ROW && code != SQLITE_DONE) {
+    database_.fail(code);
+  }
+  return code == SQLITE_ROW;
+}
+
+void Statement::run() {
+  while (step()) {
+  }
+  ::sqlite3_reset(statement_.get());
+}
+
+std::string_view Statement::text(int column) const {
+  const unsigned char* text = ::sqlite3_column_text(statement_.get(), column);
+  const int size = ::sqlite3_column_bytes(statement_.get(), column);
+  return {reinterpret_cast<const char*>(text),
+          static_cast<std::size_t>(text == nullptr ? 0 : size)};
+}
+
+std::int64_t Statement::number(int column) const {
+  return ::sqlite3_column_int64(statement_.get(), column);
+}
+
+bool Statement::is_null(int column) const {
+  return ::sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
+Transaction::Transaction(const Database& database) : database_(database) {
+  database_.execute("BEGIN IMMEDIATE");
+}
+
+Transaction::~Transaction() {
+  if (open_) {
+    ::sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+  }
+}
+
+void Transaction::commit() {
+  database_.execute("COMMIT");
+  open_ = false;
+}
+
+}  // namespace flannel

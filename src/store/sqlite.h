@@ -1,0 +1,80 @@
+// SQLite as values: a database and its statements close themselves, errors are exceptions.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace flannel {
+
+// What SQLite said, with the file's name in front.
+struct SqliteError : std::runtime_error {
+  SqliteError(int code, const std::string& text) : std::runtime_error(text), code(code) {}
+  int code;  // SQLITE_BUSY, SQLITE_CORRUPT, …
+};
+
+class Database;
+
+// A prepared statement. Parameters and columns count from 0.
+class Statement {
+ public:
+  Statement(const Database& database, std::string_view sql);
+
+  Statement& bind(int parameter, std::string_view text);
+  Statement& bind(int parameter, std::int64_t number);
+  Statement& bind(int parameter, std::nullopt_t);
+
+  // True while there is a row.
+  bool step();
+  // Runs it to its end and makes it ready to be bound again.
+  void run();
+
+  std::string_view text(int column) const;  // valid until the next step
+  std::int64_t number(int column) const;
+  bool is_null(int column) const;
+
+ private:
+  const Database& database_;
+  std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> statement_;
+};
+
+class Database {
+ public:
+  // Opens or creates; waits up to two seconds for other processes. Throws SqliteError.
+  explicit Database(const std::string& path);
+
+  void execute(const std::string& sql) const;
+  std::int64_t number(std::string_view sql) const;  // the first column of the first row
+  const std::string& path() const { return path_; }
+  // Rows changed by the last statement.
+  int changes() const;
+
+  [[noreturn]] void fail(int code) const;
+  sqlite3* get() const { return database_.get(); }
+
+ private:
+  std::string path_;
+  std::unique_ptr<sqlite3, int (*)(sqlite3*)> database_;
+};
+
+// BEGIN IMMEDIATE … COMMIT; rolled back where commit() was not reached.
+class Transaction {
+ public:
+  explicit Transaction(const Database& database);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  void commit();
+
+ private:
+  const Database& database_;
+  bool open_ = true;
+};
+
+}  // namespace flannel

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""How long a daemon takes to have N peers in the kernel, and what that costs.
+
+usage: scale.py BIN_DIRECTORY [PEERS ...]      (default 0 1000 5000)
+One line of JSON a number of peers, from the local store, in a network namespace of its own:
+  ready_ms     exec -> READY=1, which comes after the first complete pass
+  routes       routes through flannel.1 that the kernel lists then: must be PEERS
+  cpu_ms       CPU time of the daemon until then
+  rss_kb, peak_kb   resident memory two seconds later, and the most until then
+  idle_csw, idle_cpu_ms   context switches and CPU time of the daemon in 10 idle seconds
+  restart_ms, restart_changes   the same start again with nothing changed: time, ops written
+"""
+import json, os, re, signal, socket, subprocess, sys, tempfile, time
+
+NAMESPACE = f"flb{os.getpid()}"
+
+
+def run(*words, check=True):
+    return subprocess.run(words, check=check, text=True, capture_output=True).stdout
+
+
+def cpu_ms(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        total += int(open(f"/proc/{pid}/task/{task}/schedstat").read().split()[0])
+    return total / 1e6
+
+
+def status_value(pid, name):
+    return int(re.search(rf"^{name}:\s+(\d+)", open(f"/proc/{pid}/status").read(), re.M)[1])
+
+
+def switches(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        text = open(f"/proc/{pid}/task/{task}/status").read()
+        total += sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", text)))
+    return total
+
+
+class Node:
+    """A namespace with an underlay, and a daemon in it."""
+
+    def __init__(self, flanneld, folder):
+        self.flanneld, self.folder = flanneld, folder
+        run("ip", "netns", "add", NAMESPACE)
+        in_it = ["ip", "-n", NAMESPACE]
+        run(*in_it, "link", "add", "eth0", "type", "veth", "peer", "name", "other")
+        run(*in_it, "addr", "add", "198.18.0.2/15", "dev", "eth0")
+        for device in ("lo", "eth0", "other"):
+            run(*in_it, "link", "set", device, "up")
+        run(*in_it, "route", "add", "default", "via", "198.18.0.1")
+
+    def start(self):
+        ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        path = f"{self.folder}/notify"
+        if os.path.exists(path):
+            os.unlink(path)
+        ready.bind(path)
+        ready.settimeout(120)
+        log = open(f"{self.folder}/log", "a")
+        begun = time.monotonic()
+        daemon = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{NAMESPACE}", self.flanneld, f"--local-store={self.folder}/leases.db",
+             f"--subnet-file={self.folder}/subnet.env", f"--state-dir={self.folder}/state", "--iface=eth0"],
+            stdout=log, stderr=log, env={**os.environ, "NOTIFY_SOCKET": path})
+        ready.recv(64)
+        return daemon, (time.monotonic() - begun) * 1e3
+
+    def changes(self):
+        text = run("curl", "-s", "--unix-socket", f"{self.folder}/flanneld.sock", "http://localhost/status")
+        return json.loads(text)["kernel"]["changes"]
+
+    def remove(self):
+        run("ip", "netns", "del", NAMESPACE, check=False)
+
+
+def measure(binaries, peers):
+    with tempfile.TemporaryDirectory(prefix="flannel-bench") as folder:
+        run(f"{binaries}/fill_store", f"{folder}/leases.db", str(peers))
+        node, daemon = Node(f"{binaries}/flanneld", folder), None
+        try:
+            daemon, ready_ms = node.start()
+            out = {"peers": peers, "ready_ms": round(ready_ms, 1), "cpu_ms": round(cpu_ms(daemon.pid), 1)}
+            out["routes"] = run("ip", "-n", NAMESPACE, "-4", "route", "show", "dev", "flannel.1").count("via")
+            time.sleep(2)
+            out["rss_kb"], out["peak_kb"] = status_value(daemon.pid, "VmRSS"), status_value(daemon.pid, "VmHWM")
+            before, cpu = switches(daemon.pid), cpu_ms(daemon.pid)
+            time.sleep(10)
+            out["idle_csw"] = switches(daemon.pid) - before
+            out["idle_cpu_ms"] = round(cpu_ms(daemon.pid) - cpu, 2)
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait(10)
+            daemon, restart_ms = node.start()
+            out["restart_ms"], out["restart_changes"] = round(restart_ms, 1), node.changes()
+            print(json.dumps(out), flush=True)
+        finally:
+            if daemon and daemon.poll() is None:
+                daemon.terminate()
+                daemon.wait(10)
+            node.remove()
+
+
+if __name__ == "__main__":
+    for count in map(int, sys.argv[2:] or ["0", "1000", "5000"]):
+        measure(sys.argv[1], count)

@@ -1,0 +1,12 @@
+// Fuzzes net-conf.json: any bytes give a value or an error, never a crash.
+#include "network/network_config.h"
+
+#include <cstdint>
+#include <string_view>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  (void)flannel::parse_network_config(text);
+  (void)flannel::parse_network_config(text, flannel::ConfigChecks::kube);
+  return 0;
+}
