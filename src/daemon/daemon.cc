@@ -1,9 +1,6 @@
 #include "daemon/daemon.h"
 
-#include <malloc.h>
-
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 
 #include "backend/scope.h"
 #include "base/file.h"
@@ -20,9 +17,6 @@ using std::chrono::seconds;
 // Between looks at something that is not there yet: as often as the reference.
 constexpr std::chrono::milliseconds kWaitFirst{100};
 constexpr std::chrono::milliseconds kWaitMost{1'000};
-
-// Objects in one pass that make it worth giving memory back afterwards.
-constexpr std::size_t kBurst = 1'000;
 
 }  // namespace
 
@@ -239,10 +233,6 @@ NetState Daemon::plan(const Snapshot& kernel) {
 
 void Daemon::check_ready() {
   const Report& report = state_.reconciler->report();
-  if (report.wanted > kBurst && report.passes == 1) {
-    // Afterwards, when the pass has let go of it: a large first list leaves as much again behind.
-    asio::post(io_, [] { ::malloc_trim(0); });
-  }
   if (state_.ready || !report.complete || !state_.subnet_file_written) {
     return;
   }

@@ -1,5 +1,7 @@
 // flanneld: reads its options, opens the store and the kernel, and runs the daemon.
 
+#include <malloc.h>
+
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
@@ -23,6 +25,13 @@ Result<std::unique_ptr<LeaseStore>> open_store(const asio::any_io_executor& exec
     return make_local_store(executor, options.local_store);
   }
   return make_etcd_store(executor, options.etcd());
+}
+
+// Tables of thousands of peers come and go with every pass. glibc would learn from the first ones
+// to keep such blocks on the heap, where they hold on to what is free around them.
+void keep_memory_small() {
+  ::mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
 int run(const Options& options) {
@@ -74,6 +83,7 @@ int start(std::span<char*> arguments) {
     log_warning("{}", warning);
   }
   log_info("{}", describe(parsed.options));
+  keep_memory_small();
   return run(parsed.options);
 }
 

@@ -1,0 +1,179 @@
+#include "ctl/process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "base/file.h"
+
+extern char** environ;
+
+namespace flannel {
+namespace {
+
+[[noreturn]] void fail_with_errno(const std::string& what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+std::vector<char*> pointers(const Arguments& arguments) {
+  std::vector<char*> out;
+  for (const std::string& argument : arguments) {
+    out.push_back(const_cast<char*>(argument.c_str()));
+  }
+  out.push_back(nullptr);
+  return out;
+}
+
+std::array<UniqueFd, 2> make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    fail_with_errno("pipe");
+  }
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+// Field 22 of /proc/PID/stat; 0 where there is no such process, or only its zombie.
+std::uint64_t start_time(pid_t pid) {
+  const Result<std::string> stat = read_file(fmt::format("/proc/{}/stat", pid));
+  if (!stat) {
+    return 0;
+  }
+  // The second field is the name in parentheses, and may hold anything.
+  std::size_t at = stat->rfind(')') + 2;
+  if (at >= stat->size() || (*stat)[at] == 'Z') {
+    return 0;
+  }
+  for (int field = 3; field < 22 && at < stat->size(); ++field) {
+    at = stat->find(' ', at) + 1;
+  }
+  return std::strtoull(stat->c_str() + at, nullptr, 10);
+}
+
+// In the child, between fork and exec: only calls that are safe there.
+[[noreturn]] void become(const std::vector<char*>& arguments, const char* netns, int log,
+                         int go_ahead) {
+  char byte = 0;
+  const bool told = ::read(go_ahead, &byte, 1) == 1;  // else our parent is gone: so are we
+  const int space = *netns == 0 ? -1 : ::open(netns, O_RDONLY | O_CLOEXEC);
+  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (told && (*netns == 0 || ::setns(space, CLONE_NEWNET) == 0) && ::dup2(nothing, 0) == 0 &&
+      ::dup2(log, 1) == 1 && ::dup2(log, 2) == 2) {
+    ::setsid();
+    ::signal(SIGINT, SIG_DFL);
+    ::signal(SIGTERM, SIG_DFL);
+    ::execvp(arguments[0], arguments.data());
+  }
+  ::_exit(127);
+}
+
+}  // namespace
+
+RunningProgram::RunningProgram(const Arguments& arguments, const std::string& input) {
+  std::array<UniqueFd, 2> out = make_pipe();
+  std::array<UniqueFd, 2> in = make_pipe();
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, in[0].get(), 0);
+  ::posix_spawn_file_actions_adddup2(&actions, out[1].get(), 1);
+  ::posix_spawn_file_actions_adddup2(&actions, out[1].get(), 2);
+  const int error = ::posix_spawnp(&pid_, arguments[0].c_str(), &actions, nullptr,
+                                   pointers(arguments).data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) {
+    throw std::system_error(error, std::generic_category(), arguments[0]);
+  }
+  // Our inputs are far smaller than a pipe, so that this does not block.
+  if (::write(in[1].get(), input.data(), input.size()) != static_cast<ssize_t>(input.size())) {
+    fail_with_errno(arguments[0]);
+  }
+  output_ = out[0].release();
+}
+
+ProgramResult RunningProgram::wait() {
+  ProgramResult result;
+  const UniqueFd output(output_);
+  std::array<char, 4096> chunk;
+  for (ssize_t got = 0; (got = ::read(output.get(), chunk.data(), chunk.size())) != 0;) {
+    if (got > 0) {
+      result.output.append(chunk.data(), static_cast<std::size_t>(got));
+    } else if (errno != EINTR) {
+      break;
+    }
+  }
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+std::string run_program(const Arguments& arguments, const std::string& input) {
+  ProgramResult result = RunningProgram(arguments, input).wait();
+  if (result.status != 0) {
+    std::string command;
+    for (const std::string& argument : arguments) {
+      command += (command.empty() ? "" : " ") + argument;
+    }
+    throw std::runtime_error(fmt::format("{}: {}", command, result.output));
+  }
+  return std::move(result.output);
+}
+
+bool is_alive(const ProcessId& process) {
+  return process.pid > 0 && start_time(process.pid) == process.start && process.start != 0;
+}
+
+ProcessId start_detached(const Arguments& arguments, const std::string& netns,
+                         const std::string& log,
+                         const std::function<void(const ProcessId&)>& announce) {
+  const std::string space = netns.empty() ? "" : "/run/netns/" + netns;
+  const UniqueFd output(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!output) {
+    fail_with_errno(log);
+  }
+  const std::vector<char*> words = pointers(arguments);
+  std::array<UniqueFd, 2> go_ahead = make_pipe();
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    fail_with_errno("fork");
+  }
+  if (pid == 0) {
+    ::close(go_ahead[1].release());
+    become(words, space.c_str(), output.get(), go_ahead[0].get());
+  }
+  const ProcessId process{pid, start_time(pid)};
+  announce(process);
+  if (::write(go_ahead[1].get(), "", 1) != 1) {
+    fail_with_errno(arguments[0]);
+  }
+  return process;
+}
+
+bool end_process(const ProcessId& process, bool kill, std::chrono::milliseconds patience) {
+  const UniqueFd handle(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+  if (!is_alive(process) || !handle) {
+    return true;
+  }
+  // Through the handle: a pid that was reused meanwhile is not hit.
+  for (const int signal : {kill ? SIGKILL : SIGTERM, SIGKILL}) {
+    ::syscall(SYS_pidfd_send_signal, handle.get(), signal, nullptr, 0);
+    pollfd ended{handle.get(), POLLIN, 0};
+    if (::poll(&ended, 1, static_cast<int>(patience.count())) > 0) {
+      ::waitpid(process.pid, nullptr, WNOHANG);  // where it is our child
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace flannel

@@ -1,0 +1,60 @@
+// Programs as processes: run to their end, or started in a network namespace and left running.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace flannel {
+
+using Arguments = std::vector<std::string>;
+
+struct ProgramResult {
+  int status = 0;      // exit code; 128 + signal
+  std::string output;  // stdout and stderr together
+};
+
+// A running program whose output is collected.
+class RunningProgram {
+ public:
+  // `input` becomes its stdin. The program is looked up in PATH; throws std::system_error.
+  explicit RunningProgram(const Arguments& arguments, const std::string& input = "");
+  RunningProgram(RunningProgram&&) = default;
+  ProgramResult wait();
+
+ private:
+  pid_t pid_ = -1;
+  int output_ = -1;
+};
+
+// Runs a program to its end; throws std::runtime_error with its output where it fails.
+std::string run_program(const Arguments& arguments, const std::string& input = "");
+
+// A process, told from a later one with the same pid by the time it started.
+struct ProcessId {
+  pid_t pid = 0;
+  std::uint64_t start = 0;  // clock ticks since boot, /proc/PID/stat field 22
+  bool operator==(const ProcessId&) const = default;
+};
+
+bool is_alive(const ProcessId& process);
+
+// Starts a program in the network namespace `netns` (a name under /run/netns; empty for ours), in
+// a session of its own, with output appended to `log`. `announce` is called with its id before the
+// program begins, so that it can be written down. Throws where it cannot be started.
+ProcessId start_detached(const Arguments& arguments, const std::string& netns,
+                         const std::string& log,
+                         const std::function<void(const ProcessId&)>& announce);
+
+// SIGTERM (or SIGKILL at once with `kill`), then SIGKILL after `patience`. False where it is still
+// there after that.
+bool end_process(const ProcessId& process, bool kill = false,
+                 std::chrono::milliseconds patience = std::chrono::seconds(5));
+
+}  // namespace flannel

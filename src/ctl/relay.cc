@@ -1,0 +1,77 @@
+#include "ctl/relay.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/write.hpp>
+
+#include "base/task.h"
+
+namespace flannel {
+namespace {
+
+using Local = asio::local::stream_protocol;
+using Tcp = asio::ip::tcp;
+
+// Until `from` is at its end.
+template <class From, class To>
+Task<void> copy(From& from, To& to) {
+  std::array<char, 16384> chunk;
+  for (;;) {
+    const std::size_t got = co_await from.async_read_some(asio::buffer(chunk), asio::use_awaitable);
+    co_await asio::async_write(to, asio::buffer(chunk, got), asio::use_awaitable);
+  }
+}
+
+Task<void> carry(Local::socket near, std::string host, std::string port) {
+  using namespace asio::experimental::awaitable_operators;
+  try {
+    Tcp::resolver resolver(near.get_executor());
+    const Tcp::resolver::results_type addresses =
+        co_await resolver.async_resolve(host, port, asio::use_awaitable);
+    Tcp::socket far(near.get_executor());
+    co_await asio::async_connect(far, addresses, asio::use_awaitable);
+    far.set_option(Tcp::no_delay(true));
+    co_await (copy(near, far) || copy(far, near));
+  } catch (const boost::system::system_error&) {
+    // Either side closed, or the far one cannot be reached: the near one sees a closed connection.
+  }
+}
+
+Task<void> accept_forever(Local::acceptor acceptor, std::string host, std::string port) {
+  for (;;) {
+    Local::socket near = co_await acceptor.async_accept(asio::use_awaitable);
+    asio::co_spawn(acceptor.get_executor(), carry(std::move(near), host, port), asio::detached);
+  }
+}
+
+}  // namespace
+
+Result<void> run_relay(const std::string& socket, const std::string& url) {
+  constexpr std::string_view kScheme = "http://";
+  const std::size_t colon = url.rfind(':');
+  if (!url.starts_with(kScheme) || colon < kScheme.size()) {
+    return fail("{}: not of the form http://HOST:PORT", url);
+  }
+  const std::string host = url.substr(kScheme.size(), colon - kScheme.size());
+  const std::string port = url.substr(colon + 1, url.find('/', colon) - colon - 1);
+  asio::io_context io;
+  try {
+    ::unlink(socket.c_str());
+    Local::acceptor acceptor(io, Local::endpoint(socket));
+    asio::co_spawn(io, accept_forever(std::move(acceptor), host, port), asio::detached);
+  } catch (const boost::system::system_error& error) {
+    return fail("{}: {}", socket, error.code().message());
+  }
+  io.run();
+  return {};
+}
+
+}  // namespace flannel

@@ -1,0 +1,55 @@
+#include "ctl/status_client.h"
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+namespace flannel {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+
+constexpr std::chrono::seconds kLimit{5};
+constexpr std::uint64_t kMostBytes = 256U << 20;
+
+}  // namespace
+
+Result<Page> get_page(const std::string& socket, const std::string& path) {
+  using Protocol = asio::local::stream_protocol;
+  asio::io_context io;
+  beast::basic_stream<Protocol> stream(io);
+  boost::system::error_code connected;
+  if (socket.size() >= sizeof(sockaddr_un::sun_path)) {
+    return fail("{}: too long for the path of a socket", socket);
+  }
+  stream.socket().connect(Protocol::endpoint(socket), connected);
+  if (connected) {
+    return fail("nobody answers at {} ({}): is flanneld running?", socket, connected.message());
+  }
+  stream.expires_after(kLimit);
+  http::request<http::empty_body> request{http::verb::get, path, 11};
+  request.set(http::field::host, "localhost");
+  request.keep_alive(false);
+  beast::flat_buffer buffer;
+  http::response_parser<http::string_body> response;
+  response.body_limit(kMostBytes);
+  boost::system::error_code result;
+  http::async_write(stream, request, [&](const boost::system::error_code& written, std::size_t) {
+    result = written;
+    if (!written) {
+      http::async_read(stream, buffer, response,
+                       [&](const boost::system::error_code& read, std::size_t) { result = read; });
+    }
+  });
+  io.run();
+  if (result) {
+    return fail("no answer from {}: {}", socket, result.message());
+  }
+  return Page{response.get().result_int(), std::move(response.get().body())};
+}
+
+}  // namespace flannel
