@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "ctl/status_client.h"
+#include "ctl/status_page.h"
 #include "network/network_config.h"
 #include "network/subnet_env.h"
 
@@ -37,6 +38,13 @@ bool is_namespace(const std::string& name) {
 // `ip -n NAMESPACE -batch -`
 void configure(const std::string& netns, const std::string& lines) {
   run_program({"ip", "-n", netns, "-batch", "-"}, lines);
+}
+
+bool is_ready_with_all_peers(const std::string& socket, unsigned peers) {
+  const Result<Page> page = get_page(socket, "/status");
+  const Result<StatusSummary> summary =
+      page ? summarize_status(page->body) : std::unexpected(page.error());
+  return summary && summary->ready && summary->good_peers == peers;
 }
 
 }  // namespace
@@ -203,8 +211,7 @@ void Lab::wait_until_ready(unsigned i) {
   const auto limit = std::chrono::steady_clock::now() + kReadyLimit;
   for (;;) {
     check_interrupted();
-    const Result<Page> page = get_page(node_socket(i), "/readyz");
-    if (page && page->status == 200) {
+    if (is_ready_with_all_peers(node_socket(i), nodes() - 1)) {
       return;
     }
     const std::string log = fmt::format("{}/n{}.log", directory_, i);

@@ -48,6 +48,15 @@ class Reader {
   const json::value* value_;
 };
 
+Result<json::value> parse_status(std::string_view text) {
+  boost::system::error_code error;
+  json::value document = json::parse({text.data(), text.size()}, error);
+  if (error || !document.is_object()) {
+    return fail("the answer is no status document: {}", text.substr(0, 200));
+  }
+  return document;
+}
+
 std::string line(std::string_view label, const std::string& text) {
   return text.empty() ? "" : fmt::format("{:<11} {}\n", label, text);
 }
@@ -117,13 +126,26 @@ std::string troubles(const Reader& status) {
 
 }  // namespace
 
-Result<std::string> status_page(std::string_view text, std::size_t most_peers) {
-  boost::system::error_code error;
-  const json::value document = json::parse({text.data(), text.size()}, error);
-  if (error || !document.is_object()) {
-    return fail("the answer is no status document: {}", text.substr(0, 200));
+Result<StatusSummary> summarize_status(std::string_view text) {
+  const Result<json::value> document = parse_status(text);
+  if (!document) {
+    return std::unexpected(document.error());
   }
-  const Reader status(&document);
+  const Reader status(&*document);
+  StatusSummary summary;
+  summary.ready = status["ready"].text() == "true";
+  for (const Reader& peer : status["peers"]["list"].items()) {
+    summary.good_peers += peer["state"].text() == "ok" ? 1 : 0;
+  }
+  return summary;
+}
+
+Result<std::string> status_page(std::string_view text, std::size_t most_peers) {
+  const Result<json::value> document = parse_status(text);
+  if (!document) {
+    return std::unexpected(document.error());
+  }
+  const Reader status(&*document);
   std::string out = overview(status) + peers(status["peers"], most_peers);
   const std::string wrong = troubles(status);
   if (!wrong.empty()) {

@@ -36,7 +36,7 @@ struct Change {
 };
 struct Changes {
   // The list below is not the whole truth; dump. After an overrun (ENOBUFS), and after any change
-  // of a link or removal of an address of ours, since the kernel drops the routes there silently.
+  // of a link of ours, since the kernel drops what is there without a word.
   bool dump_needed = false;
   // A link, address or default route of the host changed: the external interface may be another.
   bool host_changed = false;

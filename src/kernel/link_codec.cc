@@ -149,11 +149,15 @@ void encode_add(Batch& batch, const Link& link, int lower_index) {
 void encode_change(Batch& batch, const Link& link, int index) {
   ifinfomsg header = state_header(link);
   header.ifi_index = index;
-  batch.begin(RTM_NEWLINK, 0, header);
+  batch.begin(RTM_SETLINK, 0, header);
   batch.put_u32(IFLA_MTU, link.mtu);
   batch.put_mac(IFLA_ADDRESS, link.mac);
   batch.put_text(IFLA_IFALIAS, link.alias);
   if (const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind)) {
+    // In a message of its own: with an MTU beside it the kernel refuses both.
+    header.ifi_change = 0;
+    header.ifi_flags = 0;
+    batch.begin(RTM_NEWLINK, 0, header);
     const std::size_t info = batch.nest(IFLA_LINKINFO);
     batch.put_text(IFLA_INFO_KIND, "vxlan");
     const std::size_t data = batch.nest(IFLA_INFO_DATA);

@@ -76,8 +76,6 @@ class NetlinkKernel::Listener {
     const Address object{{kernel_.name_of(found->index), found->address.prefix}};
     changes.host_changed = changes.host_changed || !ours;
     if (owns_address(ours, object)) {
-      // With a device's last IPv4 address its routes go, silently.
-      changes.dump_needed = changes.dump_needed || removed;
       changes.ours.push_back({removed, object});
     }
   }

@@ -26,6 +26,15 @@ bool absorb_row(const Change& change, const T& row, Table<T>& have, const Table<
   return is == nullptr || should == nullptr ? is != should : *is != *should;
 }
 
+// With a nexthop go its routes, with a device's last IPv4 address all IPv4 routes by it, and the
+// kernel tells of neither. What we removed ourselves is not in the mirror any more.
+bool takes_others_along(const Change& change, const NetState& have) {
+  const Nexthop* nexthop = std::get_if<Nexthop>(&change.object);
+  const Address* address = std::get_if<Address>(&change.object);
+  return change.removed && ((nexthop != nullptr && have.nexthops.find(nexthop->key) != nullptr) ||
+                            (address != nullptr && have.addresses.find(address->key) != nullptr));
+}
+
 struct Absorber {
   const Change& change;
   NetState& have;
@@ -71,7 +80,10 @@ void Reconciler::need_pass() {
 }
 
 Reconciler::Clock::time_point Reconciler::next_pass() const {
-  const Clock::time_point earliest = last_pass_ + std::max(hold_, timing_.between_passes);
+  // Two passes may follow each other at once, as when a device goes: what was on it is heard of
+  // before the device itself.
+  const Clock::time_point earliest =
+      std::max(pass_before_last_ + 2 * timing_.between_passes, last_pass_ + hold_);
   return std::max(earliest,
                   pass_needed_ ? Clock::time_point::min() : std::min(retry_at_, audit_at_));
 }
@@ -107,6 +119,7 @@ void Reconciler::absorb(const Changes& changes) {
   bool differs = changes.dump_needed;
   dump_needed_ = dump_needed_ || changes.dump_needed;
   for (const Change& change : changes.ours) {
+    dump_needed_ = dump_needed_ || takes_others_along(change, have_.ours);
     differs = std::visit(Absorber{change, have_.ours, want_}, change.object) || differs;
   }
   if (differs && report_.passes > 0) {
@@ -124,7 +137,7 @@ void Reconciler::dump() {
 }
 
 void Reconciler::pass() {
-  last_pass_ = Clock::now();
+  pass_before_last_ = std::exchange(last_pass_, Clock::now());
   pass_needed_ = false;
   if (dump_needed_ || audit_at_ <= last_pass_) {
     dump_needed_ = true;  // also where the dump throws

@@ -29,7 +29,7 @@ class Reconciler {
   using Planner = std::function<NetState(const Snapshot&)>;
 
   struct Timing {
-    std::chrono::milliseconds between_passes{100};  // the first after quiet is not delayed
+    std::chrono::milliseconds between_passes{100};  // on average; the first two are not delayed
     std::chrono::milliseconds retry_first{100};
     std::chrono::milliseconds retry_most{30'000};
     std::chrono::milliseconds audit{300'000};
@@ -81,6 +81,7 @@ class Reconciler {
   bool dump_needed_ = true;
   bool pass_needed_ = false;
   Clock::time_point last_pass_{};
+  Clock::time_point pass_before_last_{};
   Clock::time_point audit_at_{};
   Clock::time_point retry_at_ = Clock::time_point::max();
   std::chrono::milliseconds hold_{0};  // least time to the next pass, in a quarrel
