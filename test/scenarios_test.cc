@@ -8,7 +8,8 @@
 //   have all                 the kernel has what the lines so far lead to; peers start anew
 //   plan                     what follows is expected: ops, then `refused`, then `skipped` lines
 //
-// Lines that begin with # say what the scenario shows.
+// Lines that begin with # say what the scenario shows. FLANNEL_UPDATE_SCENARIOS=1 writes what came
+// out where it is not what was expected, for you to read; the test fails all the same.
 
 #include <gtest/gtest.h>
 
@@ -117,6 +118,11 @@ TEST_P(ScenarioFile, LeadsToItsPlan) {
     actual += "skipped " + peer.name + ": " + peer.reason + "\n";
   }
   EXPECT_EQ(actual, expected);
+  if (actual != expected && std::getenv("FLANNEL_UPDATE_SCENARIOS") != nullptr) {
+    const std::string path = folder / (GetParam() + ".txt");
+    const std::string text = *read_file(path);
+    ASSERT_TRUE(replace_file(path, text.substr(0, text.find("plan\n") + 5) + actual, 0644));
+  }
 }
 
 std::vector<std::string> all_scenarios() {

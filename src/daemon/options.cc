@@ -194,6 +194,7 @@ std::string Options::status_socket_path() const {
 
 EtcdOptions Options::etcd() const {
   EtcdOptions out;
+  out.endpoints.clear();
   for (std::size_t start = 0; start <= etcd_endpoints.size();) {
     const std::size_t comma = std::min(etcd_endpoints.find(',', start), etcd_endpoints.size());
     out.endpoints.push_back(etcd_endpoints.substr(start, comma - start));

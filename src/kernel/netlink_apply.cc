@@ -113,14 +113,14 @@ class NetlinkKernel::Applier {
   }
 
   void add(const Route& route) {
-    if (route.nexthop == 0) {
-      add_on_device(route, route.dev);
-      return;
-    }
     if (removes()) {
-      netlink::encode_remove(batch_, route, 0);
+      netlink::encode_remove(batch_, route);
     } else {
-      netlink::encode_put(batch_, route, 0);
+      const int index = route.nexthop != 0 ? 0 : device(route.dev);
+      if (index == 0 && route.nexthop == 0) {
+        return;
+      }
+      netlink::encode_put(batch_, route, index);
     }
     owners_.push_back(current_);
   }

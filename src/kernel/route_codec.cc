@@ -10,29 +10,20 @@ std::uint8_t socket_family(Family family) {
   return family == Family::v4 ? AF_INET : AF_INET6;
 }
 
-void encode(Batch& batch, std::uint16_t type, std::uint16_t flags, const Route& route, int index) {
+rtmsg header_of(const Route& route) {
   rtmsg header{};
   header.rtm_family = socket_family(route.key.dst.family());
   header.rtm_dst_len = route.key.dst.length;
   header.rtm_table = RT_TABLE_MAIN;
   header.rtm_protocol = route.protocol;
-  // An IPv4 route without gateway reaches its destinations directly.
-  const bool on_link = route.nexthop == 0 && !route.via && route.key.dst.ip.is_v4();
-  header.rtm_scope = on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
   header.rtm_type = RTN_UNICAST;
-  header.rtm_flags = route.onlink ? RTNH_F_ONLINK : 0;
-  batch.begin(type, flags, header);
+  return header;
+}
+
+void put_key(Batch& batch, const Route& route) {
   batch.put_ip(RTA_DST, route.key.dst.ip);
   if (route.key.metric != 0) {
     batch.put_u32(RTA_PRIORITY, route.key.metric);
-  }
-  if (route.nexthop != 0) {
-    batch.put_u32(RTA_NH_ID, route.nexthop);
-    return;
-  }
-  batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
-  if (route.via) {
-    batch.put_ip(RTA_GATEWAY, *route.via);
   }
 }
 
@@ -89,11 +80,28 @@ std::optional<RouteMessage> decode_route(const MessageView& message) {
 }
 
 void encode_put(Batch& batch, const Route& route, int index) {
-  encode(batch, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route, index);
+  rtmsg header = header_of(route);
+  // An IPv4 route without gateway reaches its destinations directly.
+  const bool on_link = route.nexthop == 0 && !route.via && route.key.dst.ip.is_v4();
+  header.rtm_scope = on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  header.rtm_flags = route.onlink ? RTNH_F_ONLINK : 0;
+  batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header);
+  put_key(batch, route);
+  if (route.nexthop != 0) {
+    batch.put_u32(RTA_NH_ID, route.nexthop);
+    return;
+  }
+  batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
+  if (route.via) {
+    batch.put_ip(RTA_GATEWAY, *route.via);
+  }
 }
 
-void encode_remove(Batch& batch, const Route& route, int index) {
-  encode(batch, RTM_DELROUTE, 0, route, index);
+void encode_remove(Batch& batch, const Route& route) {
+  rtmsg header = header_of(route);
+  header.rtm_scope = RT_SCOPE_NOWHERE;  // any
+  batch.begin(RTM_DELROUTE, 0, header);
+  put_key(batch, route);
 }
 
 void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t protocol) {

@@ -22,7 +22,9 @@ std::optional<RouteMessage> decode_route(const MessageView& message);
 
 // `index` is not used where the route goes through a nexthop object.
 void encode_put(Batch& batch, const Route& route, int index);
-void encode_remove(Batch& batch, const Route& route, int index);
+// By key and protocol alone: with a path in the request the kernel misses a route that goes through
+// a nexthop object, and refuses it where that object is gone.
+void encode_remove(Batch& batch, const Route& route);
 // Asks for one family's routes of the main table, of one device (0: all) and protocol (0: all).
 void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t protocol);
 

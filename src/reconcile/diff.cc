@@ -6,11 +6,13 @@
 namespace flannel {
 namespace {
 
+bool contains(const std::vector<Dev>& devices, const Dev& device) {
+  return std::find(devices.begin(), devices.end(), device) != devices.end();
+}
+
 // What remains when the kernel has removed `links`: it drops everything on them silently.
 NetState without(NetState state, const std::vector<Dev>& links) {
-  const auto gone = [&links](const Dev& dev) {
-    return std::find(links.begin(), links.end(), dev) != links.end();
-  };
+  const auto gone = [&links](const Dev& dev) { return contains(links, dev); };
   const NetState before = state;
   state.links.remove_if([&](const Link& l) { return gone(l.key.name); });
   state.addresses.remove_if([&](const Address& a) { return gone(a.key.dev); });
@@ -77,19 +79,25 @@ bool needs_recreation(const Link& want, const Link& have) {
 
 std::vector<Op> diff(const NetState& want, const NetState& have) {
   std::vector<Op> ops;
-  std::vector<Dev> recreated;
+  std::vector<Dev> recreated, readdressed;
   for (const Link& link : want.links) {
     const Link* old = have.links.find(link.key);
     if (old != nullptr && needs_recreation(link, *old)) {
       ops.push_back({Op::Verb::remove, *old});
       recreated.push_back(link.key.name);
+    } else if (old != nullptr && old->mac != link.mac) {
+      readdressed.push_back(link.key.name);
     }
   }
-  if (recreated.empty()) {
+  if (recreated.empty() && readdressed.empty()) {
     diff_tables(want, have, ops);
-  } else {
-    diff_tables(want, without(have, recreated), ops);
+    return ops;
   }
+  NetState left = without(have, recreated);
+  // With a device's MAC the kernel drops its neighbours (net/core/neighbour.c, neigh_changeaddr).
+  left.neighbours.remove_if(
+      [&](const Neighbour& row) { return contains(readdressed, row.key.dev); });
+  diff_tables(want, left, ops);
   return ops;
 }
 

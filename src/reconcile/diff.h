@@ -11,7 +11,8 @@ namespace flannel {
 //
 // Puts first, down the tables: a path is complete before its route appears. Then removals, back up
 // the tables: nothing in use is taken away. A link that cannot be changed in place is removed and
-// added before all else, and what was on it counts as gone, as the kernel will see to it.
+// added before all else, and what was on it counts as gone, as the kernel will see to it; so do the
+// neighbours of a link that gets another MAC.
 std::vector<Op> diff(const NetState& want, const NetState& have);
 
 // True where the kernel (or an older one) cannot change `have` into `want` in place.

@@ -26,6 +26,10 @@ struct Applier {
   NetState& state;
 
   void operator()(const Link& link) const {
+    const Link* old = state.links.find(link.key);
+    if (op.verb == Op::Verb::change && old != nullptr && old->mac != link.mac) {
+      state.neighbours.remove_if([&](const Neighbour& n) { return n.key.dev == link.key.name; });
+    }
     apply_row(op, link, state.links);
     if (op.verb != Op::Verb::remove) {
       return;
@@ -80,6 +84,7 @@ NetState random_state(std::minstd_rand& random) {
     }
     Link link = vxlan_link(name, 1 + below(2));
     link.mtu = 1400 + below(2);
+    link.mac = Mac::local(below(2));
     link.up = below(4) != 0;
     if (below(8) == 0) {
       link.kind = OtherKind{"bridge"};

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <sqlite3.h>
 
+#include <cstring>
+
 namespace flannel {
 namespace {
 
@@ -10,11 +12,12 @@ constexpr int kBusyMilliseconds = 2'000;
 
 sqlite3* open_database(const std::string& path) {
   sqlite3* raw = nullptr;
-  const int code =
-      ::sqlite3_open_v2(path.c_str(), &raw,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = ::sqlite3_open_v2(path.c_str(), &raw,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) {
-    const std::string reason = raw == nullptr ? ::sqlite3_errstr(code) : ::sqlite3_errmsg(raw);
+    const int system_error = raw == nullptr ? 0 : ::sqlite3_system_errno(raw);
+    const std::string reason =
+        system_error == 0 ? ::sqlite3_errstr(code) : std::strerror(system_error);
     ::sqlite3_close(raw);
     throw SqliteError(code, fmt::format("{}: {}", path, reason));
   }
@@ -64,22 +67,32 @@ int Database::changes() const {
   return ::sqlite3_changes(database_.get());
 }
 
+bool Database::has_moved() const {
+  int moved = 0;
+  ::sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  return moved != 0;
+}
+
 Statement::Statement(const Database& database, std::string_view sql)
     : database_(database), statement_(prepare(database, sql), ::sqlite3_finalize) {}
 
 Statement& Statement::bind(int parameter, std::string_view text) {
-  ::sqlite3_bind_text(statement_.get(), parameter + 1, text.data(), static_cast<int>(text.size()),
-                      SQLITE_TRANSIENT);
-  return *this;
+  return bound(::sqlite3_bind_text64(statement_.get(), parameter + 1, text.data(), text.size(),
+                                     SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 
 Statement& Statement::bind(int parameter, std::int64_t number) {
-  ::sqlite3_bind_int64(statement_.get(), parameter + 1, number);
-  return *this;
+  return bound(::sqlite3_bind_int64(statement_.get(), parameter + 1, number));
 }
 
 Statement& Statement::bind(int parameter, std::nullopt_t) {
-  ::sqlite3_bind_null(statement_.get(), parameter + 1);
+  return bound(::sqlite3_bind_null(statement_.get(), parameter + 1));
+}
+
+Statement& Statement::bound(int code) {
+  if (code != SQLITE_OK) {
+    database_.fail(code);
+  }
   return *this;
 }
 
@@ -112,8 +125,8 @@ bool Statement::is_null(int column) const {
   return ::sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
 }
 
-Transaction::Transaction(const Database& database) : database_(database) {
-  database_.execute("BEGIN IMMEDIATE");
+Transaction::Transaction(const Database& database, Kind kind) : database_(database) {
+  database_.execute(kind == Kind::read ? "BEGIN" : "BEGIN IMMEDIATE");
 }
 
 Transaction::~Transaction() {

@@ -40,13 +40,16 @@ class Statement {
   bool is_null(int column) const;
 
  private:
+  Statement& bound(int code);
+
   const Database& database_;
   std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> statement_;
 };
 
 class Database {
  public:
-  // Opens or creates; waits up to two seconds for other processes. Throws SqliteError.
+  // Opens a file that exists; an empty one is an empty database. Its statements wait up to two
+  // seconds for other processes. Throws SqliteError.
   explicit Database(const std::string& path);
 
   void execute(const std::string& sql) const;
@@ -54,6 +57,8 @@ class Database {
   const std::string& path() const { return path_; }
   // Rows changed by the last statement.
   int changes() const;
+  // True where the file at path() is not the one that is open any more.
+  bool has_moved() const;
 
   [[noreturn]] void fail(int code) const;
   sqlite3* get() const { return database_.get(); }
@@ -63,10 +68,12 @@ class Database {
   std::unique_ptr<sqlite3, int (*)(sqlite3*)> database_;
 };
 
-// BEGIN IMMEDIATE … COMMIT; rolled back where commit() was not reached.
+// Rolled back where commit() was not reached. One that reads sees the file as it was at its first
+// statement; one that writes waits for the other writers first.
 class Transaction {
  public:
-  explicit Transaction(const Database& database);
+  enum class Kind { read, write };
+  explicit Transaction(const Database& database, Kind kind = Kind::write);
   ~Transaction();
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;

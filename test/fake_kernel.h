@@ -1,0 +1,60 @@
+// A kernel in memory, with the real one's rules as far as the reconciler meets them. The contract
+// suite (kernel_contract_test.cc) runs the same cases on both, which keeps this one honest.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "kernel/kernel.h"
+
+namespace flannel {
+
+class FakeKernel : public Kernel {
+ public:
+  FakeKernel();
+
+  Snapshot dump(const Scope& scope) override;
+  std::vector<OpResult> apply(std::span<const Op> ops) override;
+  HostView host() override { return host_view; }
+  int notify_fd() const override { return event_.get(); }
+  Changes changes(const Scope& scope) override;
+
+  // Somebody else's change, which is notified of like the real kernel does it.
+  OpResult outside(const Op& op);
+  // The host's interfaces; devices that links may lie on.
+  HostView host_view;
+  void host_changed();
+
+  // Everything there is, ours or not.
+  NetState state;
+  bool nexthops_supported = true;
+
+  // Decides about an op before it is tried: an errno to fail with, or 0.
+  std::function<int(const Op& op, std::size_t count)> fail;
+  // Called after each op of ours that went well.
+  std::function<void(const Op& op)> after;
+  // The next notifications are lost, as after an overrun.
+  void lose_notifications();
+
+  std::vector<Op> applied;  // ops of ours that went well, in order
+  unsigned dumps = 0;
+
+ private:
+  struct Applier;
+
+  bool has_device(const Dev& name) const;
+  void remove_from(const Dev& dev, bool addresses);
+  void notify(Change change);
+  void notify_link();
+  void signal();
+
+  UniqueFd event_;
+  Changes pending_;
+  bool lost_ = false;
+  std::size_t count_ = 0;  // of ops tried
+};
+
+}  // namespace flannel
