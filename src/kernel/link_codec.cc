@@ -146,12 +146,14 @@ void encode_add(Batch& batch, const Link& link, int lower_index) {
   batch.put_text(IFLA_IFALIAS, link.alias);
 }
 
-void encode_change(Batch& batch, const Link& link, int index) {
+void encode_change(Batch& batch, const Link& link, const Link& was, int index) {
   ifinfomsg header = state_header(link);
   header.ifi_index = index;
   batch.begin(RTM_SETLINK, 0, header);
   batch.put_u32(IFLA_MTU, link.mtu);
-  batch.put_mac(IFLA_ADDRESS, link.mac);
+  if (link.mac != was.mac) {  // with every MAC it is given, also the same, a device's neighbours go
+    batch.put_mac(IFLA_ADDRESS, link.mac);
+  }
   batch.put_text(IFLA_IFALIAS, link.alias);
   if (const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind)) {
     // In a message of its own: with an MTU beside it the kernel refuses both.

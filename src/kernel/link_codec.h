@@ -21,8 +21,9 @@ std::optional<LinkMessage> decode_link(const MessageView& message);
 
 // Two messages: create it down, then alias and state, which the kernel ignores at creation.
 void encode_add(Batch& batch, const Link& link, int lower_index);
-// MAC, MTU, alias and state of an existing link, in place; learning in a second message.
-void encode_change(Batch& batch, const Link& link, int index);
+// MAC, MTU, alias and state of an existing link, in place; learning in a second message. `was` is
+// what the kernel has.
+void encode_change(Batch& batch, const Link& link, const Link& was, int index);
 void encode_remove_link(Batch& batch, int index);
 // Asks for one link.
 void encode_get_link(Batch& batch, const Dev& name);

@@ -65,7 +65,9 @@ class NetlinkKernel::Applier {
       }
     } else if (ops_[current_].verb == Op::Verb::change) {
       if (device(link.key.name) != 0) {
-        netlink::encode_change(batch_, link, index);
+        const auto was = kernel_.own_links_.find(index);
+        netlink::encode_change(batch_, link, was == kernel_.own_links_.end() ? Link{} : was->second,
+                               index);
       }
     } else {
       const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind);

@@ -14,6 +14,9 @@ namespace {
 // The same repair needed again this soon after it succeeded: somebody undoes it.
 constexpr std::chrono::seconds kQuarrelWindow{1};
 
+// New problems of one pass that are written to the log one by one.
+constexpr std::size_t kMostLogged = 5;
+
 template <class T>
 bool absorb_row(const Change& change, const T& row, Table<T>& have, const Table<T>& want) {
   if (change.removed) {
@@ -33,6 +36,12 @@ bool takes_others_along(const Change& change, const NetState& have) {
   const Address* address = std::get_if<Address>(&change.object);
   return change.removed && ((nexthop != nullptr && have.nexthops.find(nexthop->key) != nullptr) ||
                             (address != nullptr && have.addresses.find(address->key) != nullptr));
+}
+
+// Without these no peer can be reached; every other object is one peer's alone.
+bool is_of_node(const Problem& problem) {
+  return std::holds_alternative<Link>(problem.op.object) ||
+         std::holds_alternative<Address>(problem.op.object);
 }
 
 struct Absorber {
@@ -111,8 +120,12 @@ Task<void> Reconciler::follow_kernel() {
   for (;;) {
     co_await notifications_.async_wait(asio::posix::stream_descriptor::wait_read,
                                        asio::use_awaitable);
-    absorb(kernel_.changes(scope_));
+    absorb_changes();
   }
+}
+
+void Reconciler::absorb_changes() {
+  absorb(kernel_.changes(scope_));
 }
 
 void Reconciler::absorb(const Changes& changes) {
@@ -160,6 +173,7 @@ void Reconciler::pass() {
 
 void Reconciler::judge(const std::vector<Op>& ops, const std::vector<OpResult>& results) {
   std::vector<Problem> problems;
+  std::size_t news = 0;
   for (std::size_t i = 0; i < ops.size(); ++i) {
     if (results[i].ok()) {
       ++report_.ops;
@@ -173,18 +187,24 @@ void Reconciler::judge(const std::vector<Op>& ops, const std::vector<OpResult>& 
       problem.since = known->since;
       problem.attempts += known->attempts;
     }
-    if (known == report_.problems.end() || known->error != problem.error) {
+    if ((known == report_.problems.end() || known->error != problem.error) &&
+        ++news <= kMostLogged) {
       log_warning("{}: {}", to_text(ops[i]), problem.text);
     }
     problems.push_back(std::move(problem));
+  }
+  if (news > kMostLogged) {
+    log_warning("… and {} more that flannelctl status lists", news - kMostLogged);
   }
   report_.problems = std::move(problems);
   report_.pending = report_.problems.size();
   if (report_.problems.empty()) {
     have_.ours = want_;
     dump_needed_ = false;
-    report_.complete = true;
   }
+  report_.complete =
+      report_.complete || std::none_of(report_.problems.begin(), report_.problems.end(),
+                                       [](const Problem& problem) { return is_of_node(problem); });
 }
 
 void Reconciler::schedule(const std::vector<Op>& ops) {

@@ -49,6 +49,8 @@ class Reconciler {
 
   // One pass now, as run() would make it.
   void pass();
+  // Takes in what the kernel notified of, as follow_kernel() would.
+  void absorb_changes();
   // What a pass with a fresh dump would do; nothing is written.
   std::vector<Op> preview();
 

@@ -10,10 +10,24 @@
 
 namespace flannel {
 
-FileWatch::FileWatch(const asio::any_io_executor& executor, const std::string& path)
-    : directory_(std::filesystem::absolute(path).parent_path()),
-      name_(std::filesystem::path(path).filename()),
-      events_(executor, ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
+namespace {
+
+int open_inotify() {
+  const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (fd < 0) {  // users have 128 of them unless the administrator says otherwise
+    throw std::system_error(errno, std::generic_category(),
+                            "inotify (see fs.inotify.max_user_instances)");
+  }
+  return fd;
+}
+
+}  // namespace
+
+// Through a symbolic link, as SQLite goes.
+FileWatch::FileWatch(const asio::any_io_executor& executor, const std::filesystem::path& path)
+    : directory_(std::filesystem::canonical(path).parent_path()),
+      name_(std::filesystem::canonical(path).filename()),
+      events_(executor, open_inotify()),
       deadline_(executor) {
   constexpr std::uint32_t kEvents =
       IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF;

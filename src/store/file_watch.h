@@ -4,6 +4,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <chrono>
+#include <filesystem>
 #include <string>
 
 #include "base/task.h"
@@ -12,9 +13,9 @@ namespace flannel {
 
 class FileWatch {
  public:
-  // Watches `path` and every file beside it whose name begins with its name, as SQLite's -wal
-  // does. Throws std::system_error.
-  FileWatch(const asio::any_io_executor& executor, const std::string& path);
+  // Watches `path`, which exists, and every file beside it whose name begins with its name, as
+  // SQLite's -wal does. Throws std::system_error.
+  FileWatch(const asio::any_io_executor& executor, const std::filesystem::path& path);
 
   // Returns after a change since the last call, or at `deadline`.
   Task<void> changed_or(std::chrono::steady_clock::time_point deadline);

@@ -1,10 +1,14 @@
 #include "store/lease_file.h"
 
-#include <sqlite3.h>
-#include <sys/stat.h>
+#include <fcntl.h>
+#include <sys/file.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
+#include "base/file.h"
 #include "store/store.h"
 
 namespace flannel {
@@ -21,59 +25,80 @@ std::int64_t to_ms(TimePoint time) {
   return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
 }
 
-std::uint64_t inode_of(const std::string& path) {
-  struct stat facts{};
-  return ::stat(path.c_str(), &facts) == 0 ? facts.st_ino : 0;
+TimePoint from_ms(std::int64_t ms) {
+  const std::int64_t most =
+      std::chrono::duration_cast<milliseconds>(TimePoint::duration::max()).count();
+  return TimePoint(milliseconds(std::clamp<std::int64_t>(ms, 0, most)));
 }
 
-Database open_file(const std::string& path) {
-  std::error_code ignored;
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  if (!folder.empty()) {
-    std::filesystem::create_directories(folder, ignored);
+// Holds the directory's lock: SQLite's own locks do not cover making a file and its turn to WAL.
+// Not on the file, since closing any descriptor of it gives up SQLite's locks.
+UniqueFd lock_directory(const std::filesystem::path& directory) {
+  UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::flock(fd.get(), LOCK_EX) != 0) {
+    throw std::runtime_error(fmt::format("open {}: {}", directory.string(), std::strerror(errno)));
   }
-  const mode_t mask = ::umask(0077);
-  try {
-    Database database(path);
-    database.number("PRAGMA schema_version");  // creates the file, and refuses what is none
-    ::umask(mask);
-    return database;
-  } catch (...) {
-    ::umask(mask);
-    throw;
+  return fd;
+}
+
+void create_file(const std::string& path) {
+  const UniqueFd made(::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+  if (!made && errno != EEXIST) {
+    throw std::runtime_error(fmt::format("create {}: {}", path, std::strerror(errno)));
+  }
+  if (made) {  // what is left of one that was removed while in use would be taken for its own
+    for (const char* suffix : {"-wal", "-shm", "-journal"}) {
+      std::error_code absent;
+      std::filesystem::remove(path + suffix, absent);
+    }
   }
 }
 
-void prepare_tables(const Database& database) {
+void make_tables(const Database& database) {
+  database.execute("PRAGMA journal_mode=WAL");
+  Transaction transaction(database);
+  database.execute(
+      fmt::format("CREATE TABLE config(text TEXT NOT NULL);"
+                  "CREATE TABLE leases(key TEXT PRIMARY KEY, value TEXT NOT NULL,"
+                  " expiry INTEGER, revision INTEGER NOT NULL) WITHOUT ROWID;"
+                  "CREATE INDEX newest ON leases(revision);"
+                  "CREATE INDEX expiries ON leases(expiry);"
+                  "CREATE TABLE counter(revision INTEGER NOT NULL);"
+                  "INSERT INTO counter VALUES(0);"
+                  "PRAGMA application_id={}; PRAGMA user_version={}",
+                  kApplicationId, kVersion));
+  transaction.commit();
+}
+
+void check_or_make_tables(const Database& database) {
   const std::int64_t id = database.number("PRAGMA application_id");
   const std::int64_t version = database.number("PRAGMA user_version");
-  const std::int64_t tables = database.number("SELECT count(*) FROM sqlite_master");
-  if (tables > 0 && id != kApplicationId) {
+  const bool is_empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
+  if (is_empty && id == 0 && version == 0) {
+    make_tables(database);
+  } else if (id != kApplicationId) {
     throw std::runtime_error(fmt::format(
         "{} is an SQLite file of another program (application id {})", database.path(), id));
-  }
-  if (version > kVersion) {
+  } else if (version != kVersion) {
     throw std::runtime_error(fmt::format("{} has version {}, and this flanneld knows {}",
                                          database.path(), version, kVersion));
   }
   // Little memory, no sync at each commit: a crash of the machine may lose the last renewal.
   database.execute("PRAGMA cache_size=-256; PRAGMA synchronous=NORMAL");
-  if (version == kVersion) {
-    return;
+}
+
+Database open_file(const std::string& path, LeaseFile::IfMissing missing) {
+  const std::filesystem::path directory = std::filesystem::absolute(path).parent_path();
+  if (missing == LeaseFile::IfMissing::create) {
+    std::filesystem::create_directories(directory);
   }
-  database.execute("PRAGMA journal_mode=WAL");
-  Transaction transaction(database);
-  database.execute(
-      fmt::format("CREATE TABLE IF NOT EXISTS config(text TEXT NOT NULL);"
-                  "CREATE TABLE IF NOT EXISTS leases(key TEXT PRIMARY KEY, value TEXT NOT NULL,"
-                  " expiry INTEGER, revision INTEGER NOT NULL) WITHOUT ROWID;"
-                  "CREATE INDEX IF NOT EXISTS newest ON leases(revision);"
-                  "CREATE INDEX IF NOT EXISTS expiries ON leases(expiry);"
-                  "CREATE TABLE IF NOT EXISTS counter(revision INTEGER NOT NULL);"
-                  "INSERT INTO counter SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM counter);"
-                  "PRAGMA application_id={}; PRAGMA user_version={}",
-                  kApplicationId, kVersion));
-  transaction.commit();
+  const UniqueFd lock = lock_directory(directory);
+  if (missing == LeaseFile::IfMissing::create) {
+    create_file(path);
+  }
+  Database database(path);
+  check_or_make_tables(database);
+  return database;
 }
 
 Result<Lease> read_row(const Statement& row) {
@@ -83,34 +108,42 @@ Result<Lease> read_row(const Statement& row) {
   }
   Result<LeaseAttrs> attrs = parse_lease_attrs(row.text(1));
   if (!attrs) {
-    return fail("{}: {}", row.text(1).substr(0, 200), attrs.error().text);
+    return std::unexpected(attrs.error());
   }
   Lease lease{*key, std::move(*attrs), std::nullopt};
   if (!row.is_null(2)) {
-    lease.expiry = TimePoint(milliseconds(row.number(2)));
+    lease.expiry = from_ms(row.number(2));
   }
   return lease;
 }
 
-bool same_node(const LeaseAttrs& a, const LeaseAttrs& b) {
-  return a.public_ip == b.public_ip && a.public_ipv6 == b.public_ipv6;
+// A node is told by its addresses of the families it has a subnet of.
+bool is_same_node(const LeaseKey& key, const LeaseAttrs& a, const LeaseAttrs& b) {
+  return (!key.v4 || a.public_ip == b.public_ip) && (!key.v6 || a.public_ipv6 == b.public_ipv6);
+}
+
+// The subnet of `other` that overlaps one of `key`.
+std::optional<Prefix> overlap(const LeaseKey& key, const LeaseKey& other) {
+  for (const Family family : {Family::v4, Family::v6}) {
+    const std::optional<Prefix>& a = key.family(family);
+    const std::optional<Prefix>& b = other.family(family);
+    if (a && b && a->overlaps(*b)) {
+      return b;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string holder_text(const Lease& lease) {
+  const std::optional<IpAddr>& address =
+      lease.key.v4 ? lease.attrs.public_ip : lease.attrs.public_ipv6;
+  return address ? address->to_text() : "a node without an address";
 }
 
 }  // namespace
 
-LeaseFile::LeaseFile(const std::string& path, Now now)
-    : database_(open_file(path)), now_(std::move(now)) {
-  prepare_tables(database_);
-  inode_ = inode_of(path);
-}
-
-std::int64_t LeaseFile::now_ms() const {
-  return to_ms(now_());
-}
-
-bool LeaseFile::is_still_there() const {
-  return inode_of(path()) == inode_;
-}
+LeaseFile::LeaseFile(const std::string& path, IfMissing missing, Now now)
+    : database_(open_file(path, missing)), now_(std::move(now)) {}
 
 std::optional<std::string> LeaseFile::config() const {
   Statement select(database_, "SELECT text FROM config");
@@ -131,26 +164,40 @@ std::int64_t LeaseFile::revision() const {
   return database_.number("SELECT revision FROM counter");
 }
 
-// Inside a transaction.
-std::vector<Lease> LeaseFile::live_leases() const {
+std::int64_t LeaseFile::settled_revision() const {
+  const Transaction transaction(database_);
+  return revision();
+}
+
+std::vector<Lease> LeaseFile::live_leases(BadRows bad) const {
   std::vector<Lease> leases;
   Statement select(database_,
                    "SELECT key, value, expiry FROM leases WHERE expiry IS NULL OR expiry > ?");
-  select.bind(0, now_ms());
+  select.bind(0, to_ms(now_()));
   while (select.step()) {
-    if (Result<Lease> lease = read_row(select)) {
+    Result<Lease> lease = read_row(select);
+    if (lease) {
       leases.push_back(std::move(*lease));
+    } else if (bad == BadRows::keep_subnets) {
+      const Result<LeaseKey> key = parse_lease_key(select.text(0));
+      if (key) {
+        leases.push_back({.key = *key, .attrs = {}, .expiry = {}});
+      }
     }
   }
   return leases;
 }
 
 std::vector<Lease> LeaseFile::leases() const {
-  return live_leases();
+  return live_leases(BadRows::skip);
+}
+
+// Once in each transaction that changes leases, before it does.
+void LeaseFile::count_change() {
+  database_.execute("UPDATE counter SET revision = revision + 1");
 }
 
 void LeaseFile::write(const Lease& lease) {
-  database_.execute("UPDATE counter SET revision = revision + 1");
   Statement insert(database_,
                    "INSERT OR REPLACE INTO leases VALUES(?, ?, ?, (SELECT revision FROM counter))");
   insert.bind(0, to_text(lease.key)).bind(1, to_json(lease.attrs));
@@ -162,8 +209,13 @@ void LeaseFile::write(const Lease& lease) {
   insert.run();
 }
 
+void LeaseFile::erase(const LeaseKey& key) {
+  Statement(database_, "DELETE FROM leases WHERE key = ?").bind(0, to_text(key)).run();
+}
+
 void LeaseFile::put(std::span<const Lease> leases) {
   Transaction transaction(database_);
+  count_change();
   for (const Lease& lease : leases) {
     write(lease);
   }
@@ -172,23 +224,25 @@ void LeaseFile::put(std::span<const Lease> leases) {
 
 void LeaseFile::remove(const LeaseKey& key) {
   Transaction transaction(database_);
-  database_.execute("UPDATE counter SET revision = revision + 1");
-  Statement(database_, "DELETE FROM leases WHERE key = ?").bind(0, to_text(key)).run();
+  count_change();
+  erase(key);
   transaction.commit();
 }
 
 Result<Lease> LeaseFile::acquire(const AcquireRequest& request) {
   Transaction transaction(database_);
-  const Result<Choice> choice = choose_subnet(request, live_leases(), random_below());
+  const Result<Choice> choice =
+      choose_subnet(request, live_leases(BadRows::keep_subnets), random_below());
   if (!choice) {
     return std::unexpected(choice.error());
   }
+  count_change();
   for (const LeaseKey& key : choice->discard) {
-    Statement(database_, "DELETE FROM leases WHERE key = ?").bind(0, to_text(key)).run();
+    erase(key);
   }
   Lease lease{choice->key, request.attrs, std::nullopt};
   if (!choice->permanent) {
-    lease.expiry = now_() + kLeaseTime;
+    lease.expiry = from_ms(to_ms(now_() + kLeaseTime));
   }
   write(lease);
   transaction.commit();
@@ -196,24 +250,32 @@ Result<Lease> LeaseFile::acquire(const AcquireRequest& request) {
   return lease;
 }
 
+// Our own entry may still have the address we had when we wrote it.
+bool LeaseFile::is_ours(const Lease& entry, const Lease& lease) const {
+  return entry.key == lease.key && (is_same_node(lease.key, entry.attrs, lease.attrs) ||
+                                    (written_ && is_same_node(lease.key, entry.attrs, *written_)));
+}
+
+bool LeaseFile::is_reserved(const LeaseKey& key) const {
+  Statement select(database_, "SELECT expiry FROM leases WHERE key = ?");
+  select.bind(0, to_text(key));
+  return select.step() && select.is_null(0);
+}
+
 Result<Lease> LeaseFile::renew(const Lease& lease) {
   Transaction transaction(database_);
-  for (const Lease& other : live_leases()) {
-    const bool overlaps = (lease.key.v4 && other.key.v4 && lease.key.v4->overlaps(*other.key.v4)) ||
-                          (lease.key.v6 && other.key.v6 && lease.key.v6->overlaps(*other.key.v6));
-    // Our own entry may still have the address we had when we wrote it.
-    const bool ours = other.key == lease.key && (same_node(other.attrs, lease.attrs) ||
-                                                 same_node(other.attrs, written_));
-    if (overlaps && !ours) {
-      return fail(
-          "{} is held by {}", to_text(other.key),
-          other.attrs.public_ip.value_or(other.attrs.public_ipv6.value_or(IpAddr())).to_text());
+  for (const Lease& entry : live_leases(BadRows::skip)) {
+    const std::optional<Prefix> taken = overlap(lease.key, entry.key);
+    if (taken && !is_ours(entry, lease)) {
+      return fail("{} is held by {}", taken->to_text(), holder_text(entry));
     }
   }
-  Lease renewed = lease;
-  if (lease.expiry) {
-    renewed.expiry = now_() + kLeaseTime;
+  // Whatever the lease says: a reservation stays one, and what is gone is taken as any other.
+  Lease renewed{lease.key, lease.attrs, std::nullopt};
+  if (!is_reserved(lease.key)) {
+    renewed.expiry = from_ms(to_ms(now_() + kLeaseTime));
   }
+  count_change();
   write(renewed);
   transaction.commit();
   written_ = renewed.attrs;
@@ -221,41 +283,40 @@ Result<Lease> LeaseFile::renew(const Lease& lease) {
 }
 
 std::optional<TimePoint> LeaseFile::expire() {
-  if (database_.number(fmt::format("SELECT count(*) FROM leases WHERE expiry <= {}", now_ms())) >
-      0) {
+  const std::int64_t now = to_ms(now_());
+  if (database_.number(fmt::format("SELECT count(*) FROM leases WHERE expiry <= {}", now)) > 0) {
     Transaction transaction(database_);
-    database_.execute("UPDATE counter SET revision = revision + 1");
-    database_.execute(fmt::format("DELETE FROM leases WHERE expiry <= {}", now_ms()));
+    Statement(database_, "DELETE FROM leases WHERE expiry <= ?").bind(0, now).run();
+    if (database_.changes() > 0) {  // otherwise another daemon was faster
+      count_change();
+    }
     transaction.commit();
   }
-  const std::int64_t next = database_.number("SELECT min(expiry) FROM leases");
-  return next == 0 ? std::nullopt : std::optional(TimePoint(milliseconds(next)));
+  Statement next(database_, "SELECT min(expiry) FROM leases WHERE typeof(expiry) = 'integer'");
+  if (!next.step() || next.is_null(0)) {
+    return std::nullopt;
+  }
+  return from_ms(next.number(0));
 }
 
 LeaseFile::Rows LeaseFile::rows_since(std::int64_t revision) const {
+  const Transaction transaction(database_, Transaction::Kind::read);
   Rows rows;
-  database_.execute("BEGIN");
-  try {
-    rows.revision = this->revision();
-    Statement changed(database_, "SELECT key, value, expiry FROM leases WHERE revision > ?");
-    changed.bind(0, revision);
-    while (changed.step()) {
-      Result<Lease> lease = read_row(changed);
-      if (lease) {
-        rows.changed.push_back(std::move(*lease));
-      } else {
-        rows.bad.push_back({std::string(changed.text(0)), lease.error().text});
-      }
+  rows.revision = this->revision();
+  Statement changed(database_, "SELECT key, value, expiry FROM leases WHERE revision > ?");
+  changed.bind(0, revision);
+  while (changed.step()) {
+    Result<Lease> lease = read_row(changed);
+    if (lease) {
+      rows.changed.push_back(std::move(*lease));
+    } else {
+      rows.bad.push_back({std::string(changed.text(0)), lease.error().text});
     }
-    Statement keys(database_, "SELECT key FROM leases ORDER BY key");
-    while (keys.step()) {
-      rows.keys.emplace_back(keys.text(0));
-    }
-  } catch (...) {
-    ::sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
-    throw;
   }
-  database_.execute("COMMIT");
+  Statement keys(database_, "SELECT key FROM leases ORDER BY key");
+  while (keys.step()) {
+    rows.keys.emplace_back(keys.text(0));
+  }
   return rows;
 }
 

@@ -2,7 +2,11 @@
 //
 //   config(text)                          at most one row: the network configuration
 //   leases(key, value, expiry, revision)  key and value as in etcd; expiry in milliseconds since
-//                                         1970, NULL for a reservation; revision counts changes
+//                                         1970, NULL for a reservation; revision as of its change
+//   counter(revision)                     one row: transactions so far that changed leases
+//
+// A file that is not ours is not written to. What may be in ours is not trusted either: it is a
+// file, and people have editors.
 #pragma once
 
 #include <chrono>
@@ -24,28 +28,34 @@ using Now = std::function<std::chrono::system_clock::time_point()>;
 
 class LeaseFile {
  public:
-  // Opens the file, or makes it, mode 0600. Throws SqliteError; std::runtime_error for a file
-  // that is not ours or of a newer version. What is not ours is not written to.
-  LeaseFile(const std::string& path, Now now);
+  enum class IfMissing { create, refuse };
+
+  // Opens the file; `create` makes it where there is none, mode 0600, with its directories. Throws
+  // SqliteError; std::runtime_error for a file that is missing, not ours or of a newer version.
+  LeaseFile(const std::string& path, IfMissing missing, Now now);
 
   const std::string& path() const { return database_.path(); }
   std::optional<std::string> config() const;
   void set_config(std::string_view text);
 
-  // Entries that have not expired; bad ones are skipped here, and listed by changes_since().
+  // Those that have not expired; bad entries are skipped here, and listed by rows_since().
   std::vector<Lease> leases() const;
   // Writes leases as they are given, over what is there.
   void put(std::span<const Lease> leases);
   void remove(const LeaseKey& key);
 
+  // As LeaseStore's. A subnet whose entry cannot be read is not given to anybody else.
   Result<Lease> acquire(const AcquireRequest& request);
   Result<Lease> renew(const Lease& lease);
 
   // Removes what has expired; when the next one will.
   std::optional<std::chrono::system_clock::time_point> expire();
 
-  // Counts every change made by any process.
+  // Of the last change any process made.
   std::int64_t revision() const;
+  // The same, after the writer that is at work now, if any. Its bytes are in the file, and inotify
+  // has told of them, a moment before others can see what it wrote.
+  std::int64_t settled_revision() const;
   // All rows newer than `revision`, and all keys there are, read in one transaction.
   struct Rows {
     std::int64_t revision = 0;
@@ -54,18 +64,21 @@ class LeaseFile {
     std::vector<std::string> keys;  // every row's, in order
   };
   Rows rows_since(std::int64_t revision) const;
-  // False where the file at path() is not the one we have open any more.
-  bool is_still_there() const;
+  // False where the file at path() was removed or replaced.
+  bool is_still_there() const { return !database_.has_moved(); }
 
  private:
+  enum class BadRows { skip, keep_subnets };
+  std::vector<Lease> live_leases(BadRows bad) const;
+  bool is_reserved(const LeaseKey& key) const;
+  bool is_ours(const Lease& entry, const Lease& lease) const;
+  void count_change();
   void write(const Lease& lease);
-  std::vector<Lease> live_leases() const;
-  std::int64_t now_ms() const;
+  void erase(const LeaseKey& key);
 
   Database database_;
   Now now_;
-  std::uint64_t inode_ = 0;
-  LeaseAttrs written_;  // of our own lease, as this process wrote it last
+  std::optional<LeaseAttrs> written_;  // of our own lease, as this process wrote it last
 };
 
 }  // namespace flannel

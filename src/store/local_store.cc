@@ -1,6 +1,9 @@
 #include "store/local_store.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
+#include <type_traits>
 
 #include "store/file_watch.h"
 
@@ -9,16 +12,19 @@ namespace {
 
 using SteadyPoint = std::chrono::steady_clock::time_point;
 
+constexpr std::int64_t kBeforeAll = -1;  // revisions count from 0
+constexpr std::chrono::hours kFar{24 * 365};
+
 // What differs between two looks at the file.
 class LocalWatch : public LeaseWatch {
  public:
-  LocalWatch(const asio::any_io_executor& executor, LeaseFile& file, Now now)
-      : file_(file), now_(std::move(now)), changes_(executor, file.path()) {}
+  LocalWatch(const asio::any_io_executor& executor, std::shared_ptr<LeaseFile> file, Now now)
+      : file_(std::move(file)), now_(std::move(now)), changes_(executor, file_->path()) {}
 
   Task<LeaseUpdate> next() override {
     for (;;) {
-      if (!file_.is_still_there()) {
-        throw std::runtime_error(file_.path() + " was removed or replaced");
+      if (!file_->is_still_there()) {
+        throw std::runtime_error(file_->path() + " was removed or replaced");
       }
       const SteadyPoint expiry = next_expiry();
       LeaseUpdate update = look();
@@ -32,33 +38,48 @@ class LocalWatch : public LeaseWatch {
 
  private:
   SteadyPoint next_expiry() {
-    const std::optional<std::chrono::system_clock::time_point> at = file_.expire();
-    return at ? std::chrono::steady_clock::now() + (*at - now_()) : SteadyPoint::max();
+    const std::optional<std::chrono::system_clock::time_point> at = file_->expire();
+    if (!at) {
+      return SteadyPoint::max();
+    }
+    // No further than what a clock can count to, whatever the file says.
+    return std::chrono::steady_clock::now() + std::min<SteadyPoint::duration>(*at - now_(), kFar);
   }
 
   LeaseUpdate look() {
-    LeaseUpdate update;
-    if (revision_ && file_.revision() == *revision_) {
-      return update;
+    if (revision_ && file_->revision() == *revision_ && file_->settled_revision() == *revision_) {
+      return {};
     }
-    LeaseFile::Rows rows = file_.rows_since(revision_.value_or(-1));
-    update.snapshot = !revision_;
-    update.leases = std::move(rows.changed);
-    update.bad = std::move(rows.bad);
-    std::vector<std::string> gone;
-    std::set_difference(keys_.begin(), keys_.end(), rows.keys.begin(), rows.keys.end(),
-                        std::back_inserter(gone));
-    for (const std::string& key : gone) {
-      if (const Result<LeaseKey> parsed = parse_lease_key(key)) {
-        update.removed.push_back(*parsed);
-      }
+    LeaseFile::Rows rows = file_->rows_since(revision_.value_or(kBeforeAll));
+    if (revision_ && rows.revision < *revision_) {  // an older copy was restored
+      revision_.reset();
+      rows = file_->rows_since(kBeforeAll);
+    }
+    LeaseUpdate update{
+        .snapshot = !revision_, .leases = std::move(rows.changed), .bad = std::move(rows.bad)};
+    if (!update.snapshot) {
+      update.removed = removed(rows.keys);
     }
     revision_ = rows.revision;
     keys_ = std::move(rows.keys);
     return update;
   }
 
-  LeaseFile& file_;
+  // Those of keys_ that are not among `now`. What was never a lease need not be taken back.
+  std::vector<LeaseKey> removed(const std::vector<std::string>& now) const {
+    std::vector<std::string> gone;
+    std::ranges::set_difference(keys_, now, std::back_inserter(gone));
+    std::vector<LeaseKey> keys;
+    for (const std::string& text : gone) {
+      const Result<LeaseKey> key = parse_lease_key(text);
+      if (key) {
+        keys.push_back(*key);
+      }
+    }
+    return keys;
+  }
+
+  std::shared_ptr<LeaseFile> file_;
   Now now_;
   FileWatch changes_;
   std::optional<std::int64_t> revision_;  // of the last look
@@ -71,52 +92,45 @@ class LocalStore : public LeaseStore {
       : executor_(std::move(executor)),
         path_(path),
         now_(std::move(now)),
-        file_(std::make_unique<LeaseFile>(path, now_)) {}
+        file_(std::make_shared<LeaseFile>(path, LeaseFile::IfMissing::create, now_)) {}
 
   std::string name() const override { return "local " + path_; }
 
-  Task<std::optional<std::string>> config() override { co_return file().config(); }
+  Task<std::optional<std::string>> config() override { co_return file()->config(); }
 
   Task<Result<Lease>> acquire(AcquireRequest request) override {
-    co_return file().acquire(request);
+    co_return file()->acquire(request);
   }
 
-  Task<Result<Lease>> renew(Lease lease) override { co_return file().renew(lease); }
+  Task<Result<Lease>> renew(Lease lease) override { co_return file()->renew(lease); }
 
   std::unique_ptr<LeaseWatch> watch() override {
     return std::make_unique<LocalWatch>(executor_, file(), now_);
   }
 
  private:
-  // Opened anew where somebody removed or replaced it.
-  LeaseFile& file() {
+  // Opened anew where somebody replaced it. It is not made anew: an empty one would keep whoever
+  // moves the file back from doing so.
+  const std::shared_ptr<LeaseFile>& file() {
     if (!file_->is_still_there()) {
-      file_ = std::make_unique<LeaseFile>(path_, now_);
+      file_ = std::make_shared<LeaseFile>(path_, LeaseFile::IfMissing::refuse, now_);
     }
-    return *file_;
+    return file_;
   }
 
   asio::any_io_executor executor_;
   std::string path_;
   Now now_;
-  std::unique_ptr<LeaseFile> file_;
+  std::shared_ptr<LeaseFile> file_;  // with the watches, which may be of an older one
 };
-
-Now system_now() {
-  return [] { return std::chrono::system_clock::now(); };
-}
 
 // Runs `work` on the file; what it throws is the error.
 template <class Work>
-auto with_file(const std::string& path, Work work) -> Result<decltype(work(*(LeaseFile*)nullptr))> {
+std::invoke_result_t<Work, LeaseFile&> with_file(const std::string& path,
+                                                 LeaseFile::IfMissing missing, Work work) {
   try {
-    LeaseFile file(path, system_now());
-    if constexpr (std::is_void_v<decltype(work(file))>) {
-      work(file);
-      return {};
-    } else {
-      return work(file);
-    }
+    LeaseFile file(path, missing, [] { return std::chrono::system_clock::now(); });
+    return work(file);
   } catch (const std::runtime_error& error) {
     return fail("{}", error.what());
   }
@@ -134,15 +148,30 @@ Result<std::unique_ptr<LeaseStore>> make_local_store(asio::any_io_executor execu
 }
 
 Result<void> write_local_config(const std::string& path, std::string_view json) {
-  return with_file(path, [&](LeaseFile& file) { file.set_config(json); });
+  return with_file(path, LeaseFile::IfMissing::create, [&](LeaseFile& file) -> Result<void> {
+    file.set_config(json);
+    return {};
+  });
 }
 
 Result<void> put_local_leases(const std::string& path, std::span<const Lease> leases) {
-  return with_file(path, [&](LeaseFile& file) { file.put(leases); });
+  return with_file(path, LeaseFile::IfMissing::create, [&](LeaseFile& file) -> Result<void> {
+    file.put(leases);
+    return {};
+  });
+}
+
+Result<void> remove_local_lease(const std::string& path, const LeaseKey& key) {
+  return with_file(path, LeaseFile::IfMissing::refuse, [&](LeaseFile& file) -> Result<void> {
+    file.remove(key);
+    return {};
+  });
 }
 
 Result<std::vector<Lease>> list_local_leases(const std::string& path) {
-  return with_file(path, [](const LeaseFile& file) { return file.leases(); });
+  return with_file(
+      path, LeaseFile::IfMissing::refuse,
+      [](const LeaseFile& file) -> Result<std::vector<Lease>> { return file.leases(); });
 }
 
 }  // namespace flannel

@@ -12,8 +12,8 @@ constexpr int kBusyMilliseconds = 2'000;
 
 sqlite3* open_database(const std::string& path) {
   sqlite3* raw = nullptr;
-  const int code = ::sqlite3_open_v2(path.c_str(), &raw,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code =
+      ::sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) {
     const int system_error = raw == nullptr ? 0 : ::sqlite3_system_errno(raw);
     const std::string reason =
@@ -77,7 +77,8 @@ Statement::Statement(const Database& database, std::string_view sql)
     : database_(database), statement_(prepare(database, sql), ::sqlite3_finalize) {}
 
 Statement& Statement::bind(int parameter, std::string_view text) {
-  return bound(::sqlite3_bind_text64(statement_.get(), parameter + 1, text.data(), text.size(),
+  const char* const bytes = text.data() == nullptr ? "" : text.data();  // nullptr would be NULL
+  return bound(::sqlite3_bind_text64(statement_.get(), parameter + 1, bytes, text.size(),
                                      SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 
