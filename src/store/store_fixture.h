@@ -1,0 +1,105 @@
+// What the tests of the stores share: a loop, and nodes and networks to speak of.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "store/store.h"
+
+namespace flannel {
+
+using namespace std::chrono_literals;
+
+inline LeaseAttrs node(const std::string& ip) {
+  return {.public_ip = *IpAddr::parse(ip), .backend_type = "vxlan"};
+}
+
+inline LeaseKey key_of(const std::string& text) {
+  return *parse_lease_key(text);
+}
+
+inline NetworkConfig network(
+    const std::string& json = R"({"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}})") {
+  return parse_network_config(json).value();
+}
+
+inline AcquireRequest request_of(const std::string& ip) {
+  return {.network = network(), .attrs = node(ip), .previous = {}};
+}
+
+class StoreFixture : public testing::Test {
+ protected:
+  template <class T>
+  T run(Task<T> task) {
+    std::optional<T> out;
+    std::exception_ptr error;
+    asio::co_spawn(loop, std::move(task), [&](std::exception_ptr thrown, T value) {
+      error = thrown;
+      out = std::move(value);
+    });
+    run_until([&] { return out.has_value(); });
+    if (error) {
+      std::rethrow_exception(error);
+    }
+    return std::move(*out);
+  }
+
+  // Throws when it takes longer than a minute.
+  void run_until(const std::function<bool()>& done) {
+    const auto limit = std::chrono::steady_clock::now() + 60s;
+    while (!done()) {
+      if (std::chrono::steady_clock::now() > limit) {
+        throw std::runtime_error("not done within a minute");
+      }
+      loop.run_one_for(1s);
+      loop.restart();
+    }
+  }
+
+  // What the task throws.
+  template <class T>
+  std::string error_of(Task<T> task) {
+    try {
+      run(std::move(task));
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  // All of them at once, each in its own coroutine.
+  std::vector<Result<Lease>> run_all(std::vector<Task<Result<Lease>>> tasks) {
+    std::vector<Result<Lease>> results;
+    for (Task<Result<Lease>>& task : tasks) {
+      asio::co_spawn(loop, std::move(task), [&](std::exception_ptr error, Result<Lease> result) {
+        results.push_back(error ? fail("it threw") : std::move(result));
+      });
+    }
+    run_until([&] { return results.size() == tasks.size(); });
+    return results;
+  }
+
+  asio::io_context loop;
+};
+
+inline std::set<std::string> key_texts(const std::vector<Lease>& leases) {
+  std::set<std::string> texts;
+  for (const Lease& lease : leases) {
+    texts.insert(to_text(lease.key));
+  }
+  return texts;
+}
+
+}  // namespace flannel
