@@ -68,11 +68,8 @@ class FakeView : public LeaseStore {
     co_return store_.config;
   }
 
-  Task<Result<Lease>> acquire(AcquireRequest request) override {
-    co_return store_.acquire(request);
-  }
-
-  Task<Result<Lease>> renew(Lease lease) override { co_return store_.renew(lease); }
+  Task<Result<Lease>> acquire(AcquireRequest request) override;
+  Task<Result<Lease>> renew(Lease lease) override;
 
   std::unique_ptr<LeaseWatch> watch() override {
     store_.check();
@@ -81,8 +78,11 @@ class FakeView : public LeaseStore {
   }
 
  private:
+  bool is_ours(const Lease& entry, const LeaseAttrs& attrs) const;
+
   FakeStore& store_;
   asio::any_io_executor executor_;
+  std::optional<LeaseAttrs> written_;  // of our own lease, last
 };
 
 std::unique_ptr<LeaseStore> FakeStore::open(asio::any_io_executor executor) {
@@ -149,43 +149,62 @@ LeaseUpdate FakeStore::snapshot() const {
   return update;
 }
 
-Result<Lease> FakeStore::acquire(const AcquireRequest& request) {
-  check();
-  const Result<Choice> choice = choose_subnet(request, snapshot().leases, random_below());
-  if (!choice) {
-    return std::unexpected(choice.error());
+// The leases, and the subnets of entries that cannot be read.
+std::vector<Lease> FakeStore::taken() const {
+  std::vector<Lease> taken = snapshot().leases;
+  for (const auto& [text, entry] : bad_) {
+    const Result<LeaseKey> key = parse_lease_key(text);
+    if (key) {
+      taken.push_back({.key = *key, .attrs = {}, .expiry = {}});
+    }
   }
-  ++calls_.acquire;
+  return taken;
+}
+
+Task<Result<Lease>> FakeView::acquire(AcquireRequest request) {
+  store_.check();
+  const Result<Choice> choice = choose_subnet(request, store_.taken(), random_below());
+  if (!choice) {
+    co_return std::unexpected(choice.error());
+  }
+  ++store_.calls_.acquire;
   for (const LeaseKey& key : choice->discard) {
-    remove(key);
+    store_.remove(key);
   }
   Lease lease{.key = choice->key, .attrs = request.attrs, .expiry = std::nullopt};
   if (!choice->permanent) {
     lease.expiry = std::chrono::system_clock::now() + kLeaseTime;
   }
-  put(lease);
-  return lease;
+  store_.put(lease);
+  written_ = lease.attrs;
+  co_return lease;
 }
 
-Result<Lease> FakeStore::renew(const Lease& lease) {
-  check();
-  const auto found = leases_.find(lease.key);
+// Our own entry may still have the address we had when we wrote it.
+bool FakeView::is_ours(const Lease& entry, const LeaseAttrs& attrs) const {
+  const Family family = entry.key.v4 ? Family::v4 : Family::v6;
+  const std::optional<IpAddr>& holder = entry.attrs.public_address(family);
+  return holder == attrs.public_address(family) ||
+         (written_ && holder == written_->public_address(family));
+}
+
+Task<Result<Lease>> FakeView::renew(Lease lease) {
+  store_.check();
   const Family family = lease.key.v4 ? Family::v4 : Family::v6;
-  Lease renewed = lease;
-  renewed.expiry = std::chrono::system_clock::now() + kLeaseTime;
-  if (found != leases_.end()) {
-    const std::optional<IpAddr>& holder = found->second.attrs.public_address(family);
-    if (holder != lease.attrs.public_address(family)) {
-      return fail("{} is held by {}", lease.key.family(family)->to_text(),
-                  holder.value_or(IpAddr()).to_text());
-    }
-    if (!found->second.expiry) {
-      renewed.expiry.reset();
-    }
+  const auto found = store_.leases_.find(lease.key);
+  const bool held = found != store_.leases_.end();
+  if (held && !is_ours(found->second, lease.attrs)) {
+    co_return fail("{} is held by {}", lease.key.family(family)->to_text(),
+                   found->second.attrs.public_address(family).value_or(IpAddr()).to_text());
   }
-  ++calls_.renew;
-  put(renewed);
-  return renewed;
+  lease.expiry = std::chrono::system_clock::now() + kLeaseTime;
+  if (held && !found->second.expiry) {
+    lease.expiry.reset();
+  }
+  ++store_.calls_.renew;
+  store_.put(lease);
+  written_ = lease.attrs;
+  co_return lease;
 }
 
 }  // namespace flannel

@@ -51,8 +51,7 @@ class FakeStore {
 
   void check() const;  // throws where it is to fail
   LeaseUpdate snapshot() const;
-  Result<Lease> acquire(const AcquireRequest& request);
-  Result<Lease> renew(const Lease& lease);
+  std::vector<Lease> taken() const;
 
   std::map<LeaseKey, Lease> leases_;
   std::map<std::string, BadEntry> bad_;

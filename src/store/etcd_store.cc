@@ -61,6 +61,17 @@ etcd::TxnRequest discard_own(const EtcdLayout& layout, const std::vector<LeaseKe
   return txn;
 }
 
+// Whose subnets are not free: all leases, and entries of which only the key can be read.
+std::vector<Lease> taken_subnets(const std::vector<etcd::KeyValue>& entries) {
+  LeaseUpdate known = read_snapshot(entries);
+  for (const BadEntry& bad : known.bad) {
+    if (const Result<LeaseKey> key = parse_lease_key(bad.key)) {
+      known.leases.push_back({*key, {}, std::nullopt});
+    }
+  }
+  return std::move(known.leases);
+}
+
 // The reference's rule: without a key and a certificate there is no TLS configuration at all, and
 // the CA file is not looked at.
 Result<TlsIdentity> read_identity(const EtcdOptions& options) {
@@ -114,6 +125,7 @@ class EtcdStore : public LeaseStore {
   EtcdLayout layout_;
   EtcdWatch::OnState on_state_;
   EtcdClient client_;
+  LeaseAttrs written_;  // of our own lease, as this process wrote it last
 };
 
 Task<std::optional<std::string>> EtcdStore::config() {
@@ -128,8 +140,7 @@ Task<Result<Lease>> EtcdStore::acquire(AcquireRequest request) {
   const RandomBelow random = random_below();
   for (int tries = 0; tries < kTries; ++tries) {
     const etcd::RangeResponse found = co_await client_.range(layout_.leases());
-    const LeaseUpdate known = read_snapshot(found.kvs);
-    Result<Choice> choice = choose_subnet(request, known.leases, random);
+    Result<Choice> choice = choose_subnet(request, taken_subnets(found.kvs), random);
     if (!choice) {
       co_return std::unexpected(choice.error());
     }
@@ -152,7 +163,9 @@ Task<Result<Lease>> EtcdStore::renew(Lease lease) {
     if (!found.kvs.empty()) {
       const etcd::KeyValue& entry = found.kvs.front();
       const Result<Lease> held = read_lease(entry);
-      if (held && !same_node(lease.key, held->attrs, lease.attrs)) {
+      // It may still have the address we had when we wrote it.
+      if (held && !same_node(lease.key, held->attrs, lease.attrs) &&
+          !same_node(lease.key, held->attrs, written_)) {
         co_return fail("{} is held by {}", subnets_text(lease.key),
                        address_text(lease.key, held->attrs));
       }
@@ -186,6 +199,9 @@ Task<std::optional<Lease>> EtcdStore::write(etcd::TxnRequest txn, Lease lease, b
                          .value = to_json(lease.attrs),
                          .lease = lease_id});
   const bool written = co_await commit(std::move(txn), lease_id);
+  if (written) {
+    written_ = lease.attrs;
+  }
   co_return written ? std::optional(std::move(lease)) : std::nullopt;
 }
 

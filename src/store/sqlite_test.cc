@@ -1,0 +1,97 @@
+#include "store/sqlite.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "store/store_file_fixture.h"
+
+namespace flannel {
+namespace {
+
+// What `work` throws.
+template <class Work>
+std::string error_of(Work work) {
+  try {
+    work();
+  } catch (const SqliteError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+class SqliteTest : public testing::Test {
+ protected:
+  SqliteTest() { write_file(path, ""); }
+
+  TestDirectory directory;
+  std::string path = directory.file("test.db");
+};
+
+TEST_F(SqliteTest, BindsAndReadsTextsNumbersAndNulls) {
+  const Database database(path);
+  database.execute("CREATE TABLE t(a TEXT NOT NULL, b INTEGER)");
+  Statement insert(database, "INSERT INTO t VALUES(?, ?)");
+  insert.bind(0, "x'; DROP TABLE t; --").bind(1, std::int64_t{1} << 62).run();
+  insert.bind(0, std::string_view()).bind(1, std::nullopt).run();
+  Statement select(database, "SELECT a, b FROM t ORDER BY rowid");
+  ASSERT_TRUE(select.step());
+  EXPECT_EQ(select.text(0), "x'; DROP TABLE t; --");
+  EXPECT_EQ(select.number(1), std::int64_t{1} << 62);
+  EXPECT_FALSE(select.is_null(1));
+  ASSERT_TRUE(select.step());
+  EXPECT_EQ(select.text(0), "");
+  EXPECT_TRUE(select.is_null(1));
+  EXPECT_FALSE(select.step());
+}
+
+TEST_F(SqliteTest, ErrorsNameTheFileAndWhatIsWrong) {
+  const Database database(path);
+  EXPECT_EQ(error_of([&] { database.execute("SELECT * FROM nowhere"); }),
+            path + ": no such table: nowhere");
+  EXPECT_EQ(error_of([&] { Statement(database, "SELECT ?").bind(1, "second"); }),
+            path + ": column index out of range");
+  const std::string missing = directory.file("missing.db");
+  EXPECT_EQ(error_of([&] { const Database none(missing); }),
+            missing + ": No such file or directory");
+  EXPECT_FALSE(std::filesystem::exists(missing));
+}
+
+TEST_F(SqliteTest, ATransactionThatWasNotCommittedIsRolledBack) {
+  const Database database(path);
+  database.execute("CREATE TABLE t(a INTEGER)");
+  {
+    const Transaction transaction(database);
+    database.execute("INSERT INTO t VALUES(1)");
+  }
+  EXPECT_EQ(database.number("SELECT count(*) FROM t"), 0);
+  Transaction transaction(database);
+  database.execute("INSERT INTO t VALUES(2)");
+  EXPECT_EQ(database.changes(), 1);
+  transaction.commit();
+  EXPECT_EQ(database.number("SELECT a FROM t"), 2);
+}
+
+TEST_F(SqliteTest, AWriterThatWaitedInVainSaysSo) {
+  const Database first(path);
+  first.execute("CREATE TABLE t(a INTEGER)");
+  const Database second(path);
+  const Transaction writing(first);
+  EXPECT_EQ(error_of([&] { const Transaction waiting(second); }),
+            path + " is locked by another process");
+}
+
+TEST_F(SqliteTest, NoticesThatItsFileWasReplaced) {
+  const Database database(path);
+  database.execute("CREATE TABLE t(a INTEGER)");
+  EXPECT_FALSE(database.has_moved());
+  std::filesystem::rename(path, path + ".old");
+  EXPECT_TRUE(database.has_moved());
+  write_file(path, "");
+  EXPECT_TRUE(database.has_moved());
+  std::filesystem::rename(path + ".old", path);
+  EXPECT_FALSE(database.has_moved());
+}
+
+}  // namespace
+}  // namespace flannel
