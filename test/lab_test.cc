@@ -1,0 +1,135 @@
+// The lab itself: it works, and it leaves nothing behind, however it ends.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/file.h"
+#include "ctl/lab_journal.h"
+#include "test/lab_fixture.h"
+
+namespace flannel {
+namespace {
+
+class LabTest : public testing::Test {
+ protected:
+  void SetUp() override { ROOT_OR_SKIP(); }
+
+  // Starts `lab up` and returns its pid when so many namespaces are in the journal.
+  pid_t begin_up(const TestLab& lab, std::size_t namespaces) {
+    const Arguments words = lab.command({"up", "--nodes", "10"});
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      std::vector<char*> pointers;
+      for (const std::string& word : words) {
+        pointers.push_back(const_cast<char*>(word.c_str()));
+      }
+      pointers.push_back(nullptr);
+      ::freopen("/dev/null", "w", stdout);
+      ::execv(pointers[0], pointers.data());
+      ::_exit(127);
+    }
+    EXPECT_TRUE(eventually([&] {
+      const Result<LabRecord> record = LabJournal(lab.directory() + "/journal").read();
+      return record && record->namespaces.size() >= namespaces;
+    }));
+    return pid;
+  }
+  int exit_code(pid_t pid) {
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  void expect_no_trace(const TestLab& lab) {
+    EXPECT_EQ(lab.traces(), std::set<std::string>());
+    EXPECT_EQ(lab.daemons(), 0U);
+  }
+};
+
+TEST_F(LabTest, ComesUpWorksAndGoes) {
+  const TestLab lab;
+  const ProgramResult up = lab.ctl({"up", "--nodes", "3"});
+  ASSERT_EQ(up.status, 0) << up.output;
+  const ProgramResult ping = lab.ctl({"ping"});
+  EXPECT_EQ(ping.status, 0) << ping.output;
+  EXPECT_EQ(ping.output.find("FAIL"), std::string::npos) << ping.output;
+  const ProgramResult leases = lab.ctl({"leases"});
+  EXPECT_NE(leases.output.find("198.18.0.13"), std::string::npos) << leases.output;
+  EXPECT_NE(lab.ctl({"status"}).output.find("ready"), std::string::npos);
+  EXPECT_EQ(lab.ctl({"exec", "n2", "ip", "-br", "addr", "show", "dev", "eth0"}).status, 0);
+  EXPECT_NE(lab.ctl({"up"}).output.find("is up"), std::string::npos);
+  const ProgramResult down = lab.ctl({"down"});
+  EXPECT_EQ(down.status, 0) << down.output;
+  EXPECT_NE(down.output.find("nothing is left"), std::string::npos) << down.output;
+  expect_no_trace(lab);
+  EXPECT_NE(lab.ctl({"down"}).output.find("There is no lab"), std::string::npos);
+}
+
+TEST_F(LabTest, CtrlCWhileItComesUpRemovesEverything) {
+  const TestLab lab;
+  const pid_t up = begin_up(lab, 3);
+  ::kill(up, SIGINT);
+  EXPECT_EQ(exit_code(up), 130);
+  expect_no_trace(lab);
+}
+
+TEST_F(LabTest, WhatACrashLeftIsRemovedByDown) {
+  const TestLab lab;
+  const pid_t up = begin_up(lab, 5);
+  ::kill(up, SIGKILL);
+  EXPECT_EQ(exit_code(up), 128 + SIGKILL);
+  EXPECT_FALSE(lab.traces().empty());
+  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  expect_no_trace(lab);
+}
+
+TEST_F(LabTest, WhatACrashLeftIsRemovedByTheNextUp) {
+  const TestLab lab;
+  const pid_t up = begin_up(lab, 2);
+  ::kill(up, SIGKILL);
+  exit_code(up);
+  const ProgramResult again = lab.ctl({"up", "--nodes", "1"});
+  EXPECT_EQ(again.status, 0) << again.output;
+  EXPECT_NE(again.output.find("left behind by a crash"), std::string::npos) << again.output;
+  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  expect_no_trace(lab);
+}
+
+TEST_F(LabTest, ANamespaceThatIsNotItsOwnIsLeftAlone) {
+  const TestLab lab;
+  const std::string foreign = lab.name() + "-n2";
+  run_program({"ip", "netns", "add", foreign});
+  const ProgramResult up = lab.ctl({"up", "--nodes", "3"});
+  EXPECT_NE(up.status, 0);
+  EXPECT_NE(up.output.find(foreign + " is there already"), std::string::npos) << up.output;
+  EXPECT_EQ(lab.traces(), std::set<std::string>{foreign});
+  run_program({"ip", "netns", "delete", foreign});
+}
+
+TEST_F(LabTest, ANodeThatDoesNotExistIsNamed) {
+  const TestLab lab;
+  ASSERT_EQ(lab.ctl({"up", "--nodes", "1"}).status, 0);
+  const ProgramResult exec = lab.ctl({"exec", "n9", "true"});
+  EXPECT_EQ(exec.status, 2);
+  EXPECT_NE(exec.output.find("n9: no node (n1 to n1)"), std::string::npos) << exec.output;
+}
+
+TEST_F(LabTest, ABackendThatIsNotBuiltIsRefusedByName) {
+  const TestLab lab;
+  const ProgramResult up = lab.ctl({"up", "--nodes", "1", "--backend", "nope"});
+  EXPECT_EQ(up.status, 1);
+  EXPECT_NE(up.output.find("unknown backend type: nope"), std::string::npos) << up.output;
+  expect_no_trace(lab);
+}
+
+TEST_F(LabTest, ItsLeasesMayLieInEtcd) {
+  const TestLab lab;
+  const ProgramResult up = lab.ctl({"up", "--nodes", "2", "--store", "etcd"});
+  ASSERT_EQ(up.status, 0) << up.output;
+  EXPECT_EQ(lab.ctl({"ping"}).status, 0);
+  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  expect_no_trace(lab);
+}
+
+}  // namespace
+}  // namespace flannel
