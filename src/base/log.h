@@ -28,8 +28,8 @@ struct LogFormat {
   std::source_location where;
 
   template <class S>
-  consteval LogFormat(const S& text,  // NOLINT(google-explicit-constructor): used as a literal
-                      std::source_location at = std::source_location::current())
+  consteval explicit(false)
+      LogFormat(const S& text, std::source_location at = std::source_location::current())
       : format(text), where(at) {}
 };
 }  // namespace detail

@@ -16,8 +16,6 @@
 
 #include "base/file.h"
 
-extern char** environ;
-
 namespace flannel {
 namespace {
 

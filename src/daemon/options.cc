@@ -160,7 +160,8 @@ void check_ranges(ParsedOptions& parsed) {
     parsed.outcome = ParsedOptions::Outcome::error;
     parsed.text = std::move(text) + "\n";
   };
-  if (options.subnet_lease_renew_margin < 1 || options.subnet_lease_renew_margin >= 24 * 60) {
+  if (options.subnet_lease_renew_margin < 1 ||
+      options.subnet_lease_renew_margin >= std::int64_t{24} * 60) {
     refuse(fmt::format(
         "Invalid subnet-lease-renew-margin option, out of acceptable range: {} (1 to 1439)",
         options.subnet_lease_renew_margin));

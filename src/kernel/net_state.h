@@ -33,11 +33,10 @@ class Dev {
  public:
   constexpr Dev() = default;
   // Longer text is cut at 15 bytes; the kernel refuses such names.
-  constexpr Dev(std::string_view name) {  // NOLINT(google-explicit-constructor): reads as text
+  constexpr explicit(false) Dev(std::string_view name) {
     std::copy_n(name.begin(), std::min(name.size(), text_.size() - 1), text_.begin());
   }
-  constexpr Dev(const char* name)
-      : Dev(std::string_view(name)) {}  // NOLINT(google-explicit-constructor)
+  constexpr explicit(false) Dev(const char* name) : Dev(std::string_view(name)) {}
 
   constexpr std::string_view text() const { return text_.data(); }
   constexpr bool empty() const { return text_[0] == 0; }

@@ -164,11 +164,6 @@ std::int64_t LeaseFile::revision() const {
   return database_.number("SELECT revision FROM counter");
 }
 
-std::int64_t LeaseFile::settled_revision() const {
-  const Transaction transaction(database_);
-  return revision();
-}
-
 std::vector<Lease> LeaseFile::live_leases(BadRows bad) const {
   std::vector<Lease> leases;
   Statement select(database_,

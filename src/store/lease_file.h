@@ -53,9 +53,9 @@ class LeaseFile {
 
   // Of the last change any process made.
   std::int64_t revision() const;
-  // The same, after the writer that is at work now, if any. Its bytes are in the file, and inotify
-  // has told of them, a moment before others can see what it wrote.
-  std::int64_t settled_revision() const;
+  // True while another process writes: its bytes are in the file, and inotify has told of them, a
+  // moment before others can see what it wrote.
+  bool is_being_written() const { return database_.is_being_written(); }
   // All rows newer than `revision`, and all keys there are, read in one transaction.
   struct Rows {
     std::int64_t revision = 0;

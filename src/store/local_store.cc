@@ -14,6 +14,7 @@ using SteadyPoint = std::chrono::steady_clock::time_point;
 
 constexpr std::int64_t kBeforeAll = -1;  // revisions count from 0
 constexpr std::chrono::hours kFar{24 * 365};
+constexpr std::chrono::milliseconds kWriting{10};  // until a writer may be done
 
 // What differs between two looks at the file.
 class LocalWatch : public LeaseWatch {
@@ -32,7 +33,8 @@ class LocalWatch : public LeaseWatch {
           !update.bad.empty()) {
         co_return update;
       }
-      co_await changes_.changed_or(expiry);
+      const SteadyPoint soon = std::chrono::steady_clock::now() + kWriting;
+      co_await changes_.changed_or(writing_ ? std::min(expiry, soon) : expiry);
     }
   }
 
@@ -46,8 +48,19 @@ class LocalWatch : public LeaseWatch {
     return std::chrono::steady_clock::now() + std::min<SteadyPoint::duration>(*at - now_(), kFar);
   }
 
+  bool is_unchanged() {
+    writing_ = false;
+    if (!revision_ || file_->revision() != *revision_) {
+      return false;
+    }
+    // Nothing need come after the event that woke us: either no writer is left whose change cannot
+    // be seen yet, or we look again.
+    writing_ = file_->is_being_written();
+    return writing_ || file_->revision() == *revision_;
+  }
+
   LeaseUpdate look() {
-    if (revision_ && file_->revision() == *revision_ && file_->settled_revision() == *revision_) {
+    if (is_unchanged()) {
       return {};
     }
     LeaseFile::Rows rows = file_->rows_since(revision_.value_or(kBeforeAll));
@@ -84,6 +97,7 @@ class LocalWatch : public LeaseWatch {
   FileWatch changes_;
   std::optional<std::int64_t> revision_;  // of the last look
   std::vector<std::string> keys_;         // that there were then, in order
+  bool writing_ = false;                  // somebody else was, then
 };
 
 class LocalStore : public LeaseStore {

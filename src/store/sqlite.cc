@@ -67,6 +67,17 @@ int Database::changes() const {
   return ::sqlite3_changes(database_.get());
 }
 
+bool Database::is_being_written() const {
+  ::sqlite3_busy_timeout(database_.get(), 0);
+  const int code =
+      ::sqlite3_exec(database_.get(), "BEGIN IMMEDIATE; ROLLBACK", nullptr, nullptr, nullptr);
+  ::sqlite3_busy_timeout(database_.get(), kBusyMilliseconds);
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) {
+    fail(code);
+  }
+  return code != SQLITE_OK;
+}
+
 bool Database::has_moved() const {
   int moved = 0;
   ::sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);

@@ -57,6 +57,8 @@ class Database {
   const std::string& path() const { return path_; }
   // Rows changed by the last statement.
   int changes() const;
+  // True while another connection writes, or is about to. Does not wait.
+  bool is_being_written() const;
   // True where the file at path() is not the one that is open any more.
   bool has_moved() const;
 
