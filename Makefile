@@ -53,6 +53,7 @@ lint:
 	@scripts/lint build/dev
 
 bench: release
+	@cmake --build --preset release --target kernel_floor fill_store
 	@test/bench/run build/release/bin
 
 install: release

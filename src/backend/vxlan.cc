@@ -120,8 +120,9 @@ std::vector<PeerTunnel> usable_tunnels(std::span<const Lease> peers, Family fami
     if (!tunnel) {
       skipped.push_back({to_text(peer.key), tunnel.error().text});
     } else if (!macs.insert(tunnel->mac).second) {
-      skipped.push_back({to_text(peer.key), fmt::format("VtepMAC {} belongs to another node already",
-                                                        tunnel->mac.to_text())});
+      skipped.push_back(
+          {to_text(peer.key),
+           fmt::format("VtepMAC {} belongs to another node already", tunnel->mac.to_text())});
     } else {
       tunnels.push_back(*tunnel);
     }

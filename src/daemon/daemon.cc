@@ -8,6 +8,7 @@
 #include "daemon/host.h"
 #include "daemon/sd_notify.h"
 #include "network/subnet_env.h"
+#include "store/etcd_client.h"
 
 namespace flannel {
 namespace {
@@ -59,6 +60,13 @@ void Daemon::spawn(Task<void> task) {
   });
 }
 
+void Daemon::store_state(const std::string& trouble) {
+  if (trouble != state_.store_trouble) {
+    log_warning("{}: {}", state_.store_name, trouble.empty() ? "well again" : trouble);
+  }
+  state_.store_trouble = trouble;
+}
+
 void Daemon::waiting_for(const std::string& reason) {
   if (reason != state_.reason && !reason.empty()) {
     log_warning("{}", reason);
@@ -77,6 +85,8 @@ Task<T> Daemon::wait_for(std::string what, std::function<Task<Result<T>>()> atte
         co_return std::move(*result);
       }
       failure = result.error().text;
+    } catch (const EtcdCredentialsError& error) {
+      throw Fatal(fmt::format("Failed to create SubnetManager: {}", error.what()));
     } catch (const std::runtime_error& error) {  // the store or the kernel cannot be reached
       failure = error.what();
     }

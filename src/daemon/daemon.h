@@ -26,6 +26,8 @@ class Daemon {
   void start();
   // Leaves the overlay as it is, in the kernel and in the store, and ends `io.run()`.
   void stop();
+  // What keeps the store's watch from it; empty when it is well again.
+  void store_state(const std::string& trouble);
   // 1 after a fatal error, which has been logged.
   int exit_code() const { return exit_code_; }
 

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <span>
 
 #include "base/log.h"
@@ -19,12 +20,16 @@
 namespace flannel {
 namespace {
 
+using OnState = std::function<void(const std::string&)>;
+
 Result<std::unique_ptr<LeaseStore>> open_store(const asio::any_io_executor& executor,
-                                               const Options& options) {
+                                               const Options& options, OnState on_state) {
   if (!options.local_store.empty()) {
     return make_local_store(executor, options.local_store);
   }
-  return make_etcd_store(executor, options.etcd());
+  EtcdOptions etcd = options.etcd();
+  etcd.on_state = std::move(on_state);
+  return make_etcd_store(executor, std::move(etcd));
 }
 
 // Tables of thousands of peers come and go with every pass. glibc would learn from the first ones
@@ -37,13 +42,17 @@ void keep_memory_small() {
 int run(const Options& options) {
   // One thread: asio needs no locks.
   asio::io_context io(1);
-  Result<std::unique_ptr<LeaseStore>> store = open_store(io.get_executor(), options);
+  OnState tell_daemon;
+  Result<std::unique_ptr<LeaseStore>> store =
+      open_store(io.get_executor(), options,
+                 [&tell_daemon](const std::string& trouble) { tell_daemon(trouble); });
   if (!store) {
     log_error("Failed to create SubnetManager: {}", store.error().text);
     return 1;
   }
   NetlinkKernel kernel;
   Daemon daemon(io, options, kernel, std::move(*store));
+  tell_daemon = [&daemon](const std::string& trouble) { daemon.store_state(trouble); };
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code& error, int) {
     if (!error) {
@@ -78,7 +87,7 @@ int start(std::span<char*> arguments) {
       fmt::print(stderr, "{}", parsed.text);
       return 2;
   }
-  set_log_verbosity(parsed.options.v);
+  set_log_verbosity(static_cast<int>(parsed.options.v));
   for (const std::string& warning : parsed.warnings) {
     log_warning("{}", warning);
   }

@@ -15,9 +15,15 @@ std::optional<Prefix>& part(LeaseKey& key, Family family) {
   return family == Family::v4 ? key.v4 : key.v6;
 }
 
+std::string_view last_component(std::string_view key) {
+  return key.substr(key.rfind('/') + 1);
+}
+
+}  // namespace
+
 // The ranges in use, to find one that overlaps in logarithmic time: none overlap each other, so
 // only the neighbours in order can.
-class Ranges {
+class Peers::Ranges {
  public:
   // The range that overlaps `prefix`, if any.
   const Prefix* overlapping(const Prefix& prefix) const {
@@ -35,12 +41,6 @@ class Ranges {
  private:
   std::map<IpAddr, Prefix> taken_;
 };
-
-std::string_view last_component(std::string_view key) {
-  return key.substr(key.rfind('/') + 1);
-}
-
-}  // namespace
 
 Peers::Peers(NetworkConfig network, Lease own)
     : network_(std::move(network)), own_(std::move(own)) {}
@@ -120,50 +120,54 @@ std::optional<std::string> Peers::objection(const Lease& lease, Family family) c
   return std::nullopt;
 }
 
-void Peers::judge() {
-  // Those in use keep their place against newcomers that overlap them.
-  std::vector<const Lease*> order;
-  order.reserve(all_.size());
-  for (const bool incumbents : {true, false}) {
-    for (const auto& [key, lease] : all_) {
-      if (in_use_.contains(key) == incumbents && key != own_.key) {
-        order.push_back(&lease);
-      }
+// The lease without the parts that cannot be used, whose ranges are added to `taken`. Error: no
+// part is left, and why.
+Result<Lease> Peers::usable_part(const Lease& lease, Ranges& taken) const {
+  Lease usable = lease;
+  std::string reason = "no subnet of an enabled family";
+  for (const Family family : kFamilies) {
+    std::optional<Prefix>& subnet = part(usable.key, family);
+    if (subnet && !network_.family(family)) {
+      subnet.reset();
+    }
+    if (!subnet) {
+      continue;
+    }
+    std::optional<std::string> objection = this->objection(lease, family);
+    if (const Prefix* other = objection ? nullptr : taken.overlapping(*subnet)) {
+      objection = fmt::format("subnet {} overlaps {}, which another node has", subnet->to_text(),
+                              other->to_text());
+    }
+    if (objection) {
+      reason = *objection;
+      subnet.reset();
+    } else {
+      taken.add(*subnet);
     }
   }
+  if (usable.key == LeaseKey{}) {
+    return std::unexpected(Error{reason});
+  }
+  return usable;
+}
+
+void Peers::judge() {
   std::map<std::string, std::string> reasons(bad_);
-  Ranges ranges;
-  usable_.clear();
   std::set<LeaseKey> in_use;
-  for (const Lease* lease : order) {
-    Lease usable = *lease;
-    std::string reason = "no subnet of an enabled family";
-    for (const Family family : kFamilies) {
-      std::optional<Prefix>& subnet = part(usable.key, family);
-      if (!subnet) {
+  Ranges taken;
+  usable_.clear();
+  // Those in use keep their place against newcomers that overlap them.
+  for (const bool incumbents : {true, false}) {
+    for (const auto& [key, lease] : all_) {
+      if (in_use_.contains(key) != incumbents || key == own_.key) {
         continue;
       }
-      std::optional<std::string> objection;
-      if (network_.family(family)) {
-        objection = this->objection(*lease, family);
-        const Prefix* other = objection ? nullptr : ranges.overlapping(*subnet);
-        if (other != nullptr) {
-          objection = fmt::format("subnet {} overlaps {}, which another node has",
-                                  subnet->to_text(), other->to_text());
-        }
-      }
-      if (objection || !network_.family(family)) {
-        reason = objection.value_or(reason);
-        subnet.reset();
+      if (Result<Lease> usable = usable_part(lease, taken)) {
+        in_use.insert(key);
+        usable_.push_back(std::move(*usable));
       } else {
-        ranges.add(*subnet);
+        reasons[to_text(key)] = usable.error().text;
       }
-    }
-    if (usable.key == LeaseKey{}) {
-      reasons[to_text(lease->key)] = reason;
-    } else {
-      in_use.insert(in_use.end(), lease->key);
-      usable_.push_back(std::move(usable));
     }
   }
   in_use_ = std::move(in_use);

@@ -41,7 +41,10 @@ class Peers {
   const Lease* own_entry() const;
 
  private:
+  class Ranges;
+
   std::optional<std::string> objection(const Lease& lease, Family family) const;
+  Result<Lease> usable_part(const Lease& lease, Ranges& taken) const;
   void judge();
 
   NetworkConfig network_;

@@ -66,7 +66,7 @@ Result<Pem> read_pem(const std::string& path) {
 }
 
 Result<TlsContext> make_tls_context(const TlsIdentity& identity) {
-  const TlsContext context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+  TlsContext context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
   SSL_CTX* const native = context->native_handle();
   SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
   SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);  // 34 kB less while the connection is quiet

@@ -1,0 +1,208 @@
+// flanneld as a program: exit codes, what it waits for, its pages, readiness, signals. In a network
+// namespace of this process, with an underlay device eth0.
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <fstream>
+
+#include "base/file.h"
+#include "ctl/status_client.h"
+#include "store/local_store.h"
+#include "test/lab_fixture.h"
+
+namespace flannel {
+namespace {
+
+constexpr const char* kConfig = R"({"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}})";
+
+class FlanneldTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ROOT_OR_SKIP();
+    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+    run_program({"ip", "-batch", "-"},
+                "link set lo up\n"
+                "link add eth0 type veth peer name eth1\n"
+                "addr add 198.18.0.2/24 dev eth0\n"
+                "link set eth0 up\n"
+                "link set eth1 up\n"
+                "route add default via 198.18.0.1\n");
+    std::string name = std::filesystem::temp_directory_path() / "flanneld-test-XXXXXX";
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder = name;
+  }
+  void TearDown() override {
+    if (daemon.pid != 0) {
+      end_process(daemon);
+    }
+    std::filesystem::remove_all(folder);
+  }
+
+  Arguments command(const Arguments& more) const {
+    Arguments words{TestLab::binary("flanneld"), "--local-store=" + store(),
+                    "--subnet-file=" + folder + "/subnet.env", "--state-dir=" + folder + "/state"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  void start(const Arguments& more = {}) {
+    daemon = start_detached(command(more), "", folder + "/log", [](const ProcessId&) {});
+  }
+  // Of a daemon that ends by itself: its exit code and what it printed.
+  static ProgramResult run(const Arguments& words) { return RunningProgram(words).wait(); }
+
+  std::string store() const { return folder + "/leases.db"; }
+  std::string log() const { return read_file(folder + "/log").value_or(""); }
+  std::string page(const std::string& path) const {
+    const Result<Page> found = get_page(folder + "/flanneld.sock", path);
+    return found ? fmt::format("{} {}", found->status, found->body) : "";
+  }
+  bool is_ready() const { return page("/readyz") == "200 flanneld is ready"; }
+  bool waits_for(const std::string& reason) const {
+    return page("/status").find(reason) != std::string::npos;
+  }
+  int exit_code() {
+    int status = 0;
+    EXPECT_EQ(::waitpid(daemon.pid, &status, 0), daemon.pid);
+    daemon = {};
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+  std::string folder;
+  ProcessId daemon;
+};
+
+TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
+  UniqueFd notify(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = folder + "/notify";
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(notify.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  start();
+  ::unsetenv("NOTIFY_SOCKET");
+  ASSERT_TRUE(eventually([&] { return waits_for("no network configuration"); })) << log();
+  EXPECT_EQ(page("/healthz"), "200 flanneld is running");
+  EXPECT_EQ(page("/readyz"), "503 flanneld is not ready yet");
+  EXPECT_EQ(page("/nothing"), "404 404 page not found\n");
+  EXPECT_TRUE(page("/plan").starts_with("200 # nothing is planned yet"));
+  char text[64] = {};
+  EXPECT_LT(::recv(notify.get(), text, sizeof text, MSG_DONTWAIT), 0);
+
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
+  EXPECT_EQ(::recv(notify.get(), text, sizeof text, 0), 7);
+  EXPECT_STREQ(text, "READY=1");
+  const std::string env = *read_file(folder + "/subnet.env");
+  EXPECT_TRUE(env.starts_with("FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.")) << env;
+  EXPECT_TRUE(env.ends_with(".1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n")) << env;
+  for (const char* grepped : {"Found network config - Backend type: vxlan", "Running backend.",
+                              "Using interface with name eth0 and address 198.18.0.2",
+                              "Wrote subnet file to", "flannel is ready"}) {
+    EXPECT_NE(log().find(grepped), std::string::npos) << grepped;
+  }
+}
+
+TEST_F(FlanneldTest, ABadConfigurationIsNamedOnceAndCanBePutRight) {
+  ASSERT_TRUE(write_local_config(store(), R"({"Network":"10.5.0.0/16","SubnetLen":31})"));
+  start();
+  ASSERT_TRUE(eventually([&] { return waits_for("SubnetLen must be less than /31"); })) << log();
+  ::usleep(500'000);  // some more tries
+  const std::string text = log();
+  const std::size_t first = text.find("SubnetLen must be less");
+  EXPECT_EQ(text.find("SubnetLen must be less", first + 1), std::string::npos) << text;
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  EXPECT_TRUE(eventually([&] { return is_ready(); })) << log();
+}
+
+TEST_F(FlanneldTest, WaitsForItsInterface) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  start({"--iface=late0"});
+  ASSERT_TRUE(eventually([&] { return waits_for("there is no interface late0"); })) << log();
+  run_program({"ip", "-batch", "-"},
+              "link add late0 type veth peer name late1\n"
+              "addr add 198.18.7.2/24 dev late0\n"
+              "link set late0 up\n");
+  EXPECT_TRUE(eventually([&] { return is_ready(); })) << log();
+}
+
+TEST_F(FlanneldTest, ASignalEndsItAndLeavesTheOverlay) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  for (const int signal : {SIGTERM, SIGINT}) {
+    start();
+    ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
+    ::kill(daemon.pid, signal);
+    EXPECT_EQ(exit_code(), 0);
+    EXPECT_EQ(run({"ip", "link", "show", "flannel.1"}).status, 0);
+    EXPECT_TRUE(read_file(folder + "/subnet.env"));
+  }
+  EXPECT_NE(log().find("Exiting cleanly..."), std::string::npos);
+}
+
+TEST_F(FlanneldTest, ASignalEndsItAlsoWhileItWaits) {
+  start();
+  ASSERT_TRUE(eventually([&] { return waits_for("no network configuration"); }));
+  ::kill(daemon.pid, SIGTERM);
+  EXPECT_EQ(exit_code(), 0);
+}
+
+TEST_F(FlanneldTest, ItsHealthPagesAreWhereTheyWereWanted) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  start({"--healthz-ip=127.0.0.1", "--healthz-port=18081"});
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
+  EXPECT_EQ(run({"curl", "-s", "http://127.0.0.1:18081/healthz"}).output, "flanneld is running");
+  EXPECT_EQ(run({"curl", "-s", "-X", "POST", "http://127.0.0.1:18081/readyz"}).output,
+            "flanneld is ready");
+  EXPECT_EQ(
+      run({"curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:18081/status"})
+          .output,
+      "404");
+  const ProgramResult second = run({TestLab::binary("flanneld"), "--local-store=" + store(),
+                                    "--subnet-file=" + folder + "/2/subnet.env",
+                                    "--healthz-ip=127.0.0.1", "--healthz-port=18081"});
+  EXPECT_EQ(second.status, 1);
+  EXPECT_NE(second.output.find("listen on 127.0.0.1:18081: Address already in use"),
+            std::string::npos)
+      << second.output;
+}
+
+TEST_F(FlanneldTest, AWrongBackendEndsItByName) {
+  for (const auto& [backend, text] : std::initializer_list<std::pair<std::string, std::string>>{
+           {R"({"Type":"nope"})", "Error fetching backend: unknown backend type: nope"},
+           {R"({"Type":"vxlan","VNI":"1"})",
+            "error decoding VXLAN backend config: VNI \"1\": not a number"},
+           {R"({"Type":"host-gw"})", "backend type host-gw is not supported yet"}}) {
+    ASSERT_TRUE(write_local_config(
+        store(), fmt::format(R"({{"Network":"10.5.0.0/16","Backend":{}}})", backend)));
+    const ProgramResult result = run(command({}));
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.output.find(text), std::string::npos) << result.output;
+  }
+}
+
+TEST_F(FlanneldTest, AStoreOfAnotherKindEndsItByName) {
+  std::ofstream(store()) << std::string(4096, 'x');
+  const ProgramResult result = run(command({}));
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.output.find(store()), std::string::npos) << result.output;
+}
+
+TEST_F(FlanneldTest, FlagsHaveTheirExitCodes) {
+  const std::string flanneld = TestLab::binary("flanneld");
+  EXPECT_EQ(run({flanneld, "--version"}).status, 0);
+  EXPECT_EQ(run({flanneld, "--help"}).status, 0);
+  const ProgramResult unknown = run({flanneld, "--nope"});
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_TRUE(unknown.output.starts_with("flag provided but not defined: -nope\nUsage: "));
+  const ProgramResult unbuilt = run({flanneld, "--kube-subnet-mgr"});
+  EXPECT_EQ(unbuilt.status, 2);
+  EXPECT_EQ(unbuilt.output, "flag -kube-subnet-mgr is not supported yet\n");
+}
+
+}  // namespace
+}  // namespace flannel

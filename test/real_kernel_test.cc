@@ -1,0 +1,80 @@
+// What only the real kernel has: objects of others in every state, and its notifications.
+
+#include "test/kernel_fixture.h"
+
+namespace flannel {
+namespace {
+
+// What only the real kernel has.
+class RealKernel : public KernelContract {
+ protected:
+  NetlinkKernel& kernel() { return dynamic_cast<NetlinkKernel&>(*kernel_); }
+};
+
+TEST_P(RealKernel, EntriesThatAreNotPermanentAreNotOurs) {
+  add(overlay());
+  shell("bridge fdb add 02:00:00:00:00:77 dev flannel.1 dst 198.18.0.7 self dynamic");
+  shell("ip neigh add 10.5.77.0 lladdr 02:00:00:00:00:77 dev flannel.1 nud reachable");
+  shell("bridge fdb append 00:00:00:00:00:00 dev flannel.1 dst 198.18.0.8");
+  EXPECT_EQ(to_text(dump()), to_text(overlay()));
+}
+
+TEST_P(RealKernel, TakesOverWhatTheReferenceLeft) {
+  apply({{Op::Verb::add, device()}, {Op::Verb::add, *overlay().addresses.begin()}});
+  shell("ip route add 10.5.61.0/24 via 10.5.61.0 dev flannel.1 onlink");
+  Route boot = plain_route();
+  boot.protocol = RTPROT_BOOT;
+  ASSERT_EQ(to_text(Object(*dump().routes.begin())), to_text(Object(boot)));
+  apply({{Op::Verb::add, nexthop()}, {Op::Verb::change, route()}});
+  EXPECT_EQ(to_text(Object(*dump().routes.begin())), to_text(Object(route())));
+  EXPECT_EQ(dump().routes.size(), 1U);
+}
+
+TEST_P(RealKernel, NexthopIdsOfOthersAreListed) {
+  shell("ip nexthop add id 1048590 via 198.18.0.9 dev eth0 proto static");
+  shell("ip nexthop add id 5 via 198.18.0.9 dev eth0 proto static");
+  EXPECT_EQ(kernel().dump(scope()).taken_nexthops, std::vector<std::uint32_t>{1048590});
+}
+
+TEST_P(RealKernel, OwnWritesAreNotTakenForSomebodyElses) {
+  add(overlay());
+  drain();
+  Link link = device();
+  link.mtu = 1400;
+  apply({{Op::Verb::change, link}});
+  drain();
+  apply({{Op::Verb::change, Neighbour{{"flannel.1", base()}, Mac::local(8)}}});
+  const Changes echo = changes([](const Changes& c) { return !c.ours.empty(); });
+  EXPECT_FALSE(echo.dump_needed);
+  EXPECT_FALSE(echo.host_changed);
+}
+
+TEST_P(RealKernel, TellsWhenTheHostChanges) {
+  drain();
+  shell("ip addr add 198.18.0.77/24 dev eth0");
+  const Changes told = changes([](const Changes& c) { return c.host_changed; });
+  EXPECT_TRUE(told.host_changed);
+  EXPECT_FALSE(told.dump_needed);
+}
+
+TEST_P(RealKernel, AnOverrunOfNotificationsAsksForADump) {
+  add(overlay());
+  drain();
+  const int small = 2048;
+  ASSERT_EQ(::setsockopt(kernel().notify_fd(), SOL_SOCKET, SO_RCVBUFFORCE, &small, sizeof small),
+            0);
+  std::vector<Op> ops;
+  for (std::uint32_t i = 0; i < 500; ++i) {
+    ops.push_back(
+        {Op::Verb::add,
+         Neighbour{{"flannel.1", IpAddr::from_number(Family::v4, 0x0a056000 + i)}, Mac::local(i)}});
+  }
+  apply(ops);
+  EXPECT_TRUE(changes([](const Changes& c) { return c.dump_needed; }).dump_needed);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, RealKernel, testing::Values("real"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace flannel
