@@ -45,7 +45,7 @@ class FlanneldTest : public testing::Test {
 
   Arguments command(const Arguments& more) const {
     Arguments words{TestLab::binary("flanneld"), "--local-store=" + store(),
-                    "--subnet-file=" + folder + "/subnet.env", "--state-dir=" + folder + "/state"};
+                    "--subnet-file=" + folder + "/subnet.env"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }

@@ -258,6 +258,9 @@ Result<std::unique_ptr<Backend>> make_vxlan(const NetworkConfig& network) {
   if (*direct) {
     return fail("DirectRouting true: not supported yet");
   }
+  if (network.v6) {
+    return fail("EnableIPv6 true: not supported yet");
+  }
   VxlanOptions options;
   options.vni = static_cast<std::uint32_t>(*vni);
   options.port = *port == 0 ? kKernelPort : static_cast<std::uint16_t>(*port);

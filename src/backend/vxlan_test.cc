@@ -40,6 +40,14 @@ TEST(VxlanOptions, WrongValuesAreRefusedByName) {
   }
 }
 
+TEST(VxlanOptions, WhatIsNotBuiltIsRefusedByName) {
+  EXPECT_EQ(refusal(R"({"Type":"vxlan","DirectRouting":true})"),
+            "DirectRouting true: not supported yet");
+  const NetworkConfig dual = *parse_network_config(
+      R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan"}})");
+  EXPECT_EQ(make_backend(dual).error().text, "EnableIPv6 true: not supported yet");
+}
+
 TEST(VxlanOptions, AnUnknownTypeIsRefusedByName) {
   EXPECT_EQ(refusal(R"({"Type":"nope"})"), "unknown backend type: nope");
   EXPECT_EQ(refusal(R"({})"), "unknown backend type: ");

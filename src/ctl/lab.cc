@@ -191,8 +191,7 @@ void Lab::start_node(unsigned i) {
   }
   start_program(name,
                 {record_.setting("flanneld"), record_.setting("store"),
-                 fmt::format("--subnet-file={}/subnet.env", folder(i)),
-                 fmt::format("--state-dir={}/state", folder(i)), "--iface=eth0",
+                 fmt::format("--subnet-file={}/subnet.env", folder(i)), "--iface=eth0",
                  fmt::format("--etcd-prefix=/flannel-lab/{}", name_)},
                 node(i));
 }

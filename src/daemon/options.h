@@ -23,7 +23,6 @@ struct Options {
   std::vector<std::string> iface;
   std::string public_ip, public_ipv6;
   std::string subnet_file = "/run/flannel/subnet.env";
-  std::string state_dir = "/var/lib/flannel";
   std::string status_socket;  // empty: flanneld.sock beside the subnet file
   std::string healthz_ip = "0.0.0.0";
   std::int64_t healthz_port = 0;

@@ -62,7 +62,7 @@ class Node:
         begun = time.monotonic()
         daemon = subprocess.Popen(
             ["nsenter", f"--net=/run/netns/{NAMESPACE}", self.flanneld, f"--local-store={self.folder}/leases.db",
-             f"--subnet-file={self.folder}/subnet.env", f"--state-dir={self.folder}/state", "--iface=eth0"],
+             f"--subnet-file={self.folder}/subnet.env", "--iface=eth0"],
             stdout=log, stderr=log, env={**os.environ, "NOTIFY_SOCKET": path})
         ready.recv(64)
         return daemon, (time.monotonic() - begun) * 1e3
