@@ -219,9 +219,9 @@ TEST_F(OverlayTest, BadPeersAreRefusedByNameAndGoodOnesAreNotAffected) {
 TEST_F(OverlayTest, ALeaseThatIsGoneIsTakenAgainUnderTraffic) {
   const Lease before = lease_of(1);
   const std::unique_ptr<Stream> packets = stream();
-  Database database(store());
-  database.execute("UPDATE counter SET revision = revision + 1");
-  Statement(database, "DELETE FROM leases WHERE key = ?").bind(0, to_text(before.key)).run();
+  LeaseFile(store(), LeaseFile::IfMissing::refuse, [] {
+    return std::chrono::system_clock::now();
+  }).remove(before.key);
   EXPECT_TRUE(eventually([&] { return lease_of(1).key == before.key; }));
   EXPECT_EQ(lease_of(1).attrs, before.attrs);
   EXPECT_TRUE(eventually([&] {
