@@ -25,8 +25,6 @@ function(flannel_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE FLANNEL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
-                             FLANNEL_BINARY_DIR="${CMAKE_BINARY_DIR}")
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120)
 endfunction()
 

@@ -125,7 +125,7 @@ class EtcdStore : public LeaseStore {
   EtcdLayout layout_;
   EtcdWatch::OnState on_state_;
   EtcdClient client_;
-  LeaseAttrs written_;  // of our own lease, as this process wrote it last
+  std::optional<LeaseAttrs> written_;  // of our own lease, as this process wrote it last
 };
 
 Task<std::optional<std::string>> EtcdStore::config() {
@@ -165,7 +165,7 @@ Task<Result<Lease>> EtcdStore::renew(Lease lease) {
       const Result<Lease> held = read_lease(entry);
       // It may still have the address we had when we wrote it.
       if (held && !same_node(lease.key, held->attrs, lease.attrs) &&
-          !same_node(lease.key, held->attrs, written_)) {
+          !(written_ && same_node(lease.key, held->attrs, *written_))) {
         co_return fail("{} is held by {}", subnets_text(lease.key),
                        address_text(lease.key, held->attrs));
       }

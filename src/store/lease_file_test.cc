@@ -1,13 +1,10 @@
 // The local store's file: how it is made, which files are refused, and what time does.
 #include "store/lease_file.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <array>
 
 #include "store/local_store.h"
 #include "store/store_file_fixture.h"
@@ -165,33 +162,21 @@ TEST_F(LeaseFileTest, ProcessesThatMakeItAtOnceAllFindOneFile) {
 
 // The old file's process is another one: within one, SQLite's locks would not be in the way.
 TEST_F(LeaseFileTest, WhatIsLeftOfARemovedFileIsNotTakenForTheNewOnes) {
-  std::array<int, 2> to_child{}, to_us{};
-  ASSERT_EQ(::pipe2(to_child.data(), O_CLOEXEC), 0);
-  ASSERT_EQ(::pipe2(to_us.data(), O_CLOEXEC), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    char byte = 0;
+  OtherProcess other([&](const OtherProcess& us) {
     LeaseFile old = open();
     for (int i = 0; i < 100; ++i) {
       old.put(std::vector{lease(fmt::format("10.5.{}.0-24", i), "198.18.0.1")});
     }
-    const bool told = ::write(to_us[1], "x", 1) == 1 && ::read(to_child[0], &byte, 1) == 1;
-    ::_exit(told && !old.is_still_there() && old.leases().size() == 100 ? 0 : 1);
-  }
-  char byte = 0;
-  ASSERT_EQ(::read(to_us[0], &byte, 1), 1);
+    return us.tell() && us.wait() && !old.is_still_there() && old.leases().size() == 100;
+  });
+  ASSERT_TRUE(other.wait());
   std::filesystem::remove(path);
   const Lease fresh = lease("10.5.200.0-24", "198.18.0.2");
   open().put(std::vector{fresh});
   EXPECT_EQ(open().leases(), std::vector{fresh});
-  ASSERT_EQ(::write(to_child[1], "x", 1), 1);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(other.tell());
+  EXPECT_TRUE(other.finish());
   EXPECT_EQ(open().leases(), std::vector{fresh});
-  for (const int fd : {to_child[0], to_child[1], to_us[0], to_us[1]}) {
-    ::close(fd);
-  }
 }
 
 TEST_F(LeaseFileTest, ExpiredLeasesAreNotThereEvenBeforeTheyAreRemoved) {

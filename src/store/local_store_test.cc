@@ -1,11 +1,6 @@
 // Following the local store's file from several processes, and what befalls the file meanwhile.
 #include "store/local_store.h"
 
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
 #include <filesystem>
 
 #include "store/store_file_fixture.h"
@@ -235,58 +230,32 @@ TEST_F(LocalStoreTest, CanBeDroppedAtAnyMoment) {
   }
 }
 
-// A process that puts `rounds` leases, each after a byte from us. It is made before we open the
-// file: SQLite's locks do not survive a fork.
-class OtherProcess {
- public:
-  OtherProcess(const std::string& path, int rounds) {
-    if (::pipe2(pipe_.data(), O_CLOEXEC) != 0) {
-      throw std::runtime_error("no pipe");
-    }
-    child_ = ::fork();
-    if (child_ == 0) {
-      char byte = 0;
-      for (int i = 0; i < rounds; ++i) {
-        // Many pages, so that there is time between their first and their last.
-        std::vector<Lease> leases(i % 2 == 0 ? 1 : 60, lease_number(i));
-        for (Lease& lease : leases) {
-          lease.attrs.backend_data = "\"" + std::string(static_cast<std::size_t>(i), 'x') + "\"";
-        }
-        if (::read(pipe_[0], &byte, 1) != 1 || !put_local_leases(path, leases)) {
-          ::_exit(1);
-        }
-      }
-      ::_exit(0);
-    }
-  }
-  ~OtherProcess() {
-    ::close(pipe_[0]);
-    ::close(pipe_[1]);
-    ::waitpid(child_, nullptr, 0);
-  }
-  OtherProcess(const OtherProcess&) = delete;
-  OtherProcess& operator=(const OtherProcess&) = delete;
-
-  void go_on() const { ASSERT_EQ(::write(pipe_[1], "x", 1), 1); }
-
- private:
-  std::array<int, 2> pipe_{};
-  pid_t child_ = -1;
-};
-
 // Nothing comes after a change until it was seen, so one that is missed is missed for good.
 TEST_F(LocalStoreTest, NoChangeOfAnotherProcessIsMissed) {
   constexpr int kRounds = 1000;
-  const OtherProcess other(path, kRounds);
+  OtherProcess other([&](const OtherProcess& us) {
+    for (int i = 0; i < kRounds; ++i) {
+      // Many pages, so that there is time between their first and their last.
+      std::vector<Lease> leases(i % 2 == 0 ? 1 : 60, lease_number(i));
+      for (Lease& lease : leases) {
+        lease.attrs.backend_data = "\"" + std::string(static_cast<std::size_t>(i), 'x') + "\"";
+      }
+      if (!us.wait() || !put_local_leases(path, leases)) {
+        return false;
+      }
+    }
+    return true;
+  });
   const std::unique_ptr<LeaseStore> store = open();
   const std::unique_ptr<LeaseWatch> watch = store->watch();
   run(watch->next());
   for (int i = 0; i < kRounds; ++i) {
-    other.go_on();
+    ASSERT_TRUE(other.tell());
     const LeaseUpdate update = run(watch->next());
     ASSERT_EQ(update.leases.size(), 1U) << i;
     EXPECT_EQ(update.leases[0].key, lease_number(i).key);
   }
+  EXPECT_TRUE(other.finish());
 }
 
 }  // namespace
