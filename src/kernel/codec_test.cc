@@ -174,6 +174,16 @@ TEST(Answer, CarriesTheKernelsWords) {
   EXPECT_EQ(result->text, text);
 }
 
+TEST(Answer, AnErrorThatIsNoneIsAProtocolError) {
+  for (const std::int32_t code : {INT32_MIN, -5000, 1}) {
+    nlmsgerr answer{};
+    answer.error = code;
+    Batch batch;
+    batch.begin(NLMSG_ERROR, 0, answer);
+    EXPECT_EQ(decode_answer(messages_of(batch)[0])->error, EPROTO) << code;
+  }
+}
+
 // Everything that reads messages, on one.
 void decode_all(const MessageView& message) {
   decode_link(message);

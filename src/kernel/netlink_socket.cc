@@ -48,6 +48,12 @@ void set_option(int fd, int option) {
   ::setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
 }
 
+// The kernel answers with 0 or a negated errno; anything else is no answer of its.
+int errno_of(std::int32_t answer) {
+  constexpr std::int32_t kMostErrno = 4095;  // include/linux/err.h, MAX_ERRNO
+  return answer > 0 || answer < -kMostErrno ? EPROTO : -answer;
+}
+
 bool worth_another_try(int error) {
   return error == EINTR || error == EBUSY || error == ENOBUFS;
 }
@@ -61,7 +67,7 @@ std::optional<OpResult> decode_answer(const MessageView& message) {
     return std::nullopt;
   }
   OpResult result;
-  result.error = -answer->error;
+  result.error = errno_of(answer->error);
   if (result.ok()) {
     return result;
   }
@@ -187,7 +193,7 @@ int RequestSocket::dump_once(Batch& request, std::string_view what,
       interrupted = interrupted || (message->flags & NLM_F_DUMP_INTR) != 0;
       if (message->type == NLMSG_DONE) {
         Bytes payload = message->payload;
-        const int error = -take_header<std::int32_t>(payload).value_or(0);
+        const int error = errno_of(take_header<std::int32_t>(payload).value_or(0));
         if (error != 0 && !worth_another_try(error)) {
           throw std::system_error(error, std::generic_category(),
                                   fmt::format("netlink: list of {}", what));
