@@ -8,14 +8,13 @@ Scope make_scope(const NetworkConfig& network, const Backend& backend) {
   Scope scope;
   scope.links = backend.links(network);
   scope.alias = "flannel";
-  std::string identity;
   for (const Family family : {Family::v4, Family::v6}) {
     if (const std::optional<FamilyConfig>& config = network.family(family)) {
       scope.networks.push_back(config->network);
       scope.alias += " " + config->network.to_text();
     }
   }
-  identity = scope.alias;
+  std::string identity = scope.alias;
   for (const Dev& link : scope.links) {
     identity += fmt::format(" {}", link.text());
   }

@@ -4,9 +4,8 @@
 #include <fmt/core.h>
 
 #include <string>
-#include <vector>
 
-#include "base/mac.h"
+#include "made_up_peers.h"
 #include "store/local_store.h"
 
 namespace flannel {
@@ -18,22 +17,11 @@ void check(const Result<void>& result) {
   }
 }
 
-// Peers get 10.64.0.0/24 and up; the daemon itself takes one below 10.61.0.0.
+// The daemon itself takes a subnet below those of the peers.
 void fill(const std::string& path, unsigned count) {
   check(write_local_config(path, R"({"Network":"10.0.0.0/8","SubnetLen":24,"SubnetMin":"10.1.0.0",)"
                                  R"("SubnetMax":"10.60.255.0","Backend":{"Type":"vxlan"}})"));
-  std::vector<Lease> leases;
-  for (unsigned i = 0; i < count; ++i) {
-    Lease lease;
-    lease.key.v4 = Prefix{IpAddr::from_number(Family::v4, 0x0a400000 + (i << 8)), 24};
-    lease.attrs.public_ip = IpAddr::from_number(Family::v4, 0xc6130000 + i);
-    lease.attrs.backend_type = "vxlan";
-    lease.attrs.backend_data =
-        fmt::format(R"({{"VNI":1,"VtepMAC":"{}"}})", Mac::local(0x20000 + i).to_text());
-    lease.expiry = std::chrono::system_clock::now() + std::chrono::hours(24);
-    leases.push_back(std::move(lease));
-  }
-  check(put_local_leases(path, leases));
+  check(put_local_leases(path, made_up_peers(count)));
 }
 
 }  // namespace

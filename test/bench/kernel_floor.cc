@@ -11,6 +11,7 @@
 
 #include "backend/scope.h"
 #include "kernel/netlink_kernel.h"
+#include "made_up_peers.h"
 #include "reconcile/diff.h"
 
 namespace flannel {
@@ -20,20 +21,6 @@ using Clock = std::chrono::steady_clock;
 
 double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-std::vector<Lease> make_peers(unsigned count) {
-  std::vector<Lease> peers;
-  for (unsigned i = 0; i < count; ++i) {
-    Lease peer;
-    peer.key.v4 = Prefix{IpAddr::from_number(Family::v4, 0x0a400000 + (i << 8)), 24};
-    peer.attrs.public_ip = IpAddr::from_number(Family::v4, 0xc6130000 + i);
-    peer.attrs.backend_type = "vxlan";
-    peer.attrs.backend_data =
-        fmt::format(R"({{"VNI":1,"VtepMAC":"{}"}})", Mac::local(0x20000 + i).to_text());
-    peers.push_back(peer);
-  }
-  return peers;
 }
 
 void measure(unsigned count) {
@@ -52,7 +39,7 @@ void measure(unsigned count) {
   node.external.mtu = 1500;
   node.external.v4 = node.external.public_v4 = *IpAddr::parse("198.18.0.2");
   node.own = {*parse_lease_key("10.1.0.0-24"), backend->announce(network, node.external, {})};
-  const std::vector<Lease> peers = make_peers(count);
+  const std::vector<Lease> peers = made_up_peers(count);
   NetlinkKernel kernel;
 
   Clock::time_point start = Clock::now();
