@@ -157,6 +157,11 @@ Snapshot FakeKernel::dump(const Scope& scope) {
       [&](const Neighbour& row) { return !owns_neighbour(on_our_link(row.key.dev), true, row); });
   snapshot.ours.fdb.remove_if(
       [&](const FdbEntry& row) { return !owns_fdb_entry(on_our_link(row.key.dev), true, row); });
+  for (const Route& row : state.routes) {
+    if (is_left_by_reference(scope, row) && !owns_route(scope, on_our_link(row.dev), row)) {
+      snapshot.leftovers.put(row);
+    }
+  }
   snapshot.ours.routes.remove_if([&](const Route& row) {
     return !owns_route(scope, on_our_link(device_of(row, state)), row);
   });
@@ -184,8 +189,27 @@ OpResult FakeKernel::outside(const Op& op) {
   return std::visit(Applier{*this, op}, op.object);
 }
 
-void FakeKernel::host_changed() {
-  pending_.host_changed = true;
+std::vector<Path> FakeKernel::paths(std::span<const IpAddr> to) {
+  std::vector<Path> out;
+  for (const IpAddr& ip : to) {
+    Path path;
+    for (const HostInterface& interface : host_view.interfaces) {
+      for (const HostAddress& address : interface.addresses) {
+        if (interface.up && address.prefix.contains(ip)) {
+          path = {interface.name, std::nullopt, address.prefix.ip};
+        } else if (path.dev.empty() && gateway && gateway->family() == ip.family() &&
+                   address.prefix.contains(*gateway)) {
+          path = {interface.name, gateway, address.prefix.ip};
+        }
+      }
+    }
+    out.push_back(path);
+  }
+  return out;
+}
+
+void FakeKernel::change_host(const HostChanges& changes) {
+  pending_.host = changes;
   signal();
 }
 

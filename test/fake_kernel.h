@@ -24,9 +24,13 @@ class FakeKernel : public Kernel {
 
   // Somebody else's change, which is notified of like the real kernel does it.
   OpResult outside(const Op& op);
-  // The host's interfaces; devices that links may lie on.
+  std::vector<Path> paths(std::span<const IpAddr> to) override;
+
+  // The host's interfaces; devices that links may lie on. An address is on the link of an interface
+  // with its prefix, and else reached by way of `gateway`, if there is one.
   HostView host_view;
-  void host_changed();
+  std::optional<IpAddr> gateway;
+  void change_host(const HostChanges& changes);
 
   // Everything there is, ours or not.
   NetState state;

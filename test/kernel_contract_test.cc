@@ -261,6 +261,38 @@ TEST_P(KernelContract, ShowsTheHost) {
   EXPECT_EQ(host.default_routes[0].dev, Dev("eth0"));
 }
 
+TEST_P(KernelContract, TellsTheWayToAnAddress) {
+  const IpAddr to[] = {*IpAddr::parse("198.18.0.9"), *IpAddr::parse("203.0.113.1"),
+                       *IpAddr::parse("2001:db8::1")};
+  if (FakeKernel* fake = dynamic_cast<FakeKernel*>(kernel_.get())) {
+    fake->gateway = *IpAddr::parse("198.18.0.1");
+  }
+  dump();
+  const std::vector<Path> paths = kernel_->paths(to);
+  ASSERT_EQ(paths.size(), 3U);
+  EXPECT_EQ(paths[0], (Path{"eth0", std::nullopt, *IpAddr::parse("198.18.0.2")}));
+  EXPECT_EQ(paths[1], (Path{"eth0", *IpAddr::parse("198.18.0.1"), *IpAddr::parse("198.18.0.2")}));
+  EXPECT_TRUE(paths[2].dev.empty());
+}
+
+// What the reference's host-gw made, which looks like any administrator's route.
+TEST_P(KernelContract, RoutesThatTheReferenceMayHaveLeftAreListedAndNotOurs) {
+  Route left;
+  left.key.dst = *Prefix::parse("10.5.70.0/24");
+  left.via = *IpAddr::parse("198.18.0.9");
+  left.dev = "eth0";
+  left.protocol = RTPROT_BOOT;
+  outside(Op::Verb::add, left, "ip route add 10.5.70.0/24 via 198.18.0.9 dev eth0");
+  const Snapshot found = kernel_->dump(scope());
+  EXPECT_TRUE(found.ours.routes.empty());
+  ASSERT_EQ(found.leftovers.size(), 1U);
+  EXPECT_EQ(to_text(Object(*found.leftovers.begin())), to_text(Object(left)));
+  Scope adopting = scope();
+  adopting.adopt_stale = true;
+  EXPECT_EQ(kernel_->dump(adopting).ours.routes.size(), 1U);
+  EXPECT_TRUE(kernel_->dump(adopting).leftovers.empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, KernelContract, testing::Values("fake", "real"),
                          [](const auto& info) { return std::string(info.param); });
 

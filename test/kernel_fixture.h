@@ -138,7 +138,10 @@ class KernelContract : public testing::TestWithParam<const char*> {
       ::poll(&readable, 1, 100);
       Changes more = kernel_->changes(scope());
       all.dump_needed = all.dump_needed || more.dump_needed;
-      all.host_changed = all.host_changed || more.host_changed;
+      all.host.all = all.host.all || more.host.all;
+      all.host.links.insert(all.host.links.end(), more.host.links.begin(), more.host.links.end());
+      all.host.routes.insert(all.host.routes.end(), more.host.routes.begin(),
+                             more.host.routes.end());
       all.ours.insert(all.ours.end(), more.ours.begin(), more.ours.end());
     }
     return all;

@@ -46,14 +46,16 @@ TEST_P(RealKernel, OwnWritesAreNotTakenForSomebodyElses) {
   apply({{Op::Verb::change, Neighbour{{"flannel.1", base()}, Mac::local(8)}}});
   const Changes echo = changes([](const Changes& c) { return !c.ours.empty(); });
   EXPECT_FALSE(echo.dump_needed);
-  EXPECT_FALSE(echo.host_changed);
+  EXPECT_TRUE(echo.host.empty());
 }
 
 TEST_P(RealKernel, TellsWhenTheHostChanges) {
+  kernel().host();
   drain();
   shell("ip addr add 198.18.0.77/24 dev eth0");
-  const Changes told = changes([](const Changes& c) { return c.host_changed; });
-  EXPECT_TRUE(told.host_changed);
+  const Changes told = changes([](const Changes& c) { return !c.host.links.empty(); });
+  EXPECT_TRUE(told.host.concern_interfaces());
+  EXPECT_EQ(told.host.links.front(), Dev("eth0"));
   EXPECT_FALSE(told.dump_needed);
 }
 

@@ -92,7 +92,7 @@ TEST_F(ReconcilerTest, BringsAnEmptyKernelToThePlan) {
   EXPECT_TRUE(converges());
   EXPECT_EQ(reconciler->report().ops, want.size());
   EXPECT_TRUE(reconciler->report().complete);
-  EXPECT_TRUE(reconciler->preview().empty());
+  EXPECT_TRUE(reconciler->preview().ops.empty());
 }
 
 TEST_F(ReconcilerTest, WritesNothingWhereNothingDiffers) {
@@ -261,15 +261,15 @@ TEST_F(ReconcilerTest, PassesOnThatTheHostChanged) {
   start();
   ASSERT_TRUE(converges());
   bool told = false;
-  reconciler->on_host_changed = [&told] { told = true; };
-  kernel.host_changed();
+  reconciler->on_host_changed = [&told](const HostChanges& changes) { told = changes.all; };
+  kernel.change_host({.all = true, .links = {}, .routes = {}});
   EXPECT_TRUE(run_until([&told] { return told; }));
 }
 
 TEST_F(ReconcilerTest, PreviewTellsWhatAPassWouldDoAndDoesNothing) {
   kernel.state = overlay(2);
   Reconciler one(io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; }, {});
-  EXPECT_EQ(one.preview(), diff(want, overlay(2)));
+  EXPECT_EQ(one.preview().ops, diff(want, overlay(2)));
   EXPECT_TRUE(kernel.applied.empty());
 }
 

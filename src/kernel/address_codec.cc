@@ -16,6 +16,8 @@ ifaddrmsg header_of(const Address& address, int index) {
   header.ifa_family = static_cast<std::uint8_t>(address_family(address.key.prefix.ip));
   header.ifa_prefixlen = address.key.prefix.length;
   header.ifa_scope = RT_SCOPE_UNIVERSE;
+  // Nobody else can have it: duplicate address detection would only keep it from use for a second.
+  header.ifa_flags = address.key.prefix.ip.is_v4() ? 0 : IFA_F_NODAD;
   header.ifa_index = static_cast<std::uint32_t>(index);
   return header;
 }

@@ -4,7 +4,9 @@
 // is nothing to wait for. Only notifications are asynchronous, through notify_fd().
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +29,18 @@ struct Snapshot {
   NetState ours;
   bool nexthops_supported = true;             // kernel >= 5.3
   std::vector<std::uint32_t> taken_nexthops;  // ids of our range that somebody else uses, sorted
+  // What the Go reference may have left and no rule makes ours (is_left_by_reference).
+  Table<Route> leftovers;
+};
+
+// What changed on the host that is not ours.
+struct HostChanges {
+  bool all = false;            // notifications were lost: anything may have changed
+  std::vector<Dev> links;      // these devices, or their addresses
+  std::vector<Prefix> routes;  // routes of the main table to these destinations
+  bool empty() const { return !all && links.empty() && routes.empty(); }
+  // A link, an address or a default route: another interface may have to be chosen.
+  bool concern_interfaces() const;
 };
 
 // What notifications said since the last call, in order.
@@ -35,11 +49,11 @@ struct Change {
   Object object;
 };
 struct Changes {
-  // The list below is not the whole truth; dump. After an overrun (ENOBUFS), and after any change
-  // of a link of ours, since the kernel drops what is there without a word.
+  // The list below is not the whole truth; dump. After an overrun (ENOBUFS), and after a change of
+  // a link of ours, or of one that our routes leave by, since the kernel drops what is there
+  // without a word.
   bool dump_needed = false;
-  // A link, address or default route of the host changed: the external interface may be another.
-  bool host_changed = false;
+  HostChanges host;
   std::vector<Change> ours;  // addresses, neighbours, FDB entries, nexthops and routes
 };
 
@@ -72,6 +86,14 @@ struct HostView {
   bool operator==(const HostView&) const = default;
 };
 
+// The way a packet to some address would take now (`ip route get`).
+struct Path {
+  Dev dev;                       // empty where there is no way
+  std::optional<IpAddr> via;     // nothing where the address is on the device's link
+  std::optional<IpAddr> source;  // what the packet would be sent from
+  bool operator==(const Path&) const = default;
+};
+
 // All functions throw std::system_error when the socket itself breaks.
 class Kernel {
  public:
@@ -88,10 +110,19 @@ class Kernel {
   // Interfaces, addresses and default routes of the host.
   virtual HostView host() = 0;
 
+  // One path an address, in their order.
+  virtual std::vector<Path> paths(std::span<const IpAddr> to) = 0;
+
   // Readable when changes() has something to tell. Valid as long as this object.
   virtual int notify_fd() const = 0;
   // Reads all pending notifications; those about objects that `scope` does not own are left out.
   virtual Changes changes(const Scope& scope) = 0;
 };
+
+inline bool HostChanges::concern_interfaces() const {
+  return all || !links.empty() || std::any_of(routes.begin(), routes.end(), [](const Prefix& dst) {
+           return dst.length == 0;
+         });
+}
 
 }  // namespace flannel

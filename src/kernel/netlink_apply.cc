@@ -1,8 +1,12 @@
 // NetlinkKernel::apply: ops into batches, answers back to ops.
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 
+#include "base/file.h"
 #include "kernel/address_codec.h"
 #include "kernel/neighbour_codec.h"
 #include "kernel/netlink_kernel.h"
@@ -18,6 +22,15 @@ constexpr std::size_t kBatchBytes = 65'536;
 // What the kernel says of a removal that has nothing left to do.
 bool is_gone(int error) {
   return error == ENOENT || error == ESRCH || error == ENODEV || error == EADDRNOTAVAIL;
+}
+
+// The overlay has no routers that advertise themselves, and a pod must not be able to play one. As
+// in the reference, a read-only /proc/sys is put up with: the kernel forwards, which by itself
+// makes it deaf to advertisements, unless told otherwise.
+void refuse_router_advertisements(const Dev& dev) {
+  const std::string path = fmt::format("/proc/sys/net/ipv6/conf/{}/accept_ra", dev.text());
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  [[maybe_unused]] const ssize_t written = file ? ::write(file.get(), "0", 1) : 0;
 }
 
 }  // namespace
@@ -48,7 +61,7 @@ class NetlinkKernel::Applier {
   int device(const Dev& name) {
     if (name != last_name_ || last_index_ == 0) {  // most ops are on one device
       last_name_ = name;
-      last_index_ = kernel_.index_of(name);
+      last_index_ = kernel_.links_.index_of(name);
     }
     if (last_index_ == 0 && !removes()) {
       results_[current_] = {ENODEV, fmt::format("there is no device {}", name.text())};
@@ -58,16 +71,16 @@ class NetlinkKernel::Applier {
 
   void add(const Link& link) {
     send();
-    const int index = kernel_.index_of(link.key.name);
+    const int index = kernel_.links_.index_of(link.key.name);
     if (removes()) {
       if (index != 0) {
         netlink::encode_remove_link(batch_, index);
       }
     } else if (ops_[current_].verb == Op::Verb::change) {
       if (device(link.key.name) != 0) {
-        const auto was = kernel_.own_links_.find(index);
-        netlink::encode_change(batch_, link, was == kernel_.own_links_.end() ? Link{} : was->second,
-                               index);
+        const auto was = kernel_.links_.ours.find(index);
+        netlink::encode_change(batch_, link,
+                               was == kernel_.links_.ours.end() ? Link{} : was->second, index);
       }
     } else {
       const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind);
@@ -78,6 +91,9 @@ class NetlinkKernel::Applier {
     }
     owners_.assign(batch_.count(), current_);
     send();
+    if (!removes()) {
+      refuse_router_advertisements(link.key.name);
+    }
     kernel_.reread_link(link.key.name);
     last_index_ = 0;
   }

@@ -123,7 +123,8 @@ Bytes RequestSocket::receive() {
   }
 }
 
-std::vector<OpResult> RequestSocket::transact(Batch& batch) {
+std::vector<OpResult> RequestSocket::transact(
+    Batch& batch, const std::function<void(std::size_t index, const MessageView&)>& take) {
   std::vector<OpResult> results(batch.count());
   if (batch.empty()) {
     return results;
@@ -152,6 +153,8 @@ std::vector<OpResult> RequestSocket::transact(Batch& batch) {
       if (index < count && answer) {
         results[index] = *answer;
         done = done || index == count - 1;
+      } else if (index < count) {
+        take(index, *message);
       }
     }
   }

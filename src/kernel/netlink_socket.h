@@ -20,7 +20,10 @@ class RequestSocket {
 
   // Sends the batch and returns the kernel's answer to each of its messages. The kernel answers
   // those that fail, and the last. Throws std::system_error when the socket breaks.
-  std::vector<OpResult> transact(Batch& batch);
+  // `take` gets what it sends beside that, for requests that ask for an object.
+  std::vector<OpResult> transact(
+      Batch& batch,
+      const std::function<void(std::size_t index, const MessageView&)>& take = [](auto...) {});
 
   // Sends the dump request that is the batch's only message and collects what `decode` makes of
   // the answers. A dump during which the list changed (NLM_F_DUMP_INTR, EINTR) or that overran

@@ -29,12 +29,19 @@ bool owns_nexthop(const Scope& scope, std::uint8_t protocol, const Nexthop& next
          nexthop.key.id - scope.first_nexthop < kNexthopIds;
 }
 
+bool in_our_networks(const Scope& scope, const Prefix& dst) {
+  return std::any_of(scope.networks.begin(), scope.networks.end(),
+                     [&](const Prefix& network) { return network.contains(dst); });
+}
+
+bool is_left_by_reference(const Scope& scope, const Route& route) {
+  return route.protocol == RTPROT_BOOT && route.via && in_our_networks(scope, route.key.dst);
+}
+
 bool owns_route(const Scope& scope, bool on_our_link, const Route& route) {
-  const bool in_our_networks =
-      std::any_of(scope.networks.begin(), scope.networks.end(),
-                  [&](const Prefix& network) { return network.contains(route.key.dst); });
-  return (route.protocol == kRouteProtocol && in_our_networks) ||
-         (on_our_link && route.protocol != RTPROT_KERNEL);
+  return (route.protocol == kRouteProtocol && in_our_networks(scope, route.key.dst)) ||
+         (on_our_link && route.protocol != RTPROT_KERNEL) ||
+         (scope.adopt_stale && is_left_by_reference(scope, route));
 }
 
 }  // namespace flannel

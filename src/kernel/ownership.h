@@ -18,10 +18,13 @@ struct Scope {
   std::string alias;                // ifalias of our devices, e.g. "flannel 10.5.0.0/16"
   std::vector<Prefix> networks;     // of the configuration; empty takes no route by protocol alone
   std::uint32_t first_nexthop = 0;  // our nexthop objects have ids first .. first + kNexthopIds - 1
+  bool adopt_stale = false;         // --adopt-stale: what the Go reference may have left is ours
   bool operator==(const Scope&) const = default;
 };
 
 inline constexpr std::uint32_t kNexthopIds = 1U << 20;
+
+bool in_our_networks(const Scope& scope, const Prefix& dst);
 
 // A device with our name, whatever its kind, or one that carries our alias: an orphan of an
 // older configuration.
@@ -36,8 +39,13 @@ bool owns_neighbour(bool on_our_link, bool permanent, const Neighbour& neighbour
 bool owns_fdb_entry(bool on_our_link, bool permanent, const FdbEntry& entry);
 // Our protocol number and an id in our range.
 bool owns_nexthop(const Scope& scope, std::uint8_t protocol, const Nexthop& nexthop);
+// A route to inside our networks by way of a gateway, as the Go reference's host-gw and
+// DirectRouting make it. `ip route add` makes the same, so it takes an operator's word to call it
+// ours; where we want a route of its key, ours replaces it, as the reference's would.
+bool is_left_by_reference(const Scope& scope, const Route& route);
 // Our protocol number and a destination inside our networks; or on our link and not made by the
-// kernel itself (RTPROT_KERNEL), which takes in what the Go reference left there (proto boot).
+// kernel itself (RTPROT_KERNEL), which takes in what the Go reference left there (proto boot); or
+// left by the reference, with adopt_stale.
 bool owns_route(const Scope& scope, bool on_our_link, const Route& route);
 
 }  // namespace flannel

@@ -3,6 +3,8 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 namespace flannel::netlink {
 namespace {
 
@@ -113,6 +115,44 @@ void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t pro
   if (index != 0) {
     batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
   }
+}
+
+void encode_get_path(Batch& batch, const IpAddr& to) {
+  rtmsg header{};
+  header.rtm_family = socket_family(to.family());
+  header.rtm_dst_len = static_cast<std::uint8_t>(to.bits());
+  batch.begin(RTM_GETROUTE, 0, header);
+  batch.put_ip(RTA_DST, to);
+}
+
+std::optional<PathMessage> decode_path(const MessageView& message) {
+  Bytes rest = message.payload;
+  const std::optional<rtmsg> header = take_header<rtmsg>(rest);
+  if (!header || message.type != RTM_NEWROUTE ||
+      (header->rtm_type != RTN_UNICAST && header->rtm_type != RTN_LOCAL)) {
+    return std::nullopt;
+  }
+  PathMessage out;
+  while (const std::optional<Attribute> attribute = next_attribute(rest)) {
+    switch (attribute->type) {
+      case RTA_OIF:
+        out.index = static_cast<int>(attribute->u32().value_or(0));
+        break;
+      case RTA_GATEWAY:
+        out.path.via = attribute->ip();
+        break;
+      case RTA_VIA:  // an IPv6 gateway for an IPv4 address: its family in two bytes, then itself
+        out.path.via = IpAddr::from_bytes(
+            attribute->data.subspan(std::min<std::size_t>(2, attribute->data.size())));
+        break;
+      case RTA_PREFSRC:
+        out.path.source = attribute->ip();
+        break;
+      default:
+        break;
+    }
+  }
+  return out.index == 0 ? std::nullopt : std::optional(out);
 }
 
 }  // namespace flannel::netlink

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "kernel/kernel.h"
 #include "kernel/net_state.h"
 #include "kernel/netlink_message.h"
 
@@ -27,5 +28,15 @@ void encode_put(Batch& batch, const Route& route, int index);
 void encode_remove(Batch& batch, const Route& route);
 // Asks for one family's routes of the main table, of one device (0: all) and protocol (0: all).
 void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t protocol);
+
+// Asks for the path to an address.
+void encode_get_path(Batch& batch, const IpAddr& to);
+// The answer; `path.dev` is only known by index here. Nothing where the address is not to be
+// reached (blackhole, unreachable), for other messages and malformed ones.
+struct PathMessage {
+  Path path;
+  int index = 0;
+};
+std::optional<PathMessage> decode_path(const MessageView& message);
 
 }  // namespace flannel::netlink

@@ -14,6 +14,10 @@ namespace {
 // The same repair needed again this soon after it succeeded: somebody undoes it.
 constexpr std::chrono::seconds kQuarrelWindow{1};
 
+// Passes that may follow each other at once: when a device goes, what was on it is heard of before
+// the device itself; when nodes join, each is to be reached at once.
+constexpr int kBurst = 5;
+
 // New problems of one pass that are written to the log one by one.
 constexpr std::size_t kMostLogged = 5;
 
@@ -89,10 +93,8 @@ void Reconciler::need_pass() {
 }
 
 Reconciler::Clock::time_point Reconciler::next_pass() const {
-  // Two passes may follow each other at once, as when a device goes: what was on it is heard of
-  // before the device itself.
   const Clock::time_point earliest =
-      std::max(pass_before_last_ + 2 * timing_.between_passes, last_pass_ + hold_);
+      std::max(paid_until_ - (kBurst - 1) * timing_.between_passes, last_pass_ + hold_);
   return std::max(earliest,
                   pass_needed_ ? Clock::time_point::min() : std::min(retry_at_, audit_at_));
 }
@@ -135,11 +137,13 @@ void Reconciler::absorb(const Changes& changes) {
     dump_needed_ = dump_needed_ || takes_others_along(change, have_.ours);
     differs = std::visit(Absorber{change, have_.ours, want_}, change.object) || differs;
   }
-  if (differs && report_.passes > 0) {
+  // What the kernel refused it may take now that the host is another.
+  const bool worth_another_try = !changes.host.empty() && !report_.problems.empty();
+  if ((differs || worth_another_try) && report_.passes > 0) {
     need_pass();
   }
-  if (changes.host_changed && on_host_changed) {
-    on_host_changed();
+  if (!changes.host.empty() && on_host_changed) {
+    on_host_changed(changes.host);
   }
 }
 
@@ -150,7 +154,8 @@ void Reconciler::dump() {
 }
 
 void Reconciler::pass() {
-  pass_before_last_ = std::exchange(last_pass_, Clock::now());
+  last_pass_ = Clock::now();
+  paid_until_ = std::max(paid_until_, last_pass_) + timing_.between_passes;
   pass_needed_ = false;
   if (dump_needed_ || audit_at_ <= last_pass_) {
     dump_needed_ = true;  // also where the dump throws
@@ -230,9 +235,13 @@ void Reconciler::schedule(const std::vector<Op>& ops) {
   last_repair_ = repair;
 }
 
-std::vector<Op> Reconciler::preview() {
+Reconciler::Preview Reconciler::preview() {
   const Snapshot now = kernel_.dump(scope_);
-  return diff(planner_(now), now.ours);
+  const NetState want = planner_(now);
+  Preview preview{diff(want, now.ours), {}};
+  std::copy_if(now.leftovers.begin(), now.leftovers.end(), std::back_inserter(preview.leftovers),
+               [&](const Route& route) { return want.routes.find(route.key) == nullptr; });
+  return preview;
 }
 
 ObjectState Reconciler::state_of(const Route& route) const {

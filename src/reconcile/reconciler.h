@@ -29,7 +29,7 @@ class Reconciler {
   using Planner = std::function<NetState(const Snapshot&)>;
 
   struct Timing {
-    std::chrono::milliseconds between_passes{100};  // on average; the first two are not delayed
+    std::chrono::milliseconds between_passes{100};  // on average; some after quiet are not delayed
     std::chrono::milliseconds retry_first{100};
     std::chrono::milliseconds retry_most{30'000};
     std::chrono::milliseconds audit{300'000};
@@ -52,16 +52,20 @@ class Reconciler {
   // Takes in what the kernel notified of, as follow_kernel() would.
   void absorb_changes();
   // What a pass with a fresh dump would do; nothing is written.
-  std::vector<Op> preview();
+  struct Preview {
+    std::vector<Op> ops;
+    std::vector<Route> leftovers;  // that no pass touches (Snapshot)
+  };
+  Preview preview();
 
   const Report& report() const { return report_; }
   // Whether one wanted object is as wanted.
   ObjectState state_of(const Route& route) const;
   const NetState& wanted() const { return want_; }
 
-  // Called after each pass, and when the host's interfaces, addresses or default routes changed.
+  // Called after each pass, and when the host's interfaces, addresses or routes changed.
   std::function<void()> on_pass;
-  std::function<void()> on_host_changed;
+  std::function<void(const HostChanges& changes)> on_host_changed;
 
  private:
   void need_pass();
@@ -83,7 +87,7 @@ class Reconciler {
   bool dump_needed_ = true;
   bool pass_needed_ = false;
   Clock::time_point last_pass_{};
-  Clock::time_point pass_before_last_{};
+  Clock::time_point paid_until_{};  // what all passes so far are worth, at one in between_passes
   Clock::time_point audit_at_{};
   Clock::time_point retry_at_ = Clock::time_point::max();
   std::chrono::milliseconds hold_{0};  // least time to the next pass, in a quarrel

@@ -1,0 +1,176 @@
+#include "kernel/object_reader.h"
+
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+
+#include "kernel/address_codec.h"
+#include "kernel/neighbour_codec.h"
+#include "kernel/nexthop_codec.h"
+#include "kernel/route_codec.h"
+
+namespace flannel::netlink {
+namespace {
+
+std::optional<Reading> address(const MessageView& message, const LinkTable& links) {
+  const std::optional<AddressMessage> found = decode_address(message);
+  if (!found) {
+    return std::nullopt;
+  }
+  const Address row{{links.name_of(found->index), found->address.prefix}};
+  return Reading{row, found->index, owns_address(links.is_ours(found->index), row)};
+}
+
+std::optional<Reading> neighbour(const MessageView& message, const LinkTable& links) {
+  std::optional<NeighbourMessage> found = decode_neighbour(message);
+  if (!found) {
+    return std::nullopt;
+  }
+  const bool on_our_link = links.is_ours(found->index);
+  Reading out{Address{}, found->index, false};
+  if (Neighbour* row = std::get_if<Neighbour>(&found->object)) {
+    row->key.dev = links.name_of(found->index);
+    out.ours = owns_neighbour(on_our_link, found->permanent, *row);
+    out.object = *row;
+  } else {
+    FdbEntry& entry = std::get<FdbEntry>(found->object);
+    entry.key.dev = links.name_of(found->index);
+    out.ours = owns_fdb_entry(on_our_link, found->permanent, entry);
+    out.object = entry;
+  }
+  return out;
+}
+
+std::optional<Reading> nexthop(const MessageView& message, const Scope& scope,
+                               const LinkTable& links) {
+  std::optional<NexthopMessage> found = decode_nexthop(message);
+  if (!found) {
+    return std::nullopt;
+  }
+  found->nexthop.dev = links.name_of(found->index);
+  return Reading{found->nexthop, found->index,
+                 owns_nexthop(scope, found->protocol, found->nexthop)};
+}
+
+std::optional<Reading> route(const MessageView& message, const Scope& scope,
+                             const LinkTable& links) {
+  std::optional<RouteMessage> found = decode_route(message);
+  if (!found) {
+    return std::nullopt;
+  }
+  if (found->route.nexthop == 0) {
+    found->route.dev = links.name_of(found->index);
+  }
+  return Reading{found->route, found->index,
+                 owns_route(scope, links.is_ours(found->index), found->route)};
+}
+
+}  // namespace
+
+Dev LinkTable::name_of(int index) const {
+  const auto found = all.find(index);
+  return found == all.end() ? Dev() : found->second.name;
+}
+
+int LinkTable::index_of(const Dev& name) const {
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const auto& entry) { return entry.second.name == name; });
+  return found == all.end() ? 0 : found->first;
+}
+
+void LinkTable::rename(std::span<const LinkMessage> links) {
+  for (auto& [index, device] : all) {
+    device.name = Dev();
+  }
+  for (const LinkMessage& link : links) {
+    const Device device{link.link.key.name, link.link.up, link.link.mtu};
+    all.try_emplace(link.index, device).first->second.name = device.name;
+  }
+}
+
+std::optional<Reading> read_object(const MessageView& message, const Scope& scope,
+                                   const LinkTable& links) {
+  switch (message.type) {
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      return address(message, links);
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH:
+      return neighbour(message, links);
+    case RTM_NEWNEXTHOP:
+    case RTM_DELNEXTHOP:
+      return nexthop(message, scope, links);
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      return route(message, scope, links);
+    default:
+      return std::nullopt;
+  }
+}
+
+void SnapshotBuilder::add_links(std::vector<LinkMessage> links) {
+  links_.ours.clear();
+  links_.carriers.clear();
+  for (LinkMessage& link : links) {
+    if (Vxlan* vxlan = std::get_if<Vxlan>(&link.link.kind)) {
+      vxlan->lower = links_.name_of(link.lower_index);
+    }
+    if (owns_link(scope_, link.link)) {
+      snapshot.ours.links.put(link.link);
+      links_.ours[link.index] = std::move(link.link);
+    }
+  }
+}
+
+void SnapshotBuilder::add(std::vector<Reading> readings) {
+  for (const Reading& reading : readings) {
+    if (const Nexthop* nexthop = std::get_if<Nexthop>(&reading.object)) {
+      add_row(reading, *nexthop);
+    } else if (const Route* route = std::get_if<Route>(&reading.object)) {
+      add_row(reading, *route);
+    } else if (!reading.ours) {
+      continue;
+    } else if (const Address* row = std::get_if<Address>(&reading.object)) {
+      addresses_.push_back(*row);
+    } else if (const Neighbour* row = std::get_if<Neighbour>(&reading.object)) {
+      neighbours_.push_back(*row);
+    } else {
+      fdb_.push_back(std::get<FdbEntry>(reading.object));
+    }
+  }
+}
+
+void SnapshotBuilder::add_row(const Reading& reading, const Nexthop& nexthop) {
+  const std::uint32_t offset = nexthop.key.id - scope_.first_nexthop;
+  if (reading.ours) {
+    links_.carriers.insert(reading.index);
+    nexthops_.push_back(nexthop);
+  } else if (offset < kNexthopIds) {
+    snapshot.taken_nexthops.push_back(nexthop.key.id);
+  }
+}
+
+void SnapshotBuilder::add_row(const Reading& reading, const Route& route) {
+  if (reading.ours) {
+    links_.carriers.insert(reading.index);
+    routes_.push_back(route);
+  } else if (is_left_by_reference(scope_, route)) {
+    leftovers_.push_back(route);
+  }
+}
+
+Snapshot SnapshotBuilder::finish() {
+  snapshot.ours.addresses = Table<Address>(std::move(addresses_));
+  snapshot.ours.neighbours = Table<Neighbour>(std::move(neighbours_));
+  snapshot.ours.fdb = Table<FdbEntry>(std::move(fdb_));
+  snapshot.ours.nexthops = Table<Nexthop>(std::move(nexthops_));
+  snapshot.ours.routes = Table<Route>(std::move(routes_));
+  snapshot.leftovers = Table<Route>(std::move(leftovers_));
+  std::sort(snapshot.taken_nexthops.begin(), snapshot.taken_nexthops.end());
+  for (const auto& [index, link] : links_.ours) {
+    links_.carriers.erase(index);
+  }
+  return std::move(snapshot);
+}
+
+}  // namespace flannel::netlink
