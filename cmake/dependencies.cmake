@@ -11,6 +11,7 @@ find_package(GTest REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(mnl REQUIRED IMPORTED_TARGET libmnl)
+pkg_check_modules(re2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 find_path(PROTOZERO_INCLUDE protozero/pbf_reader.hpp REQUIRED)
 
@@ -28,6 +29,9 @@ if(NOT FLANNEL_DYNAMIC)
   # pkg-config and FindSQLite3 name the shared objects; take the archives beside them.
   find_library(NGHTTP2_ARCHIVE libnghttp2.a REQUIRED)
   set_target_properties(PkgConfig::nghttp2 PROPERTIES INTERFACE_LINK_LIBRARIES ${NGHTTP2_ARCHIVE})
+  find_library(RE2_ARCHIVE libre2.a REQUIRED)
+  set_target_properties(PkgConfig::re2 PROPERTIES INTERFACE_LINK_LIBRARIES
+                        "${RE2_ARCHIVE};Threads::Threads")
   find_library(SQLITE_ARCHIVE libsqlite3.a REQUIRED)
   set_target_properties(SQLite::SQLite3 PROPERTIES IMPORTED_LOCATION ${SQLITE_ARCHIVE}
                         INTERFACE_LINK_LIBRARIES "m;${CMAKE_DL_LIBS};Threads::Threads")

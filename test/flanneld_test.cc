@@ -176,7 +176,7 @@ TEST_F(FlanneldTest, AWrongBackendEndsItByName) {
            {R"({"Type":"nope"})", "Error fetching backend: unknown backend type: nope"},
            {R"({"Type":"vxlan","VNI":"1"})",
             "error decoding VXLAN backend config: VNI \"1\": not a number"},
-           {R"({"Type":"host-gw"})", "backend type host-gw is not supported yet"}}) {
+           {R"({"Type":"udp"})", "backend type udp is not supported yet"}}) {
     ASSERT_TRUE(write_local_config(
         store(), fmt::format(R"({{"Network":"10.5.0.0/16","Backend":{}}})", backend)));
     const ProgramResult result = run(command({}));

@@ -30,15 +30,15 @@ struct Scenario {
   std::unique_ptr<Backend> backend;
   ExternalInterface external;
   Lease own;
+  Paths paths;
   LeaseUpdate update;
   NetState have;
-
-  Node node() const { return {network, external, own, make_scope(network, *backend), {}}; }
 
   std::pair<Plan, std::vector<Refused>> plan() const {
     Peers peers(network, own);
     peers.apply(update);
-    return {backend->plan(node(), peers.usable()),
+    const Scope scope = make_scope(network, *backend);
+    return {backend->plan({network, external, own, scope, paths, {}}, peers.usable()),
             {peers.refused().begin(), peers.refused().end()}};
   }
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -20,6 +21,9 @@
 #include "network/peers.h"
 
 namespace flannel {
+
+// How this node reaches the others' public addresses; those that were not asked for are missing.
+using Paths = std::map<IpAddr, Path>;
 
 // The interface that carries traffic between nodes, and the addresses we are reached at.
 struct ExternalInterface {
@@ -43,11 +47,13 @@ struct NexthopUse {
   bool operator==(const NexthopUse&) const = default;
 };
 
+// Everything a plan depends on beside the peers.
 struct Node {
-  NetworkConfig network;
-  ExternalInterface external;
-  Lease own;
-  Scope scope;
+  const NetworkConfig& network;
+  const ExternalInterface& external;
+  const Lease& own;
+  const Scope& scope;
+  const Paths& paths;
   NexthopUse nexthops;
 };
 
@@ -65,7 +71,10 @@ class Backend {
   // The devices plan() would make.
   virtual std::vector<Dev> links(const NetworkConfig& network) const = 0;
 
-  // The MTU for pods, which goes to subnet.env.
+  // True where plan() looks at Node::paths.
+  virtual bool uses_paths() const { return false; }
+
+  // The MTU for pods, which goes to subnet.env. Error: this interface cannot be used, and why.
   virtual Result<std::uint32_t> mtu(const NetworkConfig& network,
                                     const ExternalInterface& external) const = 0;
 
@@ -75,6 +84,10 @@ class Backend {
                               const NetState& have) const = 0;
 
   virtual Plan plan(const Node& node, std::span<const Lease> peers) const = 0;
+
+ protected:
+  // Error: the peer's backend is another.
+  Result<void> check_type(const Lease& peer) const;
 };
 
 // The backend that `network` names, its options checked. Errors name the option and the value,

@@ -1,5 +1,7 @@
 #include "backend/peer_routes.h"
 
+#include <algorithm>
+
 #include "base/hash.h"
 
 namespace flannel {
@@ -11,7 +13,7 @@ constexpr std::uint32_t kIpv6Metric = 1024;
 }  // namespace
 
 PeerRoutes::PeerRoutes(const Node& node)
-    : use_nexthops_(node.nexthops.enabled), first_id_(node.scope.first_nexthop) {
+    : node_(node), use_nexthops_(node.nexthops.enabled), first_id_(node.scope.first_nexthop) {
   if (!use_nexthops_) {
     return;
   }
@@ -32,6 +34,24 @@ std::uint32_t PeerRoutes::free_id(const Prefix& subnet) {
   }
   taken_[at] = true;
   return first_id_ + static_cast<std::uint32_t>(at);
+}
+
+Result<void> PeerRoutes::add_direct(const Prefix& subnet, const IpAddr& node) {
+  const auto found = node_.paths.find(node);
+  if (found == node_.paths.end() || found->second.dev.empty()) {
+    return fail("there is no way to {}", node.to_text());
+  }
+  const Path& path = found->second;
+  if (path.via) {
+    return fail("{} is not on a link of ours, it is reached by way of {}", node.to_text(),
+                path.via->to_text());
+  }
+  const std::vector<Dev>& tunnels = node_.scope.links;
+  if (path.dev == "lo" || std::find(tunnels.begin(), tunnels.end(), path.dev) != tunnels.end()) {
+    return fail("{} is reached by way of {}", node.to_text(), path.dev.text());
+  }
+  add(subnet, node, path.dev, false);
+  return {};
 }
 
 void PeerRoutes::add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bool onlink) {

@@ -17,6 +17,8 @@ class PeerRoutes {
  public:
   explicit PeerRoutes(const Node& node);
 
+  // A route to `subnet` by way of the node itself. Error: it is not on a link of ours.
+  Result<void> add_direct(const Prefix& subnet, const IpAddr& node);
   // A route to `subnet` by way of `via` on `dev`. Peers must be added in one order (that of their
   // keys) so that the same peers always get the same nexthop ids.
   void add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bool onlink);
@@ -27,6 +29,7 @@ class PeerRoutes {
  private:
   std::uint32_t free_id(const Prefix& subnet);
 
+  const Node& node_;
   bool use_nexthops_;
   std::uint32_t first_id_;
   std::vector<bool> taken_;  // by offset from first_id_

@@ -1,6 +1,8 @@
 #include <string_view>
 
+#include "backend/alloc.h"
 #include "backend/backend.h"
+#include "backend/host_gw.h"
 #include "backend/vxlan.h"
 
 namespace flannel {
@@ -12,14 +14,23 @@ struct Entry {
 };
 
 constexpr Entry kBackends[] = {
+    {"alloc", make_alloc},
+    {"host-gw", make_host_gw},
     {"vxlan", make_vxlan},
 };
 
 // What the reference has and we do not have yet.
-constexpr std::string_view kPlanned[] = {"alloc", "extension",   "host-gw", "ipip",
-                                         "ipsec", "tencent-vpc", "udp",     "wireguard"};
+constexpr std::string_view kPlanned[] = {"extension",   "ipip", "ipsec",
+                                         "tencent-vpc", "udp",  "wireguard"};
 
 }  // namespace
+
+Result<void> Backend::check_type(const Lease& peer) const {
+  if (peer.attrs.backend_type != type()) {
+    return fail("its backend type is \"{}\", ours is {}", peer.attrs.backend_type, type());
+  }
+  return {};
+}
 
 Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network) {
   for (const Entry& entry : kBackends) {

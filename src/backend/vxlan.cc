@@ -29,7 +29,15 @@ struct VxlanOptions {
   std::uint16_t port = kKernelPort;
   bool gbp = false;
   bool learning = false;
+  bool direct_routing = false;
   std::uint32_t mtu = 0;  // 0: that of the external interface
+};
+
+// A peer's side of the tunnel, as its lease gives it.
+struct PeerTunnel {
+  Prefix subnet;
+  IpAddr remote;
+  Mac mac;
 };
 
 class VxlanBackend : public Backend {
@@ -38,6 +46,7 @@ class VxlanBackend : public Backend {
 
   std::string type() const override { return "vxlan"; }
   std::vector<Dev> links(const NetworkConfig& network) const override;
+  bool uses_paths() const override { return options_.direct_routing; }
   Result<std::uint32_t> mtu(const NetworkConfig& network,
                             const ExternalInterface& external) const override;
   LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
@@ -50,15 +59,10 @@ class VxlanBackend : public Backend {
   Mac device_mac(const NetworkConfig& network, const ExternalInterface& external, Family family,
                  const NetState& have) const;
   Vxlan attributes(const ExternalInterface& external, Family family) const;
+  std::vector<PeerTunnel> usable_tunnels(std::span<const Lease> peers, Family family,
+                                         const Mac& own_mac, std::vector<Refused>& skipped) const;
 
   VxlanOptions options_;
-};
-
-// A peer's side of the tunnel, as its lease gives it.
-struct PeerTunnel {
-  Prefix subnet;
-  IpAddr remote;
-  Mac mac;
 };
 
 struct MacHash {
@@ -91,9 +95,6 @@ Result<Mac> vtep_mac(const std::string& data) {
 }
 
 Result<PeerTunnel> peer_tunnel(const Lease& peer, Family family) {
-  if (peer.attrs.backend_type != "vxlan") {
-    return fail("its backend type is \"{}\", ours is vxlan", peer.attrs.backend_type);
-  }
   const std::optional<IpAddr>& remote = peer.attrs.public_address(family);
   if (!remote) {
     return fail("it has no public {} address", family == Family::v4 ? "IPv4" : "IPv6");
@@ -106,8 +107,9 @@ Result<PeerTunnel> peer_tunnel(const Lease& peer, Family family) {
 }
 
 // The tunnels of all peers that can have one; the FDB can send a MAC to one node only.
-std::vector<PeerTunnel> usable_tunnels(std::span<const Lease> peers, Family family,
-                                       const Mac& own_mac, std::vector<Refused>& skipped) {
+std::vector<PeerTunnel> VxlanBackend::usable_tunnels(std::span<const Lease> peers, Family family,
+                                                     const Mac& own_mac,
+                                                     std::vector<Refused>& skipped) const {
   std::vector<PeerTunnel> tunnels;
   tunnels.reserve(peers.size());
   std::unordered_set<Mac, MacHash> macs{own_mac};
@@ -116,7 +118,9 @@ std::vector<PeerTunnel> usable_tunnels(std::span<const Lease> peers, Family fami
     if (!peer.key.family(family)) {
       continue;
     }
-    const Result<PeerTunnel> tunnel = peer_tunnel(peer, family);
+    const Result<void> same_type = check_type(peer);
+    const Result<PeerTunnel> tunnel =
+        same_type ? peer_tunnel(peer, family) : std::unexpected(same_type.error());
     if (!tunnel) {
       skipped.push_back({to_text(peer.key), tunnel.error().text});
     } else if (!macs.insert(tunnel->mac).second) {
@@ -227,6 +231,9 @@ Plan VxlanBackend::plan(const Node& node, std::span<const Lease> peers) const {
     plan.state.links.put(link);
     plan.state.addresses.put({{dev, {own, static_cast<std::uint8_t>(own.bits())}}});
     for (const PeerTunnel& peer : usable_tunnels(peers, family, *own_mac, plan.skipped)) {
+      if (options_.direct_routing && routes.add_direct(peer.subnet, peer.remote)) {
+        continue;
+      }
       neighbours.push_back({{dev, peer.subnet.ip}, peer.mac});
       fdb.push_back({{dev, peer.mac}, peer.remote});
       routes.add(peer.subnet, peer.subnet.ip, dev, true);
@@ -255,17 +262,12 @@ Result<std::unique_ptr<Backend>> make_vxlan(const NetworkConfig& network) {
       return fail("error decoding VXLAN backend config: {}", error->text);
     }
   }
-  if (*direct) {
-    return fail("DirectRouting true: not supported yet");
-  }
-  if (network.v6) {
-    return fail("EnableIPv6 true: not supported yet");
-  }
   VxlanOptions options;
   options.vni = static_cast<std::uint32_t>(*vni);
   options.port = *port == 0 ? kKernelPort : static_cast<std::uint16_t>(*port);
   options.gbp = *gbp;
   options.learning = *learning;
+  options.direct_routing = *direct;
   options.mtu = static_cast<std::uint32_t>(*mtu);
   return std::make_unique<VxlanBackend>(options);
 }

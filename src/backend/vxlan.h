@@ -13,7 +13,8 @@
 
 namespace flannel {
 
-// Options: VNI (1), Port (0: the kernel's 8472), GBP, Learning, MTU (of the external interface;
+// Options: VNI (1), Port (0: the kernel's 8472), GBP, Learning, DirectRouting (a peer on our own
+// link is routed to without the tunnel), MTU (of the external interface;
 // the device gets that less the encapsulation). Errors name the option and the value.
 Result<std::unique_ptr<Backend>> make_vxlan(const NetworkConfig& network);
 

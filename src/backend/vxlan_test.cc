@@ -2,28 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "backend/scope.h"
+#include "backend/backend_fixture.h"
 
 namespace flannel {
 namespace {
 
-NetworkConfig config(const std::string& backend) {
-  const Result<NetworkConfig> network =
-      parse_network_config(R"({"Network":"10.5.0.0/16","Backend":)" + backend + "}");
-  EXPECT_TRUE(network) << network.error().text;
-  return *network;
-}
-
-ExternalInterface eth0() {
-  ExternalInterface external;
-  external.name = "eth0";
-  external.mtu = 1500;
-  external.v4 = external.public_v4 = *IpAddr::parse("198.18.0.2");
-  return external;
-}
-
 std::string refusal(const std::string& backend) {
-  const Result<std::unique_ptr<Backend>> made = make_backend(config(backend));
+  const Result<std::unique_ptr<Backend>> made = make_backend(test_network(backend));
   return made ? "accepted" : made.error().text;
 }
 
@@ -40,43 +25,48 @@ TEST(VxlanOptions, WrongValuesAreRefusedByName) {
   }
 }
 
-TEST(VxlanOptions, WhatIsNotBuiltIsRefusedByName) {
-  EXPECT_EQ(refusal(R"({"Type":"vxlan","DirectRouting":true})"),
-            "DirectRouting true: not supported yet");
-  const NetworkConfig dual = *parse_network_config(
-      R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan"}})");
-  EXPECT_EQ(make_backend(dual).error().text, "EnableIPv6 true: not supported yet");
-}
-
 TEST(VxlanOptions, AnUnknownTypeIsRefusedByName) {
   EXPECT_EQ(refusal(R"({"Type":"nope"})"), "unknown backend type: nope");
   EXPECT_EQ(refusal(R"({})"), "unknown backend type: ");
 }
 
+std::uint32_t mtu(const TestNode& node) {
+  return node.backend->mtu(node.network, node.external).value_or(0);
+}
+
 TEST(Vxlan, MtuIsTheInterfacesLessTheEncapsulation) {
-  NetworkConfig network = config(R"({"Type":"vxlan"})");
-  EXPECT_EQ(*(*make_backend(network))->mtu(network, eth0()), 1450U);
-  network = config(R"({"Type":"vxlan","MTU":1300})");
-  EXPECT_EQ(*(*make_backend(network))->mtu(network, eth0()), 1250U);
-  network = config(R"({"Type":"vxlan","MTU":100})");
-  EXPECT_FALSE((*make_backend(network))->mtu(network, eth0()));
+  EXPECT_EQ(mtu(TestNode(test_network(R"({"Type":"vxlan"})"))), 1450U);
+  EXPECT_EQ(mtu(TestNode(test_network(R"({"Type":"vxlan","MTU":1300})"))), 1250U);
+  EXPECT_EQ(mtu(TestNode(test_network(R"({"Type":"vxlan","MTU":100})"))), 0U);
+  EXPECT_EQ(mtu(TestNode(v6_network(R"({"Type":"vxlan"})"))), 1430U);
+  EXPECT_EQ(mtu(TestNode(dual_network(R"({"Type":"vxlan"})"))), 1430U);
 }
 
 TEST(Vxlan, AnnouncesWhatTheReferenceReads) {
-  const NetworkConfig network = config(R"({"Type":"vxlan","VNI":7})");
-  const LeaseAttrs attrs = (*make_backend(network))->announce(network, eth0(), {});
+  const LeaseAttrs attrs = TestNode(test_network(R"({"Type":"vxlan","VNI":7})")).own.attrs;
   EXPECT_EQ(attrs.backend_type, "vxlan");
   EXPECT_EQ(attrs.public_ip->to_text(), "198.18.0.2");
+  EXPECT_EQ(attrs.public_ipv6, std::nullopt);
   EXPECT_TRUE(attrs.backend_data.starts_with(R"({"VNI":7,"VtepMAC":")")) << attrs.backend_data;
   EXPECT_EQ(attrs.backend_v6_data, "");
 }
 
-// A device as make_backend(network) would have it, but with a MAC of its own.
-NetState device_with_mac(const NetworkConfig& network, const Mac& mac) {
-  const std::unique_ptr<Backend> backend = *make_backend(network);
-  Node node{network, eth0(), {}, make_scope(network, *backend), {}};
-  node.own = {*parse_lease_key("10.5.60.0-24"), backend->announce(network, eth0(), {})};
-  NetState state = backend->plan(node, {}).state;
+TEST(Vxlan, AnnouncesEachFamilyThatIsEnabled) {
+  const LeaseAttrs dual = TestNode(dual_network(R"({"Type":"vxlan"})")).own.attrs;
+  EXPECT_EQ(dual.public_ip->to_text(), "198.18.0.2");
+  EXPECT_EQ(dual.public_ipv6->to_text(), "fd99::2");
+  EXPECT_NE(dual.backend_data, "");
+  EXPECT_NE(dual.backend_v6_data, "");
+  EXPECT_NE(dual.backend_data, dual.backend_v6_data) << "two devices, two MACs";
+  const LeaseAttrs v6 = TestNode(v6_network(R"({"Type":"vxlan"})")).own.attrs;
+  EXPECT_EQ(v6.public_ip, std::nullopt);
+  EXPECT_EQ(v6.backend_data, "");
+  EXPECT_EQ(v6.backend_v6_data, dual.backend_v6_data);
+}
+
+// The device the node would have, but with a MAC of its own.
+NetState device_with_mac(const TestNode& node, const Mac& mac) {
+  NetState state = node.plan().state;
   Link link = *state.links.begin();
   link.mac = mac;
   state.links.put(link);
@@ -84,41 +74,36 @@ NetState device_with_mac(const NetworkConfig& network, const Mac& mac) {
 }
 
 TEST(Vxlan, ADeviceThatCanStayKeepsItsMac) {
-  const NetworkConfig network = config(R"({"Type":"vxlan"})");
-  const Mac mac = *Mac::parse("96:64:b0:ae:0e:c8");
-  const NetState have = device_with_mac(network, mac);
-  const LeaseAttrs attrs = (*make_backend(network))->announce(network, eth0(), have);
-  EXPECT_EQ(attrs.backend_data, R"({"VNI":1,"VtepMAC":"96:64:b0:ae:0e:c8"})");
+  const TestNode node(test_network(R"({"Type":"vxlan"})"));
+  const NetState have = device_with_mac(node, *Mac::parse("96:64:b0:ae:0e:c8"));
+  EXPECT_EQ(node.announce(have).backend_data, R"({"VNI":1,"VtepMAC":"96:64:b0:ae:0e:c8"})");
 }
 
 TEST(Vxlan, ADeviceThatMustBeMadeAnewGetsTheMacItWouldHaveOtherwise) {
-  const NetState have = device_with_mac(config(R"({"Type":"vxlan"})"), Mac::local(99));
-  const NetworkConfig network = config(R"({"Type":"vxlan","Port":4789})");
-  const std::unique_ptr<Backend> backend = *make_backend(network);
-  EXPECT_EQ(backend->announce(network, eth0(), have), backend->announce(network, eth0(), {}));
+  const NetState have =
+      device_with_mac(TestNode(test_network(R"({"Type":"vxlan"})")), Mac::local(99));
+  const TestNode node(test_network(R"({"Type":"vxlan","Port":4789})"));
+  EXPECT_EQ(node.announce(have), node.announce());
 }
 
 TEST(Vxlan, TheMacDependsOnNodeNetworkAndVni) {
-  const NetworkConfig network = config(R"({"Type":"vxlan"})");
-  const std::unique_ptr<Backend> backend = *make_backend(network);
-  const LeaseAttrs first = backend->announce(network, eth0(), {});
-  EXPECT_EQ(first, backend->announce(network, eth0(), {}));
-  ExternalInterface other = eth0();
-  other.public_v4 = *IpAddr::parse("198.18.0.3");
-  EXPECT_NE(first.backend_data, backend->announce(network, other, {}).backend_data);
+  TestNode node(test_network(R"({"Type":"vxlan"})"));
+  const LeaseAttrs first = node.announce();
+  EXPECT_EQ(first, node.announce());
+  node.external.public_v4 = *IpAddr::parse("198.18.0.3");
+  EXPECT_NE(first.backend_data, node.announce().backend_data);
+  EXPECT_NE(first.backend_data,
+            TestNode(test_network(R"({"Type":"vxlan","VNI":2})")).announce().backend_data);
 }
 
+const Lease kPeer = test_peer(
+    "10.5.61.0-24",
+    R"({"PublicIP":"198.18.0.3","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:61"}})");
+
 TEST(Vxlan, FallsBackToPlainRoutesWhereTheKernelHasNoNexthops) {
-  const NetworkConfig network = config(R"({"Type":"vxlan"})");
-  const std::unique_ptr<Backend> backend = *make_backend(network);
-  Node node{network, eth0(), {}, make_scope(network, *backend), {}};
-  node.own = {*parse_lease_key("10.5.60.0-24"), backend->announce(network, eth0(), {})};
+  TestNode node(test_network(R"({"Type":"vxlan"})"));
   node.nexthops.enabled = false;
-  const Lease peer{
-      *parse_lease_key("10.5.61.0-24"),
-      *parse_lease_attrs(
-          R"({"PublicIP":"198.18.0.3","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:61"}})")};
-  const NetState state = backend->plan(node, std::span(&peer, 1)).state;
+  const NetState state = node.plan({&kPeer, 1}).state;
   EXPECT_TRUE(state.nexthops.empty());
   ASSERT_EQ(state.routes.size(), 1U);
   EXPECT_EQ(to_text(Object(*state.routes.begin())),
@@ -126,24 +111,40 @@ TEST(Vxlan, FallsBackToPlainRoutesWhereTheKernelHasNoNexthops) {
 }
 
 TEST(Vxlan, LeavesNexthopIdsOfOthersAlone) {
-  const NetworkConfig network = config(R"({"Type":"vxlan"})");
-  const std::unique_ptr<Backend> backend = *make_backend(network);
-  Node node{network, eth0(), {}, make_scope(network, *backend), {}};
-  node.own = {*parse_lease_key("10.5.60.0-24"), backend->announce(network, eth0(), {})};
-  const Lease peer{
-      *parse_lease_key("10.5.61.0-24"),
-      *parse_lease_attrs(
-          R"({"PublicIP":"198.18.0.3","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:61"}})")};
-  const std::uint32_t first =
-      backend->plan(node, std::span(&peer, 1)).state.nexthops.begin()->key.id;
+  TestNode node(test_network(R"({"Type":"vxlan"})"));
+  const std::uint32_t first = node.plan({&kPeer, 1}).state.nexthops.begin()->key.id;
   EXPECT_GE(first, node.scope.first_nexthop);
   EXPECT_LT(first - node.scope.first_nexthop, kNexthopIds);
   node.nexthops.taken = {first};
-  EXPECT_NE(backend->plan(node, std::span(&peer, 1)).state.nexthops.begin()->key.id, first);
+  EXPECT_NE(node.plan({&kPeer, 1}).state.nexthops.begin()->key.id, first);
+}
+
+// The peer moves from behind a router to our own link: only its nexthop changes, in place.
+TEST(Vxlan, DirectRoutingLeavesTheTunnelToPeersBehindARouter) {
+  TestNode node(test_network(R"({"Type":"vxlan","DirectRouting":true})"));
+  const IpAddr remote = *IpAddr::parse("198.18.0.3");
+  node.paths[remote] = {"eth0", *IpAddr::parse("198.18.0.1"), {}};
+  const NetState tunnel = node.plan({&kPeer, 1}).state;
+  EXPECT_EQ(tunnel.neighbours.size(), 1U);
+  EXPECT_EQ(tunnel.fdb.size(), 1U);
+  node.paths[remote] = {"eth0", std::nullopt, {}};
+  const NetState direct = node.plan({&kPeer, 1}).state;
+  EXPECT_TRUE(direct.neighbours.empty());
+  EXPECT_TRUE(direct.fdb.empty());
+  EXPECT_EQ(direct.routes, tunnel.routes);
+  EXPECT_EQ(direct.nexthops.begin()->key, tunnel.nexthops.begin()->key);
+  EXPECT_EQ(direct.nexthops.begin()->via, remote);
+  EXPECT_EQ(direct.nexthops.begin()->dev, Dev("eth0"));
+}
+
+TEST(Vxlan, DirectRoutingIsNotByWayOfTheTunnelItself) {
+  TestNode node(test_network(R"({"Type":"vxlan","DirectRouting":true})"));
+  node.paths[*IpAddr::parse("198.18.0.3")] = {"flannel.1", std::nullopt, {}};
+  EXPECT_EQ(node.plan({&kPeer, 1}).state.fdb.size(), 1U);
 }
 
 TEST(Scope, DiffersBetweenNetworksOfOneNode) {
-  const NetworkConfig one = config(R"({"Type":"vxlan"})");
+  const NetworkConfig one = test_network(R"({"Type":"vxlan"})");
   const NetworkConfig two =
       *parse_network_config(R"({"Network":"10.6.0.0/16","Backend":{"Type":"vxlan","VNI":2}})");
   const Scope a = make_scope(one, **make_backend(one));

@@ -108,6 +108,8 @@ std::string troubles(const Reader& status) {
   std::string out;
   const std::string store = status["store"]["trouble"].text();
   out += store.empty() ? "" : fmt::format("  store: {}\n", store);
+  const std::string interface = status["interface"]["trouble"].text();
+  out += interface.empty() ? "" : fmt::format("  interface: {}\n", interface);
   for (const Reader& problem : status["kernel"]["problems"].items()) {
     out += fmt::format("  {} {}: {} ({}), {} tries since {}\n", problem["verb"].text(),
                        problem["object"].text(), problem["text"].text(), problem["error"].text(),

@@ -22,10 +22,11 @@ constexpr std::chrono::milliseconds kWaitMost{1'000};
 }  // namespace
 
 Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
-               std::unique_ptr<LeaseStore> store)
+               std::unique_ptr<LeaseStore> store, Timing timing)
     : io_(io),
       kernel_(kernel),
       store_(std::move(store)),
+      timing_(timing),
       renew_timer_(io),
       host_timer_(io),
       subnet_file_timer_(io) {
@@ -164,23 +165,31 @@ Task<void> Daemon::read_network() {
   }
   state_.backend = std::move(*backend);
   scope_ = make_scope(network, *state_.backend);
+  scope_->adopt_stale = state_.options.adopt_stale;
   log_info("Found network config - Backend type: {}", network.backend_type);
 }
 
 Task<void> Daemon::choose_external() {
   const auto attempt = [](Daemon* self) -> Task<Result<ExternalInterface>> {
-    co_return choose_interface(self->state_.options.interface_wish(), *self->state_.network,
-                               self->kernel_.host());
+    co_return self->find_external();
   };
   const ExternalInterface external =
       co_await wait_for<ExternalInterface>("no external interface", std::bind(attempt, this));
-  set_external(external);
+  if (const Result<void> usable = set_external(external); !usable) {
+    throw Fatal(usable.error().text);
+  }
 }
 
-void Daemon::set_external(const ExternalInterface& external) {
+Result<ExternalInterface> Daemon::find_external() {
+  return choose_interface(state_.options.interface_wish(), *state_.network, kernel_.host(),
+                          [this](const IpAddr& to) { return kernel_.paths({&to, 1}).front(); });
+}
+
+// Error: the backend cannot use it, and nothing has changed.
+Result<void> Daemon::set_external(const ExternalInterface& external) {
   const Result<std::uint32_t> mtu = state_.backend->mtu(*state_.network, external);
   if (!mtu) {
-    throw Fatal(mtu.error().text);
+    return std::unexpected(mtu.error());
   }
   state_.external = external;
   state_.pod_mtu = *mtu;
@@ -190,6 +199,7 @@ void Daemon::set_external(const ExternalInterface& external) {
       log_info("Using interface with name {} and address {}", external.name.text(), own->to_text());
     }
   }
+  return {};
 }
 
 LeaseAttrs Daemon::announce() {
@@ -215,9 +225,11 @@ void Daemon::start_loops() {
   state_.peers = std::make_unique<Peers>(*state_.network, *state_.lease);
   state_.reconciler = std::make_unique<Reconciler>(
       io_.get_executor(), kernel_, *scope_, [this](const Snapshot& kernel) { return plan(kernel); },
-      Reconciler::Timing{});
+      timing_.reconciler);
   state_.reconciler->on_pass = [this] { check_ready(); };
-  state_.reconciler->on_host_changed = [this] { host_timer_.cancel(); };
+  state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
+    host_changed(changes);
+  };
   state_.reason = "the list of peers is not complete yet";
   log_info("Running backend.");
   spawn(keep_subnet_file());
@@ -233,10 +245,19 @@ void Daemon::start_loops() {
 }
 
 NetState Daemon::plan(const Snapshot& kernel) {
-  Node node{*state_.network, *state_.external, *state_.lease, *scope_, {}};
-  node.nexthops.enabled = state_.options.route_nexthops && kernel.nexthops_supported;
-  node.nexthops.taken = kernel.taken_nexthops;
-  Plan plan = state_.backend->plan(node, state_.peers->usable());
+  const std::span<const Lease> peers = state_.peers->usable();
+  static const Paths kNone;
+  const Paths& paths = state_.backend->uses_paths()
+                           ? paths_.paths_to(peers, kernel_, PathCache::Clock::now())
+                           : kNone;
+  const Node node{
+      *state_.network,
+      *state_.external,
+      *state_.lease,
+      *scope_,
+      paths,
+      {state_.options.route_nexthops && kernel.nexthops_supported, kernel.taken_nexthops}};
+  Plan plan = state_.backend->plan(node, peers);
   state_.skipped = std::move(plan.skipped);
   return std::move(plan.state);
 }

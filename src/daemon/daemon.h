@@ -11,6 +11,7 @@
 #include "base/task.h"
 #include "daemon/http_server.h"
 #include "daemon/options.h"
+#include "daemon/path_cache.h"
 #include "daemon/state.h"
 #include "kernel/kernel.h"
 #include "store/store.h"
@@ -19,8 +20,19 @@ namespace flannel {
 
 class Daemon {
  public:
+  struct Timing {
+    Reconciler::Timing reconciler;
+    // One change of an interface rarely comes alone: what comes up gets its addresses after that.
+    std::chrono::milliseconds host_settle{100};
+    // On a busy node pods' interfaces come and go all the time, and mean nothing to us.
+    std::chrono::milliseconds between_idle_looks{1'000};
+  };
+
   // `io` and `kernel` outlive this object.
-  Daemon(asio::io_context& io, Options options, Kernel& kernel, std::unique_ptr<LeaseStore> store);
+  Daemon(asio::io_context& io, Options options, Kernel& kernel, std::unique_ptr<LeaseStore> store)
+      : Daemon(io, std::move(options), kernel, std::move(store), Timing{}) {}
+  Daemon(asio::io_context& io, Options options, Kernel& kernel, std::unique_ptr<LeaseStore> store,
+         Timing timing);
 
   // Starts; `io.run()` then returns after stop() or a fatal error.
   void start();
@@ -50,7 +62,10 @@ class Daemon {
 
   NetState plan(const Snapshot& kernel);
   LeaseAttrs announce();
-  void set_external(const ExternalInterface& external);
+  Result<ExternalInterface> find_external();
+  Result<void> set_external(const ExternalInterface& external);
+  void host_changed(const HostChanges& changes);
+  bool look_at_host();
   bool empties_a_full_list(const LeaseUpdate& update);
   void check_own_entry();
   void check_ready();
@@ -68,13 +83,16 @@ class Daemon {
   Kernel& kernel_;
   std::unique_ptr<LeaseStore> store_;
   DaemonState state_;
+  const Timing timing_;
   std::optional<Scope> scope_;
+  PathCache paths_;
   asio::steady_timer renew_timer_;
   asio::steady_timer host_timer_;
   asio::steady_timer subnet_file_timer_;
   bool synced_ = false;  // a complete list of peers has been seen
   bool confirming_empty_list_ = false;
   bool renew_now_ = false;
+  bool host_changed_ = false;
   int exit_code_ = 0;
 };
 

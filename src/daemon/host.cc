@@ -1,5 +1,7 @@
 #include "daemon/host.h"
 
+#include <re2/re2.h>
+
 #include <algorithm>
 #include <array>
 
@@ -20,6 +22,10 @@ std::optional<int> rank(const HostAddress& address) {
     return std::nullopt;
   }
   return (link_local ? 4 : 0) + (address.permanent ? 0 : 2) + (address.temporary ? 1 : 0);
+}
+
+bool is_usable(const HostAddress& address, Family family) {
+  return address.prefix.family() == family && rank(address);
 }
 
 // Global before link-local, then configured before dynamic, then lasting before temporary, then
@@ -125,6 +131,75 @@ Result<Found> by_name(const std::string& name, const InterfaceWish& wish,
   return found;
 }
 
+std::optional<IpAddr> matching_address(const HostInterface& interface, Family family,
+                                       const RE2& regex) {
+  for (const HostAddress& address : interface.addresses) {
+    if (is_usable(address, family) && RE2::PartialMatch(address.prefix.ip.to_text(), regex)) {
+      return address.prefix.ip;
+    }
+  }
+  return std::nullopt;
+}
+
+// `eth0:[198.18.0.2 fd99::2]`, one after the other.
+std::string listing(const HostView& host) {
+  std::string out;
+  for (const HostInterface& interface : host.interfaces) {
+    std::string addresses;
+    for (const HostAddress& address : interface.addresses) {
+      addresses += (addresses.empty() ? "" : " ") + address.prefix.ip.to_text();
+    }
+    out += fmt::format("{}{}:[{}]", out.empty() ? "" : " ", interface.name.text(), addresses);
+  }
+  return out;
+}
+
+// An interface with a matching address of each enabled family, which are then the ones to use;
+// else one whose name matches.
+Result<Found> by_regex(const std::string& expression, const NetworkConfig& network,
+                       const HostView& host) {
+  if (expression.empty()) {
+    return by_default_route(network, host);
+  }
+  const RE2 regex(expression, RE2::Quiet);
+  if (!regex.ok()) {
+    return fail("--iface-regex {}: {}", expression, regex.error());
+  }
+  for (const HostInterface& interface : host.interfaces) {
+    const Found found{&interface, matching_address(interface, Family::v4, regex),
+                      matching_address(interface, Family::v6, regex)};
+    if ((!network.v4 || found.v4) && (!network.v6 || found.v6)) {
+      return Found{&interface, network.v4 ? found.v4 : std::nullopt,
+                   network.v6 ? found.v6 : std::nullopt};
+    }
+  }
+  for (const HostInterface& interface : host.interfaces) {
+    if (RE2::PartialMatch(std::string(interface.name.text()), regex)) {
+      return Found{&interface, {}, {}};
+    }
+  }
+  return fail("no address and no name of an interface matches {}: {}", expression, listing(host));
+}
+
+Result<Found> by_path(const std::string& target, const NetworkConfig& network, const HostView& host,
+                      const std::function<Path(const IpAddr&)>& path_to) {
+  const Result<IpAddr> ip = IpAddr::parse(target);
+  if (!ip) {
+    return fail("--iface-can-reach {}: no address", target);
+  }
+  if (!network.family(ip->family())) {
+    return fail("--iface-can-reach {}: EnableIPv{} is off", target, ip->is_v4() ? 4 : 6);
+  }
+  const Path path = path_to(*ip);
+  Found found;
+  found.interface = path.dev.empty() ? nullptr : find_name(host, path.dev);
+  if (found.interface == nullptr) {
+    return fail("there is no way to {}", target);
+  }
+  (ip->is_v4() ? found.v4 : found.v6) = path.source;
+  return found;
+}
+
 Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish,
                                    const NetworkConfig& network) {
   const HostInterface& interface = *found.interface;
@@ -165,23 +240,30 @@ Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish
 }  // namespace
 
 Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const NetworkConfig& network,
-                                           const HostView& host) {
-  std::vector<std::string> names = wish.names;
-  if (names.empty()) {
-    names.push_back(!wish.public_ip.empty() ? wish.public_ip : wish.public_ipv6);
+                                           const HostView& host,
+                                           const std::function<Path(const IpAddr&)>& path_to) {
+  std::vector<Result<Found>> candidates;
+  for (const std::string& name : wish.names) {
+    candidates.push_back(by_name(name, wish, network, host));
+  }
+  for (const std::string& expression : wish.regexes) {
+    candidates.push_back(by_regex(expression, network, host));
+  }
+  if (!wish.can_reach.empty()) {
+    candidates.push_back(by_path(wish.can_reach, network, host, path_to));
+  }
+  if (candidates.empty()) {
+    const std::string& name = !wish.public_ip.empty() ? wish.public_ip : wish.public_ipv6;
+    candidates.push_back(by_name(name, wish, network, host));
   }
   std::string reasons;
-  for (const std::string& name : names) {
-    const Result<Found> found = by_name(name, wish, network, host);
-    if (found) {
-      Result<ExternalInterface> chosen = complete(*found, wish, network);
-      if (chosen) {
-        return chosen;
-      }
-      reasons += (reasons.empty() ? "" : "; ") + chosen.error().text;
-    } else {
-      reasons += (reasons.empty() ? "" : "; ") + found.error().text;
+  for (const Result<Found>& found : candidates) {
+    Result<ExternalInterface> chosen =
+        found ? complete(*found, wish, network) : std::unexpected(found.error());
+    if (chosen) {
+      return chosen;
     }
+    reasons += (reasons.empty() ? "" : "; ") + chosen.error().text;
   }
   return fail("Failed to find any valid interface to use: {}", reasons);
 }

@@ -2,6 +2,7 @@
 // operator said and what the host has.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,16 +13,21 @@
 
 namespace flannel {
 
+// The rules are tried in this order; the first that leads to an interface wins.
 struct InterfaceWish {
-  std::vector<std::string> names;  // --iface: names or addresses, the first that exists wins
-  std::string public_ip;           // --public-ip
-  std::string public_ipv6;         // --public-ipv6
+  std::vector<std::string> names;    // --iface: names or addresses
+  std::vector<std::string> regexes;  // --iface-regex: of an address, else of a name; RE2 syntax
+  std::string can_reach;             // --iface-can-reach: the way to this address leads over it
+  std::string public_ip;             // --public-ip
+  std::string public_ipv6;           // --public-ipv6
 };
 
-// Without --iface: the interface that has --public-ip (else --public-ipv6), else that of the
-// default route. An empty name stands for the default route too. Where both families are enabled
-// the interface must have an address of each. The error says what was looked for and not found.
+// Without a rule: the interface that has --public-ip (else --public-ipv6), else that of the
+// default route. An empty name or expression stands for the default route too. Where both families
+// are enabled the interface must have an address of each. `path_to` gives the kernel's way to an
+// address. The error says what was looked for and not found.
 Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const NetworkConfig& network,
-                                           const HostView& host);
+                                           const HostView& host,
+                                           const std::function<Path(const IpAddr&)>& path_to);
 
 }  // namespace flannel

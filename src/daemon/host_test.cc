@@ -33,8 +33,21 @@ HostView two_interfaces(const Dev& default_v4, const Dev& default_v6) {
   return host;
 }
 
+// On the link of the interface that has a prefix with it.
+Path way(const HostView& host, const IpAddr& to) {
+  for (const HostInterface& interface : host.interfaces) {
+    for (const HostAddress& address : interface.addresses) {
+      if (address.prefix.contains(to)) {
+        return {interface.name, std::nullopt, address.prefix.ip};
+      }
+    }
+  }
+  return {};
+}
+
 std::string chosen(const InterfaceWish& wish, const NetworkConfig& network, const HostView& host) {
-  const Result<ExternalInterface> result = choose_interface(wish, network, host);
+  const Result<ExternalInterface> result =
+      choose_interface(wish, network, host, [&host](const IpAddr& to) { return way(host, to); });
   if (!result) {
     return "error: " + result.error().text;
   }
@@ -48,33 +61,35 @@ std::string chosen(const InterfaceWish& wish, const NetworkConfig& network, cons
 TEST(ChooseInterface, TakesThatOfTheDefaultRoute) {
   const HostView host = two_interfaces("eth0", "eth1");
   EXPECT_EQ(chosen({}, v4_network(), host), "eth0 1500 198.18.0.2 - 198.18.0.2 -");
-  EXPECT_EQ(chosen({{""}, "", ""}, v4_network(), host), "eth0 1500 198.18.0.2 - 198.18.0.2 -");
+  EXPECT_EQ(chosen({{""}, {}, "", "", ""}, v4_network(), host),
+            "eth0 1500 198.18.0.2 - 198.18.0.2 -");
 }
 
 TEST(ChooseInterface, TakesANameOrAnAddress) {
   const HostView host = two_interfaces("eth0", "eth1");
-  EXPECT_EQ(chosen({{"eth1"}, "", ""}, v4_network(), host), "eth1 9000 198.18.1.2 - 198.18.1.2 -");
-  EXPECT_EQ(chosen({{"169.254.9.9"}, "", ""}, v4_network(), host),
+  EXPECT_EQ(chosen({{"eth1"}, {}, "", "", ""}, v4_network(), host),
+            "eth1 9000 198.18.1.2 - 198.18.1.2 -");
+  EXPECT_EQ(chosen({{"169.254.9.9"}, {}, "", "", ""}, v4_network(), host),
             "eth1 9000 169.254.9.9 - 169.254.9.9 -");
-  EXPECT_EQ(chosen({{"127.0.0.1"}, "", ""}, v4_network(), host),
+  EXPECT_EQ(chosen({{"127.0.0.1"}, {}, "", "", ""}, v4_network(), host),
             "lo 65536 127.0.0.1 - 127.0.0.1 -");
 }
 
 TEST(ChooseInterface, TakesTheFirstThatExists) {
   const HostView host = two_interfaces("eth0", "eth1");
-  EXPECT_EQ(chosen({{"eth7", "198.18.9.9", "eth1"}, "", ""}, v4_network(), host),
+  EXPECT_EQ(chosen({{"eth7", "198.18.9.9", "eth1"}, {}, "", "", ""}, v4_network(), host),
             "eth1 9000 198.18.1.2 - 198.18.1.2 -");
 }
 
 TEST(ChooseInterface, SaysWhyNothingWasFound) {
   HostView host = two_interfaces("eth0", "eth1");
-  EXPECT_EQ(chosen({{"eth7", "198.18.9.9"}, "", ""}, v4_network(), host),
+  EXPECT_EQ(chosen({{"eth7", "198.18.9.9"}, {}, "", "", ""}, v4_network(), host),
             "error: Failed to find any valid interface to use: there is no interface eth7; "
             "no interface has the address 198.18.9.9");
-  EXPECT_EQ(chosen({{"lo"}, "", ""}, v4_network(), host),
+  EXPECT_EQ(chosen({{"lo"}, {}, "", "", ""}, v4_network(), host),
             "error: Failed to find any valid interface to use: "
             "failed to find IPv4 address for interface lo");
-  EXPECT_EQ(chosen({{"eth0,eth1"}, "", ""}, v4_network(), host),
+  EXPECT_EQ(chosen({{"eth0,eth1"}, {}, "", "", ""}, v4_network(), host),
             "error: Failed to find any valid interface to use: there is no interface eth0,eth1");
   host.default_routes.clear();
   EXPECT_EQ(chosen({}, v4_network(), host),
@@ -92,16 +107,17 @@ TEST(ChooseInterface, PrefersLastingGlobalAddresses) {
       {.prefix = *Prefix::parse("198.18.0.3/24")},
       {.prefix = *Prefix::parse("198.18.0.4/24")},
   };
-  EXPECT_EQ(chosen({{"eth0"}, "", ""}, v4_network(), host), "eth0 1500 198.18.0.3 - 198.18.0.3 -");
+  EXPECT_EQ(chosen({{"eth0"}, {}, "", "", ""}, v4_network(), host),
+            "eth0 1500 198.18.0.3 - 198.18.0.3 -");
 }
 
 TEST(ChooseInterface, PublishesWhatTheOperatorSays) {
   const HostView host = two_interfaces("eth0", "eth1");
-  EXPECT_EQ(chosen({{"eth0"}, "1.2.3.4", ""}, v4_network(), host),
+  EXPECT_EQ(chosen({{"eth0"}, {}, "", "1.2.3.4", ""}, v4_network(), host),
             "eth0 1500 198.18.0.2 - 1.2.3.4 -");
-  EXPECT_EQ(chosen({{}, "198.18.1.2", ""}, v4_network(), host),
+  EXPECT_EQ(chosen({{}, {}, "", "198.18.1.2", ""}, v4_network(), host),
             "eth1 9000 198.18.1.2 - 198.18.1.2 -");
-  EXPECT_EQ(chosen({{}, "1.2.3.4", ""}, v4_network(), host),
+  EXPECT_EQ(chosen({{}, {}, "", "1.2.3.4", ""}, v4_network(), host),
             "error: Failed to find any valid interface to use: "
             "no interface has the address 1.2.3.4");
 }
@@ -112,15 +128,77 @@ TEST(ChooseInterface, DualStackNeedsBothOnOneInterface) {
   EXPECT_EQ(chosen({}, dual_network(), two_interfaces("eth0", "eth1")),
             "error: Failed to find any valid interface to use: the default routes of IPv4 and "
             "IPv6 leave by different interfaces, eth0 and eth1");
-  EXPECT_EQ(chosen({{"eth0"}, "", ""}, dual_network(), two_interfaces("eth0", "eth1")),
+  EXPECT_EQ(chosen({{"eth0"}, {}, "", "", ""}, dual_network(), two_interfaces("eth0", "eth1")),
             "error: Failed to find any valid interface to use: "
             "failed to find IPv6 address for interface eth0");
 }
 
 TEST(ChooseInterface, AV6AddressIsNothingInAV4Network) {
-  EXPECT_EQ(chosen({{"fd99::2"}, "", ""}, v4_network(), two_interfaces("eth0", "eth1")),
+  EXPECT_EQ(chosen({{"fd99::2"}, {}, "", "", ""}, v4_network(), two_interfaces("eth0", "eth1")),
             "error: Failed to find any valid interface to use: "
             "fd99::2 is an IPv6 address, and EnableIPv6 is off");
+}
+
+NetworkConfig v6_network() {
+  return *parse_network_config(
+      R"({"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan"}})");
+}
+
+TEST(ChooseInterface, IPv6AloneHasNoIPv4Address) {
+  const HostView host = two_interfaces("eth0", "eth1");
+  EXPECT_EQ(chosen({}, v6_network(), host), "eth1 9000 - fd99::2 - fd99::2");
+  EXPECT_EQ(chosen({{"fd99::2"}, {}, "", "", "2001:db8::9"}, v6_network(), host),
+            "eth1 9000 - fd99::2 - 2001:db8::9");
+  EXPECT_EQ(chosen({{"198.18.1.2"}, {}, "", "", ""}, v6_network(), host),
+            "error: Failed to find any valid interface to use: "
+            "198.18.1.2 is an IPv4 address, and EnableIPv4 is off");
+}
+
+// Without --public-ipv6 the reference crashes.
+TEST(ChooseInterface, AnIPv6AddressChoosesTheInterfaceInDualStackToo) {
+  EXPECT_EQ(chosen({{"fd99::2"}, {}, "", "", ""}, dual_network(), two_interfaces("eth0", "eth1")),
+            "eth1 9000 198.18.1.2 fd99::2 198.18.1.2 fd99::2");
+}
+
+TEST(ChooseInterface, ARegexMatchesAddressesBeforeNames) {
+  const HostView host = two_interfaces("eth0", "eth1");
+  const auto by = [&](const std::string& regex, const NetworkConfig& network) {
+    return chosen({{}, {regex}, "", "", ""}, network, host);
+  };
+  EXPECT_EQ(by("^198\\.18\\.1\\.", v4_network()), "eth1 9000 198.18.1.2 - 198.18.1.2 -");
+  EXPECT_EQ(by("169", v4_network()), "eth1 9000 169.254.9.9 - 169.254.9.9 -") << "that address";
+  EXPECT_EQ(by("eth[1-9]", v4_network()), "eth1 9000 198.18.1.2 - 198.18.1.2 -");
+  EXPECT_EQ(by("", v4_network()), "eth0 1500 198.18.0.2 - 198.18.0.2 -");
+  EXPECT_EQ(by("^fe80", v6_network()), "eth1 9000 - fe80::2 - fe80::2");
+  // One address of each family must match, on one interface.
+  EXPECT_EQ(by("^198\\.18\\.1|^fd99", dual_network()),
+            "eth1 9000 198.18.1.2 fd99::2 198.18.1.2 fd99::2");
+  EXPECT_EQ(by("^198\\.18\\.0", dual_network()),
+            "error: Failed to find any valid interface to use: no address and no name of an "
+            "interface matches ^198\\.18\\.0: lo:[127.0.0.1 ::1] eth0:[198.18.0.2] "
+            "eth1:[169.254.9.9 198.18.1.2 fe80::2 fd99::2]");
+}
+
+TEST(ChooseInterface, ABadRegexIsNamedAndTheNextRuleIsTried) {
+  const HostView host = two_interfaces("eth0", "eth1");
+  EXPECT_EQ(chosen({{}, {"("}, "", "", ""}, v4_network(), host),
+            "error: Failed to find any valid interface to use: --iface-regex (: missing ): (");
+  EXPECT_EQ(chosen({{"eth7"}, {"(", "eth1"}, "", "", ""}, v4_network(), host),
+            "eth1 9000 198.18.1.2 - 198.18.1.2 -");
+}
+
+TEST(ChooseInterface, TakesTheOneThatReachesAnAddress) {
+  const HostView host = two_interfaces("eth0", "eth1");
+  const auto by = [&](const std::string& target, const NetworkConfig& network) {
+    return chosen({{}, {}, target, "", ""}, network, host);
+  };
+  const std::string failed = "error: Failed to find any valid interface to use: ";
+  EXPECT_EQ(by("198.18.1.77", v4_network()), "eth1 9000 198.18.1.2 - 198.18.1.2 -");
+  EXPECT_EQ(by("203.0.113.1", v4_network()), failed + "there is no way to 203.0.113.1");
+  EXPECT_EQ(by("nobody", v4_network()), failed + "--iface-can-reach nobody: no address");
+  // The reference crashes on these two.
+  EXPECT_EQ(by("fd99::77", v4_network()), failed + "--iface-can-reach fd99::77: EnableIPv6 is off");
+  EXPECT_EQ(by("fd99::77", dual_network()), "eth1 9000 198.18.1.2 fd99::2 198.18.1.2 fd99::2");
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "daemon/host.h"
 #include "network/subnet_env.h"
 
 namespace flannel {
@@ -113,29 +112,53 @@ Task<void> Daemon::keep_subnet_file() {
   }
 }
 
-Task<void> Daemon::follow_host() {
-  for (std::string last;;) {
-    co_await wait_or_woken(host_timer_, std::chrono::steady_clock::time_point::max());
-    // One change rarely comes alone: an interface that comes up gets its addresses after that.
-    co_await sleep_for(std::chrono::milliseconds(100));
-    const Result<ExternalInterface> chosen =
-        choose_interface(state_.options.interface_wish(), *state_.network, kernel_.host());
-    const std::string trouble = chosen ? "" : chosen.error().text;
-    if (trouble != last && !trouble.empty()) {
-      log_warning("{}; keeping {}", trouble, state_.external->name.text());
-    }
-    last = trouble;
-    if (!chosen || *chosen == *state_.external) {
-      continue;
-    }
-    set_external(*chosen);
-    state_.lease->attrs = announce();
-    state_.peers->set_own(*state_.lease);
-    renew_now_ = true;
-    renew_timer_.cancel();
-    subnet_file_timer_.cancel();
+void Daemon::host_changed(const HostChanges& changes) {
+  if (paths_.forget(changes)) {
     state_.reconciler->wake();
   }
+  if (changes.concern_interfaces()) {
+    host_changed_ = true;
+    host_timer_.cancel();
+  }
+}
+
+Task<void> Daemon::follow_host() {
+  for (;;) {
+    if (!host_changed_) {
+      co_await wait_or_woken(host_timer_, std::chrono::steady_clock::time_point::max());
+    }
+    co_await sleep_for(timing_.host_settle);
+    host_changed_ = false;
+    if (!look_at_host()) {
+      co_await sleep_for(timing_.between_idle_looks);
+    }
+  }
+}
+
+// True where another interface, address or MTU is used from now on.
+bool Daemon::look_at_host() {
+  const Result<ExternalInterface> chosen = find_external();
+  const bool same = chosen && *chosen == *state_.external;
+  const Result<void> usable = !chosen ? std::unexpected(chosen.error())
+                              : same  ? Result<void>()
+                                      : set_external(*chosen);
+  const std::string trouble = usable ? "" : usable.error().text;
+  if (trouble != state_.interface_trouble) {
+    log_warning("{}", trouble.empty()
+                          ? fmt::format("interface {} is there again", chosen->name.text())
+                          : fmt::format("{}; keeping {}", trouble, state_.external->name.text()));
+    state_.interface_trouble = trouble;
+  }
+  if (!usable || same) {
+    return false;
+  }
+  state_.lease->attrs = announce();
+  state_.peers->set_own(*state_.lease);
+  renew_now_ = true;
+  renew_timer_.cancel();
+  subnet_file_timer_.cancel();
+  state_.reconciler->wake();
+  return true;
 }
 
 }  // namespace flannel

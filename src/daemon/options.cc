@@ -1,5 +1,7 @@
 #include "daemon/options.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -57,9 +59,8 @@ GoFlag on_off_flag(std::string_view name, bool& target, std::string_view help) {
 
 // Values of flags that have no place in Options: they ask for what is not built.
 struct Unbuilt {
-  std::vector<std::string> iface_regex;
   std::string state_dir = "/var/lib/flannel";
-  std::string iface_can_reach, vmodule, log_backtrace_at, kube_api_url, kubeconfig_file;
+  std::string vmodule, log_backtrace_at, kube_api_url, kubeconfig_file;
   bool ip_masq_fully_random_disable = false;
   bool ip_blackhole_route = false;
   bool kube_subnet_mgr = false;
@@ -92,11 +93,10 @@ std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
       {list_flag("iface", o.iface,
                  "interface for traffic between nodes, by name or address; may be repeated, "
                  "the first that exists is used")},
-      unbuilt_flag(list_flag("iface-regex", unbuilt.iface_regex, "the same by regular expression"),
-                   unbuilt.iface_regex),
-      unbuilt_flag(text_flag("iface-can-reach", unbuilt.iface_can_reach,
-                             "the interface with a route to this address"),
-                   unbuilt.iface_can_reach),
+      {list_flag("iface-regex", o.iface_regex,
+                 "the same by regular expression, of an address or a name; tried after iface")},
+      {text_flag("iface-can-reach", o.iface_can_reach,
+                 "the interface with the route to this address; tried last")},
       {text_flag("public-ip", o.public_ip, "IPv4 address other nodes send to")},
       {text_flag("public-ipv6", o.public_ipv6, "IPv6 address other nodes send to")},
       {text_flag("subnet-file", o.subnet_file, "file for the subnet and MTU, read by the plugin")},
@@ -106,6 +106,9 @@ std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
                  "unix socket of the status pages; flanneld.sock beside the subnet file if empty")},
       {on_off_flag("route-nexthops", o.route_nexthops,
                    "routes through nexthop objects: on or off")},
+      {bool_flag("adopt-stale", o.adopt_stale,
+                 "remove routes inside the network that the Go flannel may have left, and no node "
+                 "has a lease for")},
       {text_flag("healthz-ip", o.healthz_ip, "address of the health pages")},
       {number_flag("healthz-port", o.healthz_port, "port of the health pages, 0 for none")},
       {number_flag("v", o.v, "log verbosity; 1 logs every change of the kernel")},
@@ -272,19 +275,17 @@ ParsedOptions parse_options(std::span<const std::string> words,
 }
 
 std::string describe(const Options& o) {
-  std::string ifaces;
-  for (const std::string& name : o.iface) {
-    ifaces += (ifaces.empty() ? "" : " ") + name;
-  }
   return fmt::format(
       "CLI flags config: {{etcd-endpoints:{} etcd-prefix:{} etcd-keyfile:{} etcd-certfile:{} "
-      "etcd-cafile:{} etcd-username:{} etcd-password:{} local-store:{} iface:[{}] public-ip:{} "
+      "etcd-cafile:{} etcd-username:{} etcd-password:{} local-store:{} iface:[{}] iface-regex:[{}] "
+      "iface-can-reach:{} public-ip:{} "
       "public-ipv6:{} subnet-file:{} status-socket:{} healthz-ip:{} healthz-port:{} "
       "subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{}}}",
       o.etcd_endpoints, o.etcd_prefix, o.etcd_keyfile, o.etcd_certfile, o.etcd_cafile,
-      o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store, ifaces,
-      o.public_ip, o.public_ipv6, o.subnet_file, o.status_socket_path(), o.healthz_ip,
-      o.healthz_port, o.subnet_lease_renew_margin, o.route_nexthops, o.ip_masq);
+      o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store,
+      fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,
+      o.public_ipv6, o.subnet_file, o.status_socket_path(), o.healthz_ip, o.healthz_port,
+      o.subnet_lease_renew_margin, o.route_nexthops, o.ip_masq);
 }
 
 }  // namespace flannel

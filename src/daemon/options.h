@@ -20,7 +20,8 @@ struct Options {
   std::string etcd_keyfile, etcd_certfile, etcd_cafile;
   std::string etcd_username, etcd_password;
   std::string local_store;  // path of the SQLite file; empty for etcd
-  std::vector<std::string> iface;
+  std::vector<std::string> iface, iface_regex;
+  std::string iface_can_reach;
   std::string public_ip, public_ipv6;
   std::string subnet_file = "/run/flannel/subnet.env";
   std::string status_socket;  // empty: flanneld.sock beside the subnet file
@@ -30,6 +31,7 @@ struct Options {
   std::int64_t iptables_resync = 5;             // seconds
   std::int64_t v = 0;
   bool route_nexthops = true;
+  bool adopt_stale = false;
   bool ip_masq = false;
   bool iptables_forward_rules = true;
   bool set_node_network_unavailable = true;
@@ -40,7 +42,9 @@ struct Options {
     return std::chrono::minutes(subnet_lease_renew_margin);
   }
   std::string status_socket_path() const;
-  InterfaceWish interface_wish() const { return {iface, public_ip, public_ipv6}; }
+  InterfaceWish interface_wish() const {
+    return {iface, iface_regex, iface_can_reach, public_ip, public_ipv6};
+  }
   EtcdOptions etcd() const;
 };
 

@@ -30,6 +30,7 @@ struct DaemonState {
   std::optional<NetworkConfig> network;
   std::unique_ptr<Backend> backend;
   std::optional<ExternalInterface> external;
+  std::string interface_trouble;  // why no interface can be chosen now; the last one is kept
   std::optional<Lease> lease;
   std::uint32_t pod_mtu = 0;
   bool subnet_file_written = false;

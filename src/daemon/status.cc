@@ -51,9 +51,12 @@ json::object lease_object(const Lease& lease) {
   json::object out{{"subnets", present(lease.key.v4, lease.key.v6)},
                    {"public_ips", present(lease.attrs.public_ip, lease.attrs.public_ipv6)},
                    {"expiry", lease.expiry ? time_text(*lease.expiry) : nullptr}};
-  boost::system::error_code error;
-  const json::value data = json::parse(lease.attrs.backend_data, error);
-  out["backend_data"] = error ? json::value(nullptr) : data;
+  for (const Family family : {Family::v4, Family::v6}) {
+    boost::system::error_code error;
+    const json::value data = json::parse(lease.attrs.data(family), error);
+    out[family == Family::v4 ? "backend_data" : "backend_v6_data"] =
+        error ? json::value(nullptr) : data;
+  }
   return out;
 }
 
@@ -86,7 +89,8 @@ json::object peers_object(const DaemonState& state) {
     for (const std::optional<Prefix>* subnet : {&peer.key.v4, &peer.key.v6}) {
       const auto route = *subnet ? routes.find(**subnet) : routes.end();
       if (*subnet) {
-        worst = std::max(worst, route == routes.end() ? ObjectState::pending : route->second);
+        const ObjectState part = route == routes.end() ? ObjectState::pending : route->second;
+        worst = std::max(worst, part);
       }
     }
     list.push_back({{"subnets", present(peer.key.v4, peer.key.v6)},
@@ -136,18 +140,17 @@ json::object interface_object(const DaemonState& state) {
   for (const Dev& device : state.backend->links(*state.network)) {
     devices.emplace_back(device.text());
   }
-  return {{"name", external.name.text()},
-          {"mtu", external.mtu},
-          {"addresses", present(external.v4, external.v6)},
-          {"devices", std::move(devices)},
-          {"pod_mtu", state.pod_mtu}};
+  return {{"name", external.name.text()},  {"trouble", state.interface_trouble},
+          {"mtu", external.mtu},           {"addresses", present(external.v4, external.v6)},
+          {"devices", std::move(devices)}, {"pod_mtu", state.pod_mtu}};
 }
 
 std::string_view overall(const DaemonState& state) {
   if (!state.ready) {
     return "waiting";
   }
-  const bool fine = state.store_trouble.empty() && state.reconciler->report().problems.empty();
+  const bool fine = state.store_trouble.empty() && state.interface_trouble.empty() &&
+                    state.reconciler->report().problems.empty();
   return fine ? "ready" : "degraded";
 }
 
@@ -193,8 +196,13 @@ std::string plan_text(DaemonState& state) {
     return fmt::format("# nothing is planned yet: {}\n", state.reason);
   }
   std::string out;
-  for (const Op& op : state.reconciler->preview()) {
+  const Reconciler::Preview preview = state.reconciler->preview();
+  for (const Op& op : preview.ops) {
     out += to_text(op) + "\n";
+  }
+  for (const Route& route : preview.leftovers) {
+    out += fmt::format("# {}: no node has a lease for it; --adopt-stale removes it\n",
+                       to_text(Object(route)));
   }
   return out;
 }

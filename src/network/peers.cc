@@ -120,11 +120,10 @@ std::optional<std::string> Peers::objection(const Lease& lease, Family family) c
   return std::nullopt;
 }
 
-// The lease without the parts that cannot be used, whose ranges are added to `taken`. Error: no
-// part is left, and why.
-Result<Lease> Peers::usable_part(const Lease& lease, Ranges& taken) const {
+// The lease without the parts that cannot be used, for which `reasons` says why; the others' ranges
+// are added to `taken`. A node that lacks one family is reached by the other.
+Lease Peers::usable_part(const Lease& lease, Ranges& taken, std::string& reasons) const {
   Lease usable = lease;
-  std::string reason = "no subnet of an enabled family";
   for (const Family family : kFamilies) {
     std::optional<Prefix>& subnet = part(usable.key, family);
     if (subnet && !network_.family(family)) {
@@ -139,14 +138,14 @@ Result<Lease> Peers::usable_part(const Lease& lease, Ranges& taken) const {
                               other->to_text());
     }
     if (objection) {
-      reason = *objection;
+      reasons += (reasons.empty() ? "" : "; ") + *objection;
       subnet.reset();
     } else {
       taken.add(*subnet);
     }
   }
-  if (usable.key == LeaseKey{}) {
-    return std::unexpected(Error{reason});
+  if (usable.key == LeaseKey{} && reasons.empty()) {
+    reasons = "no subnet of an enabled family";
   }
   return usable;
 }
@@ -162,11 +161,14 @@ void Peers::judge() {
       if (in_use_.contains(key) != incumbents || key == own_.key) {
         continue;
       }
-      if (Result<Lease> usable = usable_part(lease, taken)) {
+      std::string refusal;
+      Lease usable = usable_part(lease, taken, refusal);
+      if (usable.key != LeaseKey{}) {
         in_use.insert(key);
-        usable_.push_back(std::move(*usable));
-      } else {
-        reasons[to_text(key)] = usable.error().text;
+        usable_.push_back(std::move(usable));
+      }
+      if (!refusal.empty()) {
+        reasons[to_text(key)] = std::move(refusal);
       }
     }
   }

@@ -44,7 +44,7 @@ class Peers {
   class Ranges;
 
   std::optional<std::string> objection(const Lease& lease, Family family) const;
-  Result<Lease> usable_part(const Lease& lease, Ranges& taken) const;
+  Lease usable_part(const Lease& lease, Ranges& taken, std::string& reasons) const;
   void judge();
 
   NetworkConfig network_;

@@ -34,11 +34,13 @@ void measure(unsigned count) {
   const NetworkConfig network =
       *parse_network_config(R"({"Network":"10.0.0.0/8","Backend":{"Type":"vxlan"}})");
   const std::unique_ptr<Backend> backend = *make_backend(network);
-  Node node{network, {}, {}, make_scope(network, *backend), {}};
-  node.external.name = "eth0";
-  node.external.mtu = 1500;
-  node.external.v4 = node.external.public_v4 = *IpAddr::parse("198.18.0.2");
-  node.own = {*parse_lease_key("10.1.0.0-24"), backend->announce(network, node.external, {})};
+  ExternalInterface external;
+  external.name = "eth0";
+  external.mtu = 1500;
+  external.v4 = external.public_v4 = *IpAddr::parse("198.18.0.2");
+  const Lease own{*parse_lease_key("10.1.0.0-24"), backend->announce(network, external, {}), {}};
+  const Scope scope = make_scope(network, *backend);
+  const Node node{network, external, own, scope, {}, {}};
   const std::vector<Lease> peers = made_up_peers(count);
   NetlinkKernel kernel;
 

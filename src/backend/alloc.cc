@@ -1,0 +1,28 @@
+#include "backend/alloc.h"
+
+namespace flannel {
+namespace {
+
+class AllocBackend : public Backend {
+ public:
+  std::string type() const override { return "alloc"; }
+  std::vector<Dev> links(const NetworkConfig&) const override { return {}; }
+  Result<std::uint32_t> mtu(const NetworkConfig&,
+                            const ExternalInterface& external) const override {
+    return external.mtu;
+  }
+  // Without a backend type, as the reference publishes it.
+  LeaseAttrs announce(const NetworkConfig&, const ExternalInterface& external,
+                      const NetState&) const override {
+    return {external.public_v4, external.public_v6, "", "", ""};
+  }
+  Plan plan(const Node&, std::span<const Lease>) const override { return {}; }
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_alloc(const NetworkConfig&) {
+  return std::make_unique<AllocBackend>();
+}
+
+}  // namespace flannel

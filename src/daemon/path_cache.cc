@@ -1,0 +1,55 @@
+#include "daemon/path_cache.h"
+
+#include <algorithm>
+#include <set>
+
+namespace flannel {
+namespace {
+
+// Rules of policy routing and other tables change without a notification that we take.
+constexpr std::chrono::minutes kGoodFor{5};
+
+std::set<IpAddr> addresses_of(std::span<const Lease> peers) {
+  std::set<IpAddr> addresses;
+  for (const Lease& peer : peers) {
+    for (const Family family : {Family::v4, Family::v6}) {
+      if (peer.key.family(family) && peer.attrs.public_address(family)) {
+        addresses.insert(*peer.attrs.public_address(family));
+      }
+    }
+  }
+  return addresses;
+}
+
+}  // namespace
+
+const Paths& PathCache::paths_to(std::span<const Lease> peers, Kernel& kernel,
+                                 Clock::time_point now) {
+  if (asked_ + kGoodFor < now) {
+    paths_.clear();
+    asked_ = now;
+  }
+  const std::set<IpAddr> wanted = addresses_of(peers);
+  std::erase_if(paths_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+  std::vector<IpAddr> unknown;
+  std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(unknown),
+               [&](const IpAddr& ip) { return !paths_.contains(ip); });
+  const std::vector<Path> found = kernel.paths(unknown);
+  for (std::size_t i = 0; i < unknown.size(); ++i) {
+    paths_.emplace(unknown[i], found[i]);
+  }
+  return paths_;
+}
+
+bool PathCache::forget(const HostChanges& changes) {
+  const auto may_differ = [&](const IpAddr& to, const Path& path) {
+    return changes.all ||
+           std::find(changes.links.begin(), changes.links.end(), path.dev) != changes.links.end() ||
+           std::any_of(changes.routes.begin(), changes.routes.end(),
+                       [&](const Prefix& dst) { return dst.contains(to); });
+  };
+  return std::erase_if(
+             paths_, [&](const auto& entry) { return may_differ(entry.first, entry.second); }) > 0;
+}
+
+}  // namespace flannel

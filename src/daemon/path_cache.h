@@ -1,0 +1,28 @@
+// The ways to the other nodes, asked of the kernel once and kept until something on the host says
+// that they may be others: a pass with nothing new asks nothing.
+#pragma once
+
+#include <chrono>
+#include <span>
+
+#include "backend/backend.h"
+#include "kernel/kernel.h"
+
+namespace flannel {
+
+class PathCache {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // The paths to the peers' public addresses.
+  const Paths& paths_to(std::span<const Lease> peers, Kernel& kernel, Clock::time_point now);
+
+  // Forgets what `changes` may have changed; true where that is anything.
+  bool forget(const HostChanges& changes);
+
+ private:
+  Paths paths_;
+  Clock::time_point asked_{};
+};
+
+}  // namespace flannel
