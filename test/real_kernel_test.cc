@@ -75,6 +75,57 @@ TEST_P(RealKernel, AnOverrunOfNotificationsAsksForADump) {
   EXPECT_TRUE(changes([](const Changes& c) { return c.dump_needed; }).dump_needed);
 }
 
+// A peer's IPv6 subnet moves from the underlay to the tunnel. The kernel looks for the new gateway
+// by way of the route that is to be moved.
+TEST_P(RealKernel, AnIpv6RouteMovesToTheTunnel) {
+  shell("ip addr add fd99::2/64 dev eth0 nodad");
+  const IpAddr base = *IpAddr::parse("fc00:5:0:61::");
+  for (const bool nexthops : {true, false}) {
+    Link v6 = device();
+    std::get<Vxlan>(v6.kind).local = *IpAddr::parse("fd99::2");
+    Nexthop nexthop{{0x100007}, *IpAddr::parse("fd99::3"), "eth0", false};
+    Route route;
+    route.key = {{base, 64}, 1024};
+    if (nexthops) {
+      route.nexthop = 0x100007;
+    } else {
+      route.via = nexthop.via;
+      route.dev = nexthop.dev;
+    }
+    apply({{Op::Verb::add, v6}});
+    if (nexthops) {
+      apply({{Op::Verb::add, nexthop}, {Op::Verb::add, route}});
+      apply({{Op::Verb::change, Nexthop{{0x100007}, base, "flannel.1", true}}});
+    } else {
+      apply({{Op::Verb::add, route}});
+      route.via = base;
+      route.dev = "flannel.1";
+      route.onlink = true;
+      apply({{Op::Verb::change, route}});
+    }
+    EXPECT_EQ(to_text(Object(*dump().routes.begin())), to_text(Object(route)));
+    EXPECT_EQ(dump().routes.size(), 1U);
+    apply({{Op::Verb::remove, v6}});
+  }
+}
+
+// The same for one whose nexthop object is new, as when the backend changes.
+TEST_P(RealKernel, AnIpv6RouteMovesToANewNexthop) {
+  shell("ip addr add fd99::2/64 dev eth0 nodad");
+  const IpAddr base = *IpAddr::parse("fc00:5:0:61::");
+  shell("ip -6 route add fc00:5:0:61::/64 via fd99::3 dev eth0");
+  Link v6 = device();
+  std::get<Vxlan>(v6.kind).local = *IpAddr::parse("fd99::2");
+  Route route;
+  route.key = {{base, 64}, 1024};
+  route.nexthop = 0x100007;
+  apply({{Op::Verb::add, v6},
+         {Op::Verb::add, Nexthop{{0x100007}, base, "flannel.1", true}},
+         {Op::Verb::add, route}});
+  EXPECT_EQ(to_text(Object(*dump().routes.begin())), to_text(Object(route)));
+  EXPECT_EQ(dump().routes.size(), 1U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, RealKernel, testing::Values("real"),
                          [](const auto& info) { return std::string(info.param); });
 

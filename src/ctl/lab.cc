@@ -10,7 +10,6 @@
 #include "ctl/status_client.h"
 #include "ctl/status_page.h"
 #include "network/network_config.h"
-#include "network/subnet_env.h"
 
 namespace flannel {
 
@@ -25,19 +24,8 @@ void say(const std::string& text) {
   std::fflush(stdout);
 }
 
-void check_interrupted() {
-  if (interrupted) {
-    throw std::runtime_error("interrupted");
-  }
-}
-
 bool is_namespace(const std::string& name) {
   return std::filesystem::exists("/run/netns/" + name);
-}
-
-// `ip -n NAMESPACE -batch -`
-void configure(const std::string& netns, const std::string& lines) {
-  run_program({"ip", "-n", netns, "-batch", "-"}, lines);
 }
 
 bool is_ready_with_all_peers(const std::string& socket, unsigned peers) {
@@ -48,6 +36,22 @@ bool is_ready_with_all_peers(const std::string& socket, unsigned peers) {
 }
 
 }  // namespace
+
+void check_interrupted() {
+  if (interrupted) {
+    throw std::runtime_error("interrupted");
+  }
+}
+
+std::string network_config_text(const LabWish& wish) {
+  const std::string backend = wish.backend.starts_with('{')
+                                  ? wish.backend
+                                  : fmt::format(R"({{"Type":"{}"}})", wish.backend);
+  std::string out = "{";
+  out += wish.v4 ? fmt::format(R"("Network":"{}",)", wish.network) : R"("EnableIPv4":false,)";
+  out += wish.v6 ? fmt::format(R"("EnableIPv6":true,"IPv6Network":"{}",)", wish.ipv6_network) : "";
+  return out + fmt::format(R"("Backend":{}}})", backend);
+}
 
 Result<void> check_wish(const LabWish& wish) {
   if (wish.nodes < 1 || wish.nodes > kMostLabNodes) {
@@ -60,9 +64,13 @@ Result<void> check_wish(const LabWish& wish) {
   if (wish.store != "local" && wish.store != "etcd" && !wish.store.starts_with("etcd=http://")) {
     return fail("--store {}: local, etcd, or etcd=http://HOST:PORT", wish.store);
   }
-  const std::string config = fmt::format(R"({{"Network":"{}"}})", wish.network);
-  if (const Result<NetworkConfig> network = parse_network_config(config); !network) {
-    return fail("--network {}: {}", wish.network, network.error().text);
+  const std::string config = network_config_text(wish);
+  const Result<NetworkConfig> network = parse_network_config(config);
+  if (!network) {
+    return fail("the network configuration {}: {}", config, network.error().text);
+  }
+  if (network->backend_type == "alloc") {
+    return fail("--backend alloc: it moves no packets, so there is nothing to show");
   }
   if (::access(wish.flanneld.c_str(), X_OK) != 0) {
     return fail("--flanneld {}: no program", wish.flanneld);
@@ -120,61 +128,6 @@ Result<std::string> Lab::namespace_of(const std::string& place) const {
               name_);
 }
 
-void Lab::add_namespace(const std::string& name) {
-  check_interrupted();
-  if (is_namespace(name)) {
-    throw std::runtime_error(
-        fmt::format("network namespace {} is there already and not this lab's", name));
-  }
-  journal_.add_namespace(name);
-  run_program({"ip", "netns", "add", name});
-  configure(name, "link set lo up\n");
-}
-
-void Lab::make_underlay() {
-  add_namespace(net());
-  configure(net(),
-            "link add br0 type bridge\n"
-            "addr add 198.18.0.1/16 dev br0\n"
-            "link set br0 up\n");
-}
-
-void Lab::make_node(unsigned i) {
-  add_namespace(node(i));
-  configure(net(), fmt::format("link add n{0} type veth peer name eth0 netns {1}\n"
-                               "link set n{0} master br0 up\n",
-                               i, node(i)));
-  configure(node(i), fmt::format("addr add 198.18.0.{}/16 dev eth0\n"
-                                 "link set eth0 up\n"
-                                 "route add default via 198.18.0.1\n",
-                                 10 + i));
-  run_program({"ip", "netns", "exec", node(i), "sysctl", "-qw", "net.ipv4.ip_forward=1"});
-  std::filesystem::create_directories(folder(i));
-}
-
-// The pod's address is the second of the subnet, the node's side has the first, as a CNI bridge
-// would.
-void Lab::make_pod(unsigned i) {
-  const Result<std::string> text = read_file(folder(i) + "/subnet.env");
-  const std::optional<Prefix> gateway = parse_subnet_env(text.value_or("")).subnet;
-  if (!gateway) {
-    throw std::runtime_error(fmt::format("node {} has no subnet in its subnet.env", i));
-  }
-  const std::size_t at = text->find("FLANNEL_MTU=") + 12;
-  const std::string mtu = text->substr(at, text->find('\n', at) - at);
-  const Prefix own{IpAddr::from_number(Family::v4, gateway->ip.number() + 1), gateway->length};
-  add_namespace(pod(i));
-  configure(node(i), fmt::format("link add pod type veth peer name eth0 netns {}\n"
-                                 "addr add {} dev pod\n"
-                                 "link set pod mtu {} up\n",
-                                 pod(i), gateway->to_text(), mtu));
-  configure(pod(i), fmt::format("addr add {} dev eth0\n"
-                                "link set eth0 mtu {} up\n"
-                                "route add default via {}\n",
-                                own.to_text(), mtu, gateway->ip.to_text()));
-  journal_.add_setting(fmt::format("pod{}", i), own.ip.to_text());
-}
-
 void Lab::start_program(const std::string& what, const Arguments& arguments,
                         const std::string& netns) {
   start_detached(arguments, netns, directory_ + "/" + what + ".log",
@@ -230,19 +183,23 @@ void Lab::up(const LabWish& wish) {
   std::filesystem::create_directories(directory_);
   for (const auto& [name, value] : std::initializer_list<std::pair<std::string, std::string>>{
            {"nodes", fmt::format("{}", wish.nodes)},
-           {"backend", wish.backend},
-           {"network", wish.network},
+           {"config", network_config_text(wish)},
+           {"families", wish.v4 && wish.v6 ? "v4 v6"
+                        : wish.v4          ? "v4"
+                                           : "v6"},
+           {"routed", wish.routed ? "yes" : ""},
            {"flanneld", std::filesystem::absolute(wish.flanneld)}}) {
     journal_.add_setting(name, value);
   }
   say(fmt::format("Making the underlay and {} nodes as network namespaces {}-n1 … {}-n{}",
                   wish.nodes, name_, name_, wish.nodes));
+  reread();
   make_underlay();
   for (unsigned i = 1; i <= wish.nodes; ++i) {
     make_node(i);
   }
-  say(fmt::format("Writing the network configuration {} ({}) to the lease store ({})", wish.network,
-                  wish.backend, wish.store));
+  say(fmt::format("Writing the network configuration to the lease store ({}):\n  {}", wish.store,
+                  network_config_text(wish)));
   open_store(wish);
   reread();
   say("Starting a flanneld on each node");

@@ -1,8 +1,8 @@
 // A multi-node overlay on one machine: nodes and pods are network namespaces, the daemons are real.
 //
-//   NAME-net   the underlay: a bridge, 198.18.0.1/16
-//   NAME-nI    node I: eth0 198.18.0.(10+I), default route to the bridge, a flanneld
-//   NAME-pI    its pod: eth0 with the second address of the node's subnet, routed by the node
+//   NAME-net   the underlay: a bridge, 198.18.0.1/16 and fd99::1/64; a router with --routed
+//   NAME-nI    node I: eth0 198.18.0.(10+I) and fd99::(10+I), default route to NAME-net, a flanneld
+//   NAME-pI    its pod: eth0 with the second address of the node's subnets, routed by the node
 //
 // Nothing is made in the machine's own network namespace.
 #pragma once
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ip.h"
 #include "base/result.h"
 #include "ctl/lab_journal.h"
 
@@ -21,11 +22,18 @@ struct LabWish {
   unsigned nodes = 3;
   std::string backend = "vxlan";
   std::string store = "local";  // local, etcd, or etcd=URL
+  bool v4 = true;               // families of the overlay; the underlay has both
+  bool v6 = false;
+  bool routed = false;  // each node on a subnet of its own, with a router between them
   std::string network = "10.5.0.0/16";
+  std::string ipv6_network = "fc00:5::/48";
   std::string flanneld;  // path of the daemon
 };
 
 inline constexpr unsigned kMostLabNodes = 20;
+
+// The network configuration's text. `backend` is a type, or the whole object in JSON.
+std::string network_config_text(const LabWish& wish);
 
 // Checks what can be checked before anything is made.
 Result<void> check_wish(const LabWish& wish);
@@ -34,6 +42,8 @@ Result<void> check_wish(const LabWish& wish);
 // came.
 using PingMatrix = std::vector<std::vector<std::optional<double>>>;
 std::string to_text(const PingMatrix& matrix);
+// Every ping was answered.
+bool is_complete(const PingMatrix& matrix);
 // The average of `ping -q`'s output, nothing where no packet came back.
 std::optional<double> parse_ping_average(const std::string& output);
 
@@ -59,7 +69,11 @@ class Lab {
 
   std::string leases() const;
   std::string status() const;
-  PingMatrix ping() const;
+  std::vector<Family> families() const;
+  PingMatrix ping(Family family) const;
+  // Does to node 1 what happens to nodes, one thing after the other, and says how long each took to
+  // heal. False where one did not.
+  bool sabotage() const;
 
   // `n2` or `p2` -> its namespace. Error: there is no such node or pod.
   Result<std::string> namespace_of(const std::string& place) const;
@@ -72,10 +86,17 @@ class Lab {
   std::string pod(unsigned i) const { return fmt::format("{}-p{}", name_, i); }
   void reread();
   void add_namespace(const std::string& name);
+  bool is_routed() const { return !record_.setting("routed").empty(); }
   void make_underlay();
+  // The first part of node I's underlay subnet: `198.18.0.`, `fd99::`.
+  std::string underlay(unsigned i, Family family) const;
+  // Lines for `ip -batch`: node I's default routes.
+  std::string default_routes(unsigned i) const;
   void make_node(unsigned i);
   void make_pod(unsigned i);
   void open_store(const LabWish& wish);
+  std::string pod_address(unsigned i, Family family) const;
+  bool heals(const Arguments& command) const;
   std::string start_etcd();
   std::string start_relay(const std::string& url);
   void write_etcd_config(const std::vector<std::string>& etcdctl);
@@ -90,5 +111,7 @@ class Lab {
 
 // Set by SIGINT and SIGTERM while a lab is being made.
 extern volatile bool interrupted;
+// Throws std::runtime_error where it was set.
+void check_interrupted();
 
 }  // namespace flannel

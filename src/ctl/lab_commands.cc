@@ -36,6 +36,10 @@ Result<LabWish> wish_of(const CommandLine& line) {
   wish.backend = line.get("backend", wish.backend);
   wish.store = line.get("store", wish.store);
   wish.network = line.get("network", wish.network);
+  wish.ipv6_network = line.get("ipv6-network", wish.ipv6_network);
+  wish.v4 = !line.has("ipv6");
+  wish.v6 = line.has("ipv6") || line.has("dual-stack");
+  wish.routed = line.has("routed");
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
   wish.flanneld = line.get("flanneld", (self.parent_path() / "flanneld").string());
   const std::string nodes = line.get("nodes", "3");
@@ -87,11 +91,16 @@ int down(const CommandLine& line) {
 }
 
 int ping(const Lab& lab) {
-  const PingMatrix matrix = lab.ping();
-  fmt::print("{}", to_text(matrix));
-  const bool all = std::all_of(matrix.begin(), matrix.end(), [](const auto& row) {
-    return std::all_of(row.begin(), row.end(), [](const auto& time) { return time.has_value(); });
-  });
+  bool all = true;
+  for (const Family family : lab.families()) {
+    const PingMatrix matrix = lab.ping(family);
+    fmt::print("{}{}",
+               lab.families().size() == 1 ? ""
+               : family == Family::v4     ? "IPv4\n"
+                                          : "IPv6\n",
+               to_text(matrix));
+    all = all && is_complete(matrix);
+  }
   return all ? 0 : 1;
 }
 
@@ -141,9 +150,12 @@ int demo(const CommandLine& line) {
   const Result<Page> page = get_page(lab.node_socket(1), "/status");
   const Result<std::string> text =
       page ? status_page(page->body, 50) : std::unexpected(page.error());
-  fmt::print("{}\n== Cleaning up\n", text ? *text : text.error().text + "\n");
+  fmt::print("{}\n== What happens to nodes, done to n1; how long until all is as it should be\n",
+             text ? *text : text.error().text + "\n");
+  const bool healed = lab.sabotage();
+  fmt::print("\n== Cleaning up\n");
   const bool clean = down(line) == 0;
-  return code == 0 && text && clean ? 0 : 1;
+  return code == 0 && text && healed && clean ? 0 : 1;
 }
 
 int run_in_lab(const std::string& verb, const CommandLine& line) {
@@ -154,6 +166,9 @@ int run_in_lab(const std::string& verb, const CommandLine& line) {
   }
   if (verb == "ping") {
     return ping(lab);
+  }
+  if (verb == "break") {
+    return lab.sabotage() ? 0 : 1;
   }
   if (verb == "exec") {
     return exec(lab, line);
@@ -168,11 +183,17 @@ int run_in_lab(const std::string& verb, const CommandLine& line) {
 }  // namespace
 
 std::string lab_usage() {
-  return "  lab up [--nodes N] [--backend B] [--store local|etcd|etcd=URL] [--network CIDR]\n"
-         "                        make nodes and pods as network namespaces, with real daemons\n"
+  return "  lab up [OPTIONS]      make nodes and pods as network namespaces, with real daemons\n"
+         "      --nodes N         1 to 20, 3 by default\n"
+         "      --backend B       a type (vxlan), or the Backend object of net-conf.json\n"
+         "      --dual-stack      IPv4 and IPv6;  --ipv6: IPv6 alone\n"
+         "      --network CIDR    10.5.0.0/16;  --ipv6-network CIDR: fc00:5::/48\n"
+         "      --routed          each node on a subnet of its own, a router between them\n"
+         "      --store S         local, etcd (one of its own), or etcd=URL\n"
          "  lab status            daemons and pods\n"
          "  lab leases            the nodes' subnets\n"
          "  lab ping              every pod pings every pod\n"
+         "  lab break             do to n1 what happens to nodes, and see it heal\n"
          "  lab exec nI|pI CMD…   run a command on node or pod I\n"
          "  lab stop nI [--kill]  end node I's daemon;  lab start nI starts it again\n"
          "  lab down              remove everything\n"
@@ -181,8 +202,9 @@ std::string lab_usage() {
 }
 
 int run_lab(std::span<const std::string> arguments) {
-  CommandSyntax syntax{.with_value = {"name", "nodes", "backend", "store", "network", "flanneld"},
-                       .without_value = {"kill"}};
+  CommandSyntax syntax{
+      .with_value = {"name", "nodes", "backend", "store", "network", "ipv6-network", "flanneld"},
+      .without_value = {"kill", "dual-stack", "ipv6", "routed"}};
   const bool is_exec = std::find(arguments.begin(), arguments.end(), "exec") != arguments.end();
   syntax.words_before_rest = is_exec ? 2 : SIZE_MAX;
   const Result<CommandLine> line = parse_command_line(arguments, syntax);
@@ -204,7 +226,7 @@ int run_lab(std::span<const std::string> arguments) {
       const Result<void> relay = run_relay(line->words[1], line->words[2]);
       return relay ? 0 : complain(relay.error().text);
     }
-    for (const char* known : {"status", "leases", "ping", "exec", "start", "stop"}) {
+    for (const char* known : {"status", "leases", "ping", "break", "exec", "start", "stop"}) {
       if (verb == known) {
         return run_in_lab(verb, *line);
       }

@@ -1,5 +1,6 @@
 // What a lab shows: leases, daemons, the ping matrix.
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
 
@@ -30,21 +31,34 @@ std::string text_at(const json::value& document, const char* pointer) {
 
 }  // namespace
 
+std::vector<Family> Lab::families() const {
+  const std::string text = record_.setting("families");
+  return text == "v4"   ? std::vector{Family::v4}
+         : text == "v6" ? std::vector{Family::v6}
+                        : std::vector{Family::v4, Family::v6};
+}
+
+// A line for each subnet.
 std::string Lab::leases() const {
   std::string out =
-      fmt::format("{:<6}{:<16}{:<14}{:<22}{}\n", "node", "subnet", "public IP", "until", "data");
+      fmt::format("{:<6}{:<22}{:<14}{:<22}{}\n", "node", "subnet", "public IP", "until", "data");
   for (unsigned i = 1; i <= nodes(); ++i) {
     const json::value status = status_of(node_socket(i));
-    out += fmt::format("n{:<5}{:<16}{:<14}{:<22}{}\n", i, text_at(status, "/lease/subnets/0"),
-                       text_at(status, "/lease/public_ips/0"), text_at(status, "/lease/expiry"),
-                       text_at(status, "/lease/backend_data"));
+    for (std::size_t part = 0; part < families().size(); ++part) {
+      const char* data =
+          families()[part] == Family::v4 ? "/lease/backend_data" : "/lease/backend_v6_data";
+      out += fmt::format("n{:<5}{:<22}{:<14}{:<22}{}\n", i,
+                         text_at(status, fmt::format("/lease/subnets/{}", part).c_str()),
+                         text_at(status, fmt::format("/lease/public_ips/{}", part).c_str()),
+                         text_at(status, "/lease/expiry"), text_at(status, data));
+    }
   }
   return out;
 }
 
 std::string Lab::status() const {
-  std::string out = fmt::format("lab {}: {} nodes, {} over {}\n", name_, nodes(),
-                                record_.setting("backend"), record_.setting("network"));
+  std::string out =
+      fmt::format("lab {}: {} nodes, {}\n", name_, nodes(), record_.setting("config"));
   out += fmt::format("{:<6}{:<10}{:<10}{:<16}{:<8}{}\n", "node", "flanneld", "state", "pod",
                      "peers", "reason");
   for (unsigned i = 1; i <= nodes(); ++i) {
@@ -53,7 +67,7 @@ std::string Lab::status() const {
     const json::value status = alive ? status_of(node_socket(i)) : json::object();
     out += fmt::format("n{:<5}{:<10}{:<10}{:<16}{:<8}{}\n", i,
                        alive ? fmt::format("{}", process->second.pid) : "ended",
-                       text_at(status, "/state"), record_.setting(fmt::format("pod{}", i)),
+                       text_at(status, "/state"), pod_address(i, families().front()),
                        text_at(status, "/peers/count"), text_at(status, "/reason"));
   }
   return out;
@@ -70,20 +84,29 @@ std::optional<double> parse_ping_average(const std::string& output) {
   return average;
 }
 
-PingMatrix Lab::ping() const {
+std::string Lab::pod_address(unsigned i, Family family) const {
+  return record_.setting(fmt::format("pod{}{}", i, family == Family::v4 ? "" : "v6"));
+}
+
+PingMatrix Lab::ping(Family family) const {
   PingMatrix matrix(nodes(), std::vector<std::optional<double>>(nodes()));
   for (unsigned from = 1; from <= nodes(); ++from) {
     std::vector<RunningProgram> row;
     for (unsigned to = 1; to <= nodes(); ++to) {
       row.emplace_back(Arguments{"ip", "netns", "exec", pod(from), "ping", "-n", "-q", "-c", "5",
-                                 "-i", "0.01", "-W", "1",
-                                 record_.setting(fmt::format("pod{}", to))});
+                                 "-i", "0.01", "-W", "1", pod_address(to, family)});
     }
     for (unsigned to = 1; to <= nodes(); ++to) {
       matrix[from - 1][to - 1] = parse_ping_average(row[to - 1].wait().output);
     }
   }
   return matrix;
+}
+
+bool is_complete(const PingMatrix& matrix) {
+  return std::all_of(matrix.begin(), matrix.end(), [](const auto& row) {
+    return std::all_of(row.begin(), row.end(), [](const auto& time) { return time.has_value(); });
+  });
 }
 
 std::string to_text(const PingMatrix& matrix) {

@@ -6,20 +6,11 @@
 #include "store/local_store.h"
 
 namespace flannel {
-namespace {
-
-std::string network_config(const LabRecord& record) {
-  return fmt::format(R"({{"Network":"{}","Backend":{{"Type":"{}"}}}})", record.setting("network"),
-                     record.setting("backend"));
-}
-
-}  // namespace
-
 void Lab::open_store(const LabWish& wish) {
   reread();
   if (wish.store == "local") {
     const std::string path = directory_ + "/leases.db";
-    const Result<void> written = write_local_config(path, network_config(record_));
+    const Result<void> written = write_local_config(path, record_.setting("config"));
     if (!written) {
       throw std::runtime_error(written.error().text);
     }
@@ -34,7 +25,7 @@ void Lab::open_store(const LabWish& wish) {
 void Lab::write_etcd_config(const std::vector<std::string>& etcdctl) {
   Arguments put = etcdctl;
   const std::string key = fmt::format("/flannel-lab/{}/config", name_);
-  put.insert(put.end(), {"put", key, network_config(record_)});
+  put.insert(put.end(), {"put", key, record_.setting("config")});
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(15);
   for (;;) {
     const ProgramResult result = RunningProgram(put).wait();

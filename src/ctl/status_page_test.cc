@@ -145,7 +145,9 @@ TEST(LabWish, IsCheckedBeforeAnythingIsMade) {
             "--store etcd=https://127.0.0.1:2379: local, etcd, or etcd=http://HOST:PORT");
   other = wish;
   other.network = "10.5.0.0/40";
-  EXPECT_EQ(refusal(other), "--network 10.5.0.0/40: invalid CIDR address: 10.5.0.0/40");
+  EXPECT_EQ(refusal(other),
+            R"(the network configuration {"Network":"10.5.0.0/40","Backend":{"Type":"vxlan"}}: )"
+            "invalid CIDR address: 10.5.0.0/40");
   other = wish;
   other.flanneld = "/nowhere";
   EXPECT_EQ(refusal(other), "--flanneld /nowhere: no program");

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 
 #include "base/file.h"
 #include "kernel/address_codec.h"
@@ -43,18 +44,29 @@ class NetlinkKernel::Applier {
       : kernel_(kernel), ops_(ops), results_(ops.size()) {}
 
   std::vector<OpResult> run() {
-    for (std::size_t i = 0; i < ops_.size(); ++i) {
+    std::vector<std::size_t> all(ops_.size());
+    std::iota(all.begin(), all.end(), 0);
+    apply(all);
+    if (guard_gateways_) {
+      std::erase_if(all, [this](std::size_t i) { return results_[i].ok(); });
+      apply(all);
+    }
+    return std::move(results_);
+  }
+
+ private:
+  void apply(const std::vector<std::size_t>& which) {
+    for (const std::size_t i : which) {
       current_ = i;
+      results_[i] = {};
       std::visit([this](const auto& object) { add(object); }, ops_[i].object);
       if (batch_.size() >= kBatchBytes) {
         send();
       }
     }
     send();
-    return std::move(results_);
   }
 
- private:
   bool removes() const { return ops_[current_].verb == Op::Verb::remove; }
 
   // The device's index; where there is none, the op has its answer.
@@ -124,8 +136,11 @@ class NetlinkKernel::Applier {
       if (index == 0) {
         return;
       }
-      // An id we do not know to be ours is not overwritten.
-      netlink::encode_put(batch_, nexthop, index, ops_[current_].verb == Op::Verb::add);
+      put_by_gateway(nexthop, nexthop.via, index, [&] {
+        // An id we do not know to be ours is not overwritten.
+        netlink::encode_put(batch_, nexthop, index, ops_[current_].verb == Op::Verb::add);
+      });
+      return;
     }
     owners_.push_back(current_);
   }
@@ -138,9 +153,42 @@ class NetlinkKernel::Applier {
       if (index == 0 && route.nexthop == 0) {
         return;
       }
-      netlink::encode_put(batch_, route, index);
+      put_by_gateway(route, route.via, index, [&] { netlink::encode_put(batch_, route, index); });
+      return;
     }
     owners_.push_back(current_);
+  }
+
+  // An IPv6 gateway that is said to be on the link is refused all the same while there is a route
+  // to it by another device (net/ipv6/route.c, ip6_route_check_nh_onlink); and a peer's gateway
+  // lies in the very subnet whose route is to be moved to our device. For as long as that takes
+  // there is a more specific route to it. That is rarely needed for what is new, and so only tried
+  // after it was refused.
+  template <class T, class Put>
+  void put_by_gateway(const T& object, const std::optional<IpAddr>& via, int index, Put put) {
+    const bool guarded =
+        is_delicate(object) && (guard_gateways_ || ops_[current_].verb == Op::Verb::change);
+    Route guard;
+    if (guarded) {
+      guard.key = {{*via, static_cast<std::uint8_t>(via->bits())}, 1};
+      netlink::encode_put(batch_, guard, index);
+      owners_.push_back(current_);
+    }
+    put();
+    owners_.push_back(current_);
+    if (guarded) {
+      netlink::encode_remove(batch_, guard);
+      owners_.push_back(current_);
+    }
+  }
+
+  static bool is_delicate(const Nexthop& nexthop) { return nexthop.onlink && !nexthop.via.is_v4(); }
+  static bool is_delicate(const Route& route) {
+    return route.onlink && route.via && !route.via->is_v4();
+  }
+  template <class T>
+  static bool is_delicate(const T&) {
+    return false;
   }
 
   void send() {
@@ -149,6 +197,10 @@ class NetlinkKernel::Applier {
       const bool gone = ops_[owners_[i]].verb == Op::Verb::remove && is_gone(answers[i].error);
       if (!answers[i].ok() && !gone) {
         results_[owners_[i]] = answers[i];
+        guard_gateways_ =
+            guard_gateways_ || (answers[i].error == EINVAL &&
+                                std::visit([](const auto& object) { return is_delicate(object); },
+                                           ops_[owners_[i]].object));
       }
     }
     batch_.clear();
@@ -161,6 +213,7 @@ class NetlinkKernel::Applier {
   std::vector<OpResult> results_;
   std::vector<std::size_t> owners_;  // the op of each message in the batch
   std::size_t current_ = 0;
+  bool guard_gateways_ = false;  // something was refused for its gateway
   Dev last_name_;
   int last_index_ = 0;
 };

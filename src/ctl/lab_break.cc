@@ -1,0 +1,103 @@
+// `lab break`: what happens to nodes, done to one of them on purpose.
+
+#include <boost/json.hpp>
+#include <thread>
+
+#include "ctl/lab.h"
+#include "ctl/status_client.h"
+
+namespace flannel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The reference heals none of these in this time.
+constexpr std::chrono::seconds kPatience{15};
+
+// Everything that can be wrong with our devices, and with what leaves by the underlay's. Each is
+// the arguments of one program.
+std::vector<Arguments> sabotage_list(const std::vector<std::string>& devices,
+                                     const std::string& peer_subnet) {
+  std::vector<Arguments> list;
+  for (const std::string& dev : devices) {
+    list.insert(list.end(), {{"ip", "link", "del", dev},
+                             {"ip", "link", "set", dev, "down"},
+                             {"ip", "link", "set", dev, "mtu", "1281"},
+                             {"ip", "link", "set", dev, "address", "02:00:00:00:00:01"},
+                             {"ip", "addr", "flush", "dev", dev, "scope", "global"},
+                             {"ip", "neigh", "flush", "dev", dev, "nud", "permanent"},
+                             {"bridge", "fdb", "flush", "dev", dev},
+                             {"ip", "link", "set", dev, "name", "stolen"}});
+  }
+  list.insert(list.end(), {{"ip", "route", "del", peer_subnet},
+                           {"ip", "nexthop", "flush", "proto", "70"},
+                           {"ip", "link", "set", "eth0", "down"}});
+  return list;
+}
+
+std::string text_of(const Arguments& command) {
+  std::string text;
+  for (const std::string& word : command) {
+    text += (text.empty() ? "" : " ") + word;
+  }
+  return text;
+}
+
+}  // namespace
+
+bool Lab::heals(const Arguments& command) const {
+  Arguments words{"ip", "netns", "exec", node(1)};
+  words.insert(words.end(), command.begin(), command.end());
+  const ProgramResult done = RunningProgram(words).wait();
+  if (command.back() == "down" && command[3] == "eth0") {
+    // What an administrator, or DHCP, does about the underlay is not ours to do.
+    run_program({"ip", "-n", node(1), "-batch", "-"}, "link set eth0 up\n" + default_routes(1));
+  }
+  if (done.status != 0) {
+    fmt::print("{:<58} could not be done: {}\n", text_of(command), done.output);
+    return false;
+  }
+  const Clock::time_point start = Clock::now();
+  Result<Page> plan = get_page(node_socket(1), "/plan");
+  while ((!plan || !plan->body.empty()) && Clock::now() - start < kPatience) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    plan = get_page(node_socket(1), "/plan");
+  }
+  const double took = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  bool reached = true;
+  for (const Family family : families()) {
+    reached = reached && is_complete(ping(family));
+  }
+  const bool healed = plan && plan->body.empty() && reached;
+  fmt::print("{:<58} {}\n", text_of(command),
+             healed ? fmt::format("healed in {:5.0f} ms, every pod reaches every pod", took)
+                    : fmt::format("NOT healed after {:.0f} ms{}\n{}", took,
+                                  reached ? "" : ", pods do not reach each other",
+                                  plan ? plan->body : plan.error().text));
+  std::fflush(stdout);
+  return healed;
+}
+
+bool Lab::sabotage() const {
+  const Result<Page> page = get_page(node_socket(1), "/status");
+  boost::system::error_code error;
+  const boost::json::value status =
+      page ? boost::json::parse(page->body, error) : boost::json::value();
+  std::vector<std::string> devices;
+  if (const auto* list = status.find_pointer("/interface/devices", error)) {
+    for (const boost::json::value& device : list->as_array()) {
+      devices.emplace_back(device.as_string());
+    }
+  }
+  const boost::json::value* peer = status.find_pointer("/peers/list/0/subnets/0", error);
+  if (peer == nullptr) {
+    throw std::runtime_error("n1 has no peers: nothing to break");
+  }
+  bool all = true;
+  for (const Arguments& command : sabotage_list(devices, std::string(peer->as_string()))) {
+    all = heals(command) && all;
+  }
+  return all;
+}
+
+}  // namespace flannel

@@ -1,0 +1,117 @@
+// A lab's namespaces and links: the underlay, the nodes, their pods.
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "ctl/lab.h"
+#include "network/subnet_env.h"
+
+namespace flannel {
+namespace {
+
+// `ip -n NAMESPACE -batch -`
+void configure(const std::string& netns, const std::string& lines) {
+  run_program({"ip", "-n", netns, "-batch", "-"}, lines);
+}
+
+void set_sysctl(const std::string& netns, const std::string& setting) {
+  run_program({"ip", "netns", "exec", netns, "sysctl", "-qw", setting});
+}
+
+void forward_packets(const std::string& netns) {
+  set_sysctl(netns, "net.ipv4.ip_forward=1");
+  set_sysctl(netns, "net.ipv6.conf.all.forwarding=1");
+}
+
+std::string value_in(const std::string& env, const std::string& name) {
+  const std::size_t at = env.find(name + "=");
+  const std::size_t start = at + name.size() + 1;
+  return at == std::string::npos ? "" : env.substr(start, env.find('\n', start) - start);
+}
+
+}  // namespace
+
+void Lab::add_namespace(const std::string& name) {
+  check_interrupted();
+  if (std::filesystem::exists("/run/netns/" + name)) {
+    throw std::runtime_error(
+        fmt::format("network namespace {} is there already and not this lab's", name));
+  }
+  journal_.add_namespace(name);
+  run_program({"ip", "netns", "add", name});
+  // All addresses are our choice: nobody need wait a second to see whether another has them.
+  set_sysctl(name, "net.ipv6.conf.default.accept_dad=0");
+  configure(name, "link set lo up\n");
+}
+
+void Lab::make_underlay() {
+  add_namespace(net());
+  const unsigned length = is_routed() ? 24 : 16;
+  configure(net(), fmt::format("link add br0 type bridge\n"
+                               "addr add 198.18.0.1/{} dev br0\n"
+                               "addr add fd99::1/64 dev br0 nodad\n"
+                               "link set br0 up\n",
+                               length));
+  forward_packets(net());
+}
+
+std::string Lab::underlay(unsigned i, Family family) const {
+  if (!is_routed()) {
+    return family == Family::v4 ? "198.18.0." : "fd99::";
+  }
+  return family == Family::v4 ? fmt::format("198.18.{}.", i) : fmt::format("fd99:0:0:{}::", i);
+}
+
+std::string Lab::default_routes(unsigned i) const {
+  return fmt::format("route add default via {}1\nroute add default via {}1 dev eth0\n",
+                     underlay(i, Family::v4), underlay(i, Family::v6));
+}
+
+void Lab::make_node(unsigned i) {
+  add_namespace(node(i));
+  const std::string v4 = underlay(i, Family::v4), v6 = underlay(i, Family::v6);
+  configure(net(), fmt::format("link add n{0} type veth peer name eth0 netns {1}\n", i, node(i)));
+  configure(net(), is_routed() ? fmt::format("addr add {1}1/24 dev n{0}\n"
+                                             "addr add {2}1/64 dev n{0} nodad\n"
+                                             "link set n{0} up\n",
+                                             i, v4, v6)
+                               : fmt::format("link set n{} master br0 up\n", i));
+  // As network daemons do it, an interface that was down has its addresses again.
+  set_sysctl(node(i), "net.ipv6.conf.eth0.keep_addr_on_down=1");
+  configure(node(i), fmt::format("addr add {1}{0}/{3} dev eth0\n"
+                                 "addr add {2}{0}/64 dev eth0 nodad\n"
+                                 "link set eth0 up\n",
+                                 10 + i, v4, v6, is_routed() ? 24 : 16) +
+                         default_routes(i));
+  forward_packets(node(i));
+  std::filesystem::create_directories(folder(i));
+}
+
+// A pod's address is the second of the subnet, the node's side has the first, as a CNI bridge
+// would.
+void Lab::make_pod(unsigned i) {
+  const std::string env = read_file(folder(i) + "/subnet.env").value_or("");
+  const SubnetEnv subnets = parse_subnet_env(env);
+  add_namespace(pod(i));
+  const std::string mtu = value_in(env, "FLANNEL_MTU");
+  configure(node(i), fmt::format("link add pod type veth peer name eth0 netns {}\n", pod(i)));
+  for (const std::string& side : {node(i), pod(i)}) {
+    configure(side, fmt::format("link set {} mtu {} up\n", side == pod(i) ? "eth0" : "pod", mtu));
+  }
+  for (const Family family : families()) {
+    const std::optional<Prefix>& gateway =
+        family == Family::v4 ? subnets.subnet : subnets.ipv6_subnet;
+    if (!gateway) {
+      throw std::runtime_error(fmt::format("node {} lacks a subnet in its subnet.env", i));
+    }
+    const Prefix own{IpAddr::from_number(family, gateway->ip.number() + 1), gateway->length};
+    const char* nodad = family == Family::v4 ? "" : " nodad";
+    configure(node(i), fmt::format("addr add {} dev pod{}\n", gateway->to_text(), nodad));
+    configure(pod(i), fmt::format("addr add {} dev eth0{}\nroute add default via {}\n",
+                                  own.to_text(), nodad, gateway->ip.to_text()));
+    journal_.add_setting(fmt::format("pod{}{}", i, family == Family::v4 ? "" : "v6"),
+                         own.ip.to_text());
+  }
+}
+
+}  // namespace flannel

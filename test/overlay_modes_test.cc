@@ -1,0 +1,143 @@
+// The same promises for every backend and family: packets of the full size, no packet lost on a
+// restart, and whatever is done to a node heals.
+
+#include "test/overlay_fixture.h"
+
+namespace flannel {
+namespace {
+
+struct Mode {
+  const char* name;
+  Arguments options;
+  std::vector<Family> families;
+  unsigned mtu;
+};
+
+constexpr const char* kDirect = R"({"Type":"vxlan","DirectRouting":true})";
+
+const Mode kModes[] = {
+    {"VxlanV4", {}, {Family::v4}, 1450},
+    {"VxlanV6", {"--ipv6"}, {Family::v6}, 1430},
+    {"VxlanDual", {"--dual-stack"}, {Family::v4, Family::v6}, 1430},
+    {"VxlanDualRouted", {"--dual-stack", "--routed"}, {Family::v4, Family::v6}, 1430},
+    {"VxlanDirect", {"--dual-stack", "--backend", kDirect}, {Family::v4, Family::v6}, 1430},
+    {"HostGwDual", {"--dual-stack", "--backend", "host-gw"}, {Family::v4, Family::v6}, 1500},
+    {"HostGwV6", {"--ipv6", "--backend", "host-gw"}, {Family::v6}, 1500},
+};
+
+class Overlay : public OverlayFixture, public testing::WithParamInterface<Mode> {
+ protected:
+  void SetUp() override {
+    ROOT_OR_SKIP();
+    make_lab(GetParam().options);
+  }
+  bool all_ping(const Arguments& options = {}) const {
+    const std::vector<Family>& families = GetParam().families;
+    return std::all_of(families.begin(), families.end(),
+                       [&](Family family) { return ping(options, family); });
+  }
+};
+
+TEST_P(Overlay, PacketsOfTheFullMtuPassAndLargerOnesDoNot) {
+  for (const Family family : GetParam().families) {
+    const unsigned headers = family == Family::v4 ? 28 : 48;  // IP and ICMP
+    const auto size = [&](unsigned mtu) { return fmt::format("{}", mtu - headers); };
+    EXPECT_TRUE(ping({"-M", "do", "-s", size(GetParam().mtu)}, family));
+    EXPECT_FALSE(ping({"-M", "do", "-s", size(GetParam().mtu + 1)}, family));
+    EXPECT_TRUE(ping({"-s", "4000"}, family)) << "in fragments";
+  }
+}
+
+TEST_P(Overlay, ARestartLosesNoPacketAndWritesNothing) {
+  for (const bool kill : {false, true}) {
+    std::vector<std::unique_ptr<Stream>> streams;
+    for (const Family family : GetParam().families) {
+      streams.push_back(stream(family));
+    }
+    ASSERT_EQ(lab.ctl(kill ? Arguments{"stop", "n1", "--kill"} : Arguments{"stop", "n1"}).status,
+              0);
+    ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
+    EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz") == "flanneld is ready"; }));
+    for (const std::unique_ptr<Stream>& packets : streams) {
+      const auto [sent, lost] = packets->stop();
+      EXPECT_GT(sent, 0U);
+      EXPECT_EQ(lost, 0U) << (kill ? "SIGKILL" : "SIGTERM");
+    }
+    EXPECT_EQ(status(1).at_pointer("/kernel/changes").as_int64(), 0);
+  }
+}
+
+TEST_P(Overlay, WhateverIsDoneToANodeHeals) {
+  const ProgramResult result = lab.ctl({"break"});
+  EXPECT_EQ(result.status, 0) << result.output;
+  EXPECT_NE(result.output.find("healed in"), std::string::npos) << result.output;
+}
+
+TEST_P(Overlay, AnAddressTooManyGoesAgain) {
+  const std::string device =
+      GetParam().families.front() == Family::v4 ? "flannel.1" : "flannel-v6.1";
+  if (lab.ip("n1", {"link", "show", device}).status != 0) {
+    return;  // host-gw has no device
+  }
+  ASSERT_EQ(lab.ip("n1", {"addr", "add", "10.5.0.77/32", "dev", device}).status, 0);
+  EXPECT_TRUE(eventually([&] { return is_as_planned(1); }));
+  EXPECT_TRUE(all_ping());
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, Overlay, testing::ValuesIn(kModes),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// A peer moves between the tunnel and a direct route, and back, under traffic.
+TEST(DirectRouting, APeerMovesBetweenTunnelAndDirectRouteWithoutALostPacket) {
+  ROOT_OR_SKIP();
+  struct Nodes : OverlayFixture {
+    void TestBody() override {
+      make_lab({"--dual-stack", "--routed", "--backend", kDirect});
+      // A second wire between the nodes, which they may use once they have routes to it.
+      lab.ip("n1", {"link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns",
+                    lab.name() + "-n2"});
+      const std::pair<const char*, const char*> wires[] = {{"n1", "02:00:00:00:00:a1"},
+                                                           {"n2", "02:00:00:00:00:a2"}};
+      for (const auto& [node, mac] : wires) {
+        lab.ip(node, {"link", "set", "wire", "address", mac, "up"});
+      }
+      // Over IPv6 nobody answers for an address of another interface.
+      lab.ip("n1", {"neigh", "add", "fd99:0:0:2::12", "lladdr", wires[1].second, "dev", "wire"});
+      lab.ip("n2", {"neigh", "add", "fd99:0:0:1::11", "lladdr", wires[0].second, "dev", "wire"});
+      EXPECT_EQ(nexthops_by("wire"), 0U);
+      const std::unique_ptr<Stream> v4 = stream(Family::v4), v6 = stream(Family::v6);
+      for (int round = 0; round < 5; ++round) {
+        routes("replace");
+        EXPECT_TRUE(eventually([&] { return nexthops_by("wire") == 4; })) << lab.page(1, "/status");
+        EXPECT_EQ(lab.ip("n1", {"neigh", "show", "dev", "flannel.1", "nud", "permanent"}).output,
+                  "");
+        routes("del");
+        EXPECT_TRUE(eventually([&] { return nexthops_by("wire") == 0; }));
+      }
+      for (const auto& packets : {v4.get(), v6.get()}) {
+        const auto [sent, lost] = packets->stop();
+        EXPECT_GT(sent, 500U);
+        EXPECT_EQ(lost, 0U);
+      }
+    }
+    // To the other's underlay address, over the wire.
+    void routes(const std::string& verb) {
+      lab.ip("n1", {"route", verb, "198.18.2.12/32", "dev", "wire", "src", "198.18.1.11"});
+      lab.ip("n2", {"route", verb, "198.18.1.11/32", "dev", "wire", "src", "198.18.2.12"});
+      lab.ip("n1", {"route", verb, "fd99:0:0:2::12/128", "dev", "wire", "src", "fd99:0:0:1::11"});
+      lab.ip("n2", {"route", verb, "fd99:0:0:1::11/128", "dev", "wire", "src", "fd99:0:0:2::12"});
+    }
+    std::size_t nexthops_by(const std::string& device) const {
+      std::size_t count = 0;
+      for (const char* node : {"n1", "n2"}) {
+        const std::string list = lab.ip(node, {"nexthop", "show", "dev", device}).output;
+        count += static_cast<std::size_t>(std::count(list.begin(), list.end(), '\n'));
+      }
+      return count;
+    }
+  } nodes;
+  nodes.TestBody();
+}
+
+}  // namespace
+}  // namespace flannel
