@@ -78,11 +78,11 @@ Result<Mac> vtep_mac(const std::string& data) {
   const boost::json::value document = boost::json::parse(data, error, &memory);
   const boost::json::object* object = document.if_object();
   if (error || object == nullptr) {
-    return fail("backend data {}: not a JSON object", data.empty() ? "(none)" : data);
+    return fail("{}: not a JSON object", data.empty() ? "(none)" : data);
   }
   const boost::json::value* text = object->if_contains("VtepMAC");
   if (text == nullptr || !text->is_string()) {
-    return fail("backend data {}: no VtepMAC", data);
+    return fail("{}: no VtepMAC", data);
   }
   const Result<Mac> mac = Mac::parse(text->get_string());
   if (!mac) {
@@ -101,7 +101,7 @@ Result<PeerTunnel> peer_tunnel(const Lease& peer, Family family) {
   }
   const Result<Mac> mac = vtep_mac(peer.attrs.data(family));
   if (!mac) {
-    return std::unexpected(mac.error());
+    return fail("{} {}", family == Family::v4 ? "BackendData" : "BackendV6Data", mac.error().text);
   }
   return PeerTunnel{*peer.key.family(family), *remote, *mac};
 }

@@ -11,15 +11,6 @@
 #include "store/etcd_client.h"
 
 namespace flannel {
-namespace {
-
-using std::chrono::seconds;
-
-// Between looks at something that is not there yet: as often as the reference.
-constexpr std::chrono::milliseconds kWaitFirst{100};
-constexpr std::chrono::milliseconds kWaitMost{1'000};
-
-}  // namespace
 
 Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
                std::unique_ptr<LeaseStore> store, Timing timing)
@@ -77,7 +68,7 @@ void Daemon::waiting_for(const std::string& reason) {
 
 template <class T>
 Task<T> Daemon::wait_for(std::string what, std::function<Task<Result<T>>()> attempt) {
-  for (Backoff backoff(kWaitFirst, kWaitMost);;) {
+  for (Backoff backoff = timing_.waits;;) {
     std::string failure;
     try {
       Result<T> result = co_await attempt();
@@ -234,14 +225,14 @@ void Daemon::start_loops() {
   log_info("Running backend.");
   spawn(keep_subnet_file());
   spawn(run_forever(
-      "leases", Backoff(), [this] { return watch_leases(); },
+      "leases", timing_.failures, [this] { return watch_leases(); },
       [this](const std::string& text) { state_.store_trouble = text; }));
   spawn(run_forever(
-      "renewing the lease", Backoff(seconds(1), seconds(60)), [this] { return keep_lease(); },
+      "renewing the lease", timing_.renewals, [this] { return keep_lease(); },
       [this](const std::string& text) { state_.store_trouble = text; }));
-  spawn(run_forever("kernel notifications", Backoff(),
+  spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
-  spawn(run_forever("interfaces", Backoff(), [this] { return follow_host(); }));
+  spawn(run_forever("interfaces", timing_.failures, [this] { return follow_host(); }));
 }
 
 NetState Daemon::plan(const Snapshot& kernel) {

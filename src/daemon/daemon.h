@@ -26,6 +26,10 @@ class Daemon {
     std::chrono::milliseconds host_settle{100};
     // On a busy node pods' interfaces come and go all the time, and mean nothing to us.
     std::chrono::milliseconds between_idle_looks{1'000};
+    // Between looks at something that is not there yet: as often as the reference.
+    Backoff waits{std::chrono::milliseconds(100), std::chrono::milliseconds(1'000)};
+    Backoff failures = Backoff();  // of the loops
+    Backoff renewals{std::chrono::milliseconds(1'000), std::chrono::milliseconds(60'000)};
   };
 
   // `io` and `kernel` outlive this object.

@@ -32,7 +32,8 @@ Task<void> Daemon::watch_leases() {
     check_own_entry();
     if (first) {
       synced_ = true;
-      spawn(run_forever("reconciler", Backoff(), [this] { return state_.reconciler->run(); }));
+      spawn(
+          run_forever("reconciler", timing_.failures, [this] { return state_.reconciler->run(); }));
     } else if (changed) {
       state_.reconciler->wake();
     }

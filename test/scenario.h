@@ -1,0 +1,49 @@
+// Scenarios: leases in, the plan out, in the text form of `flannelctl plan`.
+//
+//   config JSON              the network configuration
+//   host DEV MTU ADDRESS…    the external interface, with an address of each family
+//   path ADDRESS DEV [VIA]   the way to another node, for backends that route directly
+//   nexthops off             the kernel has no nexthop objects
+//   own KEY                  our lease; its attributes are what the backend announces
+//   peer KEY JSON            another node's lease, as in the store
+//   junk KEY REASON          an entry the store could not read
+//   have all                 the kernel has what the lines so far lead to; peers start anew
+//   have OBJECT              the kernel has this as well, whoever made it: `route DST via GW dev
+//   DEV` plan                     what follows is expected: ops, then `refused`, then `skipped`
+//   lines
+//
+// Lines that begin with # say what the scenario shows.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/scope.h"
+#include "network/peers.h"
+
+namespace flannel {
+
+struct Scenario {
+  NetworkConfig network;
+  std::unique_ptr<Backend> backend;
+  ExternalInterface external;
+  Lease own;
+  Paths paths;
+  NexthopUse nexthops;
+  LeaseUpdate update;
+  NetState have;
+  std::string expected;
+
+  Scope scope() const { return make_scope(network, *backend); }
+  // The plan and the peers that are refused.
+  std::pair<Plan, std::vector<Refused>> plan() const;
+};
+
+// Reads test/scenarios/NAME.txt; throws std::runtime_error that names the line.
+Scenario read_scenario(const std::string& name);
+std::string scenario_path(const std::string& name);
+// The names of all, sorted.
+std::vector<std::string> all_scenarios();
+
+}  // namespace flannel
