@@ -10,18 +10,9 @@
 #include <string>
 
 #include "ctl/process.h"
+#include "test/needs_root.h"
 
 namespace flannel {
-
-// Labs are made of network namespaces. Where they cannot be, a test is skipped, loudly, and fails
-// with CI=true.
-#define ROOT_OR_SKIP()                                       \
-  if (::geteuid() != 0) {                                    \
-    if (std::getenv("CI") != nullptr) {                      \
-      FAIL() << "network namespaces need root";              \
-    }                                                        \
-    GTEST_SKIP() << "SKIPPED: network namespaces need root"; \
-  }
 
 class TestLab {
  public:

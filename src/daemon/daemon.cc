@@ -193,18 +193,18 @@ Result<void> Daemon::set_external(const ExternalInterface& external) {
   return {};
 }
 
-LeaseAttrs Daemon::announce() {
-  return state_.backend->announce(*state_.network, *state_.external, kernel_.dump(*scope_).ours);
+LeaseAttrs Daemon::announcement(const ExternalInterface& external) {
+  return state_.backend->announce(*state_.network, external, kernel_.dump(*scope_).ours);
 }
 
 Task<void> Daemon::acquire_lease() {
   AcquireRequest request;
   request.network = *state_.network;
-  request.attrs = announce();
   if (const Result<std::string> text = read_file(state_.options.subnet_file)) {
     request.previous = parse_subnet_env(*text).key();
   }
-  const auto attempt = [](Daemon* self, const AcquireRequest* wanted) {
+  const auto attempt = [](Daemon* self, AcquireRequest* wanted) {
+    wanted->attrs = self->announcement(*self->state_.external);
     return self->store_->acquire(*wanted);
   };
   state_.lease =

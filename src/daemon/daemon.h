@@ -65,7 +65,7 @@ class Daemon {
   Task<void> follow_host();
 
   NetState plan(const Snapshot& kernel);
-  LeaseAttrs announce();
+  LeaseAttrs announcement(const ExternalInterface& external);
   Result<ExternalInterface> find_external();
   Result<void> set_external(const ExternalInterface& external);
   void host_changed(const HostChanges& changes);

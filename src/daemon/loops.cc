@@ -140,6 +140,8 @@ Task<void> Daemon::follow_host() {
 bool Daemon::look_at_host() {
   const Result<ExternalInterface> chosen = find_external();
   const bool same = chosen && *chosen == *state_.external;
+  // Before anything changes: a dump may fail, and this is then done again.
+  const LeaseAttrs attrs = chosen && !same ? announcement(*chosen) : state_.lease->attrs;
   const Result<void> usable = !chosen ? std::unexpected(chosen.error())
                               : same  ? Result<void>()
                                       : set_external(*chosen);
@@ -153,7 +155,7 @@ bool Daemon::look_at_host() {
   if (!usable || same) {
     return false;
   }
-  state_.lease->attrs = announce();
+  state_.lease->attrs = attrs;
   state_.peers->set_own(*state_.lease);
   renew_now_ = true;
   renew_timer_.cancel();

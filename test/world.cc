@@ -1,0 +1,396 @@
+#include "test/world.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "backend/scope.h"
+#include "ctl/process.h"
+#include "daemon/host.h"
+#include "reconcile/diff.h"
+
+namespace flannel {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr unsigned kPeers = 6;
+constexpr milliseconds kPatience{10'000};
+
+// Every backend and family that this kernel can do.
+constexpr const char* kConfigs[] = {
+    R"({"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}})",
+    R"({"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan"}})",
+    R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan"}})",
+    R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan","DirectRouting":true}})",
+    R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"host-gw"}})",
+};
+
+// Moves the process, before anything of it opens a socket.
+std::uint64_t in_new_namespace(std::uint64_t seed) {
+  if (::unshare(CLONE_NEWNET) != 0) {
+    throw std::runtime_error("no network namespace: root is needed");
+  }
+  return seed;
+}
+
+// Lines that cannot be done, since something is not there just now, are left out.
+void batch(const std::string& lines) {
+  RunningProgram({"ip", "-force", "-batch", "-"}, lines).wait();
+}
+
+Daemon::Timing fast() {
+  const Backoff quick(milliseconds(1), milliseconds(8));
+  return {{.between_passes = milliseconds(1),
+           .retry_first = milliseconds(1),
+           .retry_most = milliseconds(16),
+           .audit = milliseconds(3'600'000)},  // nothing may need it
+          milliseconds(1),
+          milliseconds(4),
+          quick,
+          quick,
+          quick};
+}
+
+constexpr const char* kUnderlay =
+    "link set eth0 up\n"
+    "addr replace 198.18.0.2/24 dev eth0\n"
+    "addr replace fd99::2/64 dev eth0 nodad\n"
+    "route replace default via 198.18.0.1\n"
+    "route replace default via fd99::1 dev eth0\n";
+
+}  // namespace
+
+World::World(std::uint64_t seed) : random_(in_new_namespace(seed)), peers_(kPeers) {
+  store_.config = kConfigs[below(std::size(kConfigs))];
+  network_ = *parse_network_config(*store_.config);
+  backend_ = *make_backend(network_);
+  scope_ = make_scope(network_, *backend_);
+  nexthops_ = below(4) != 0;
+  char pattern[] = "/tmp/flannel-world.XXXXXX";
+  folder_ = ::mkdtemp(pattern);
+  make_host();
+  plant_foreign_objects();
+  foreign_ = foreign_now();
+  kernel_ = std::make_unique<NetlinkKernel>();
+  tell(fmt::format("{} nexthops {}", *store_.config, nexthops_));
+  start_daemon();
+}
+
+World::~World() {
+  end_daemon();
+  std::filesystem::remove_all(folder_);
+}
+
+std::uint32_t World::below(std::uint32_t bound) {
+  return static_cast<std::uint32_t>(random_() % bound);
+}
+
+void World::make_host() {
+  batch(std::string("link set lo up\n"
+                    "link add eth0 type veth peer name eth1\n"
+                    "link set eth1 up\n") +
+        kUnderlay);
+}
+
+// On a link that nobody touches, and as near to ours as they can be.
+void World::plant_foreign_objects() {
+  batch(
+      fmt::format("link add other0 type veth peer name other1\n"
+                  "link set other0 up\n"
+                  "link set other1 up\n"
+                  "addr add 198.19.255.1/24 dev other0\n"
+                  "route add 192.0.2.0/24 dev other0\n"
+                  "route add 10.5.250.0/24 via 198.19.255.9 dev other0 proto static\n"
+                  "route add fc00:5:0:fa::/64 dev other0 proto static\n"
+                  "neigh add 198.19.255.9 lladdr 02:00:00:00:99:09 dev other0 nud permanent\n"
+                  "nexthop add id 5 via 198.19.255.9 dev other0\n"
+                  "nexthop add id {} via 198.19.255.9 dev other0 proto static\n",
+                  scope_.first_nexthop + 77));
+}
+
+std::string World::foreign_now() const {
+  std::string text;
+  for (const Arguments& command : std::initializer_list<Arguments>{
+           {"ip", "-br", "link", "show", "other0"},
+           {"ip", "-br", "-4", "addr", "show", "other0"},
+           {"ip", "route", "show", "dev", "other0"},
+           {"ip", "-6", "route", "show", "dev", "other0", "proto", "static"},
+           {"ip", "neigh", "show", "dev", "other0", "nud", "permanent"},
+           {"ip", "nexthop", "show", "dev", "other0"}}) {
+    text += run_program(command);
+  }
+  return text;
+}
+
+void World::start_daemon() {
+  Options options;
+  options.subnet_file = folder_ / "subnet.env";
+  options.iface = {"eth0"};
+  options.route_nexthops = nexthops_;
+  running_ = std::make_unique<Running>(*kernel_);
+  running_->daemon.emplace(running_->io, options, running_->faulty,
+                           store_.open(running_->io.get_executor()), fast());
+  running_->daemon->start();
+}
+
+void World::run_daemon(milliseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (running_ && std::chrono::steady_clock::now() < end) {
+    running_->io.run_one_until(end);
+    if (running_->faulty.killed()) {
+      tell("  (it is gone)");
+      end_daemon();
+    }
+  }
+}
+
+void World::step() {
+  switch (below(10)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+      change_peer();
+      break;
+    case 4:
+      change_store();
+      break;
+    case 5:
+      change_daemon();
+      break;
+    case 6:
+      change_host();
+      break;
+    default:
+      change_kernel();
+  }
+  run_daemon(milliseconds(below(3) == 0 ? 0 : below(6)));
+}
+
+// Numbers keep peers apart, so that none is refused for another's sake.
+Lease World::make_peer(unsigned number) {
+  const bool direct = below(2) == 0;
+  const unsigned subnet = 64 + number * 4 + below(2);
+  const unsigned address = 20 + number * 4 + below(2);
+  const unsigned mac = number * 4 + below(2);
+  const unsigned families = below(4);
+  std::string key, v4 = "0.0.0.0", v6 = "null";
+  if (families != 1) {
+    key = fmt::format("10.5.{}.0-24", subnet);
+    v4 = fmt::format("198.{}.0.{}", direct ? 18 : 19, address);
+  }
+  if (families != 2) {
+    key += fmt::format("{}fc00:5:0:{:x}::-64", key.empty() ? "0.0.0.0-0&" : "&", subnet);
+    v6 = fmt::format("\"fd{}::{:x}\"", direct ? 99 : 98, address);
+  }
+  const std::string type = below(8) == 0 ? "udp" : backend_->type();
+  return {
+      *parse_lease_key(key),
+      *parse_lease_attrs(fmt::format(
+          R"({{"PublicIP":"{0}","PublicIPv6":{1},"BackendType":"{2}","BackendData":{{"VtepMAC":"02:00:00:00:00:{3:02x}"}},"BackendV6Data":{{"VtepMAC":"02:00:00:00:06:{3:02x}"}}}})",
+          v4, v6, type, mac)),
+      {}};
+}
+
+void World::change_peer() {
+  const unsigned number = below(kPeers);
+  std::optional<Lease>& peer = peers_[number];
+  const Lease next = make_peer(number);
+  if (peer && (below(3) == 0 || peer->key != next.key)) {
+    tell("peer leaves " + to_text(peer->key));
+    store_.remove(peer->key);
+    peer.reset();
+    if (below(2) == 0) {
+      return;
+    }
+  }
+  tell("peer " + to_text(next.key) + " " + to_json(next.attrs));
+  store_.put(next);
+  peer = next;
+}
+
+void World::change_store() {
+  switch (below(6)) {
+    case 0:
+      tell("the store is away");
+      return store_.fail_with("the store is away");
+    case 1:
+      tell("the store is back");
+      return store_.fail_with("");
+    case 2:
+      tell("events are lost");
+      return store_.lose_events();
+    case 3:
+      tell("a junk entry");
+      return store_.put_bad({fmt::format("10.5.{}.0-99", below(200)), "not a subnet"});
+    case 4:
+      if (running_ && running_->daemon->state().lease) {
+        tell("our own lease is removed");
+        store_.remove(running_->daemon->state().lease->key);
+      }
+      return;
+    default:
+      tell("a peer outside the network");
+      return store_.put({*parse_lease_key("10.77.1.0-24"),
+                         *parse_lease_attrs(R"({"PublicIP":"198.18.0.99","BackendType":"vxlan"})"),
+                         {}});
+  }
+}
+
+void World::change_daemon() {
+  if (!running_) {
+    tell("flanneld starts");
+    return start_daemon();
+  }
+  switch (below(3)) {
+    case 0:
+      tell("flanneld is stopped");
+      return end_daemon();
+    case 1:
+      running_->faulty.live_for = 1 + below(8);
+      return tell(
+          fmt::format("flanneld will be killed after {} operations", running_->faulty.live_for));
+    default:
+      running_->faulty.interrupted_dumps = 1 + below(2);
+      running_->faulty.lose_notifications = true;
+      return tell("dumps are interrupted, notifications lost");
+  }
+}
+
+void World::vandalise(const Op& op) {
+  tell("kernel: " + to_text(op) + (vandal_.apply({&op, 1}).front().ok() ? "" : " (failed)"));
+}
+
+// Deletes, alters or flushes what is ours.
+void World::change_kernel() {
+  const NetState ours = present();
+  std::vector<Object> objects;
+  for_each_table(
+      [&](const auto& table) { objects.insert(objects.end(), table.begin(), table.end()); }, ours);
+  if (objects.empty()) {
+    return;
+  }
+  Object object = objects[below(static_cast<std::uint32_t>(objects.size()))];
+  switch (below(4)) {
+    case 0:
+      return vandalise({Op::Verb::remove, object});
+    case 1:  // everything of its kind
+      for (const Object& other : objects) {
+        if (other.index() == object.index()) {
+          vandalise({Op::Verb::remove, other});
+        }
+      }
+      return;
+    case 2:  // altered
+      if (Neighbour* row = std::get_if<Neighbour>(&object)) {
+        row->mac = Mac::local(below(1000));
+      } else if (FdbEntry* entry = std::get_if<FdbEntry>(&object)) {
+        entry->remote = IpAddr::from_number(entry->remote.family(), entry->remote.number() + 1);
+      } else if (Link* link = std::get_if<Link>(&object)) {
+        link->mtu -= below(50);
+        link->up = below(2) == 0;
+        link->mac = below(2) == 0 ? Mac::local(below(1000)) : link->mac;
+      } else if (Address* address = std::get_if<Address>(&object)) {
+        address->key.prefix.ip =
+            IpAddr::from_number(address->key.prefix.family(), address->key.prefix.ip.number() + 7);
+      } else if (Route* route = std::get_if<Route>(&object)) {
+        route->nexthop = 0;
+        route->via.reset();
+        route->dev = "eth0";
+        route->onlink = false;
+        route->protocol = 3;  // boot
+      }
+      return vandalise(
+          {std::holds_alternative<Link>(object) || std::holds_alternative<Nexthop>(object)
+               ? Op::Verb::change
+               : Op::Verb::add,
+           object});
+    default:  // a device
+      for (const Link& link : ours.links) {
+        vandalise({Op::Verb::remove, link});
+      }
+  }
+}
+
+void World::change_host() {
+  switch (below(6)) {
+    case 0:
+      tell("eth0 down");
+      return batch("link set eth0 down\n");
+    case 1:
+      tell("eth0 up");
+      return batch(kUnderlay);
+    case 2:
+      tell("eth0 down, up");
+      return batch(std::string("link set eth0 down\n") + kUnderlay);
+    case 3:
+      tell("eth0 loses its addresses");
+      return batch("addr flush dev eth0 scope global\n");
+    case 4:
+      tell("eth0 is deleted and made again");
+      return batch(std::string("link del eth0\n"
+                               "link add eth0 type veth peer name eth1\n"
+                               "link set eth1 up\n") +
+                   kUnderlay);
+    default:
+      tell("a peer's address is on another link, or not any more");
+      return batch(below(2) == 0 ? "route replace 198.19.0.0/28 dev eth0\n"
+                                   "route replace fd98::/120 dev eth0\n"
+                                 : "route del 198.19.0.0/28\nroute del fd98::/120 dev eth0\n");
+  }
+}
+
+NetState World::wanted() {
+  const DaemonState& state = running_->daemon->state();
+  if (!state.lease) {
+    return {};
+  }
+  Peers peers(network_, *state.lease);
+  LeaseUpdate update{.snapshot = true};
+  for (const auto& [key, lease] : store_.leases()) {
+    update.leases.push_back(lease);
+  }
+  peers.apply(update);
+  Paths paths;
+  for (const Lease& peer : peers.usable()) {
+    for (const Family family : {Family::v4, Family::v6}) {
+      if (const std::optional<IpAddr>& ip = peer.attrs.public_address(family)) {
+        paths[*ip] = vandal_.paths({&*ip, 1}).front();
+      }
+    }
+  }
+  const Snapshot now = vandal_.dump(scope_);
+  return backend_
+      ->plan(
+          {network_, *state.external, *state.lease, scope_, paths, {nexthops_, now.taken_nexthops}},
+          peers.usable())
+      .state;
+}
+
+bool World::settles() {
+  tell("nothing more happens");
+  store_.fail_with("");
+  batch(kUnderlay);
+  if (!running_ || running_->faulty.killed()) {
+    start_daemon();
+  }
+  running_->faulty.live_for = std::numeric_limits<std::size_t>::max();
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (std::chrono::steady_clock::now() < end) {
+    run_daemon(milliseconds(5));
+    const DaemonState& state = running_->daemon->state();
+    if (running_->daemon->exit_code() != 0) {
+      tell("flanneld ended: " + state.reason);
+      return false;
+    }
+    if (state.ready && state.reconciler->report().problems.empty() && present() == wanted()) {
+      return true;
+    }
+  }
+  tell("reason: " + running_->daemon->state().reason);
+  return false;
+}
+
+}  // namespace flannel
