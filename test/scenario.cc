@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "kernel/object_reader.h"
 
 namespace flannel {
 namespace {
@@ -45,9 +46,52 @@ void read_path(Scenario& scenario, std::istringstream& line) {
   scenario.paths[value_of(IpAddr::parse(to), to)] = path;
 }
 
+std::vector<std::uint8_t> bytes_of(const std::string& hex) {
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    bytes.push_back(static_cast<std::uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
+  return bytes;
+}
+
+// What flanneld makes of the answers to its dumps.
+Snapshot read_recorded(const std::string& name, const Scope& scope) {
+  const std::filesystem::path path =
+      std::filesystem::path(FLANNEL_SOURCE_DIR) / "test/recorded" / (name + ".hex");
+  std::istringstream file(value_of(read_file(path), name));
+  std::vector<netlink::LinkMessage> links;
+  std::vector<netlink::Reading> readings;
+  netlink::LinkTable table;
+  netlink::SnapshotBuilder builder(scope, table);
+  for (std::string kind, hex; file >> kind >> hex;) {
+    if (kind != "links" && !links.empty()) {
+      table.rename(links);
+      builder.add_links(std::exchange(links, {}));
+    }
+    const std::vector<std::uint8_t> bytes = bytes_of(hex);
+    netlink::Bytes rest(bytes);
+    while (const std::optional<netlink::MessageView> message = netlink::next_message(rest)) {
+      if (const std::optional<netlink::LinkMessage> link = netlink::decode_link(*message)) {
+        links.push_back(*link);
+      } else if (std::optional<netlink::Reading> found =
+                     netlink::read_object(*message, scope, table)) {
+        readings.push_back(std::move(*found));
+      }
+    }
+  }
+  builder.add(std::move(readings));
+  return builder.finish();
+}
+
 void read_have(Scenario& scenario, std::istringstream& line) {
   std::string word;
   line >> word;
+  if (word == "recorded") {
+    Snapshot snapshot = read_recorded(rest_of(line), scenario.scope());
+    scenario.have = std::move(snapshot.ours);
+    scenario.leftovers = std::move(snapshot.leftovers);
+    return;
+  }
   if (word == "all") {
     scenario.have = scenario.plan().first.state;
     scenario.update = {};
@@ -89,6 +133,8 @@ void read_line(Scenario& scenario, const std::string& text) {
   } else if (verb == "junk") {
     line >> key;
     scenario.update.bad.push_back({key, rest_of(line)});
+  } else if (verb == "adopt-stale") {
+    scenario.adopt_stale = true;
   } else if (verb == "have") {
     read_have(scenario, line);
   } else {

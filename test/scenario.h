@@ -8,9 +8,11 @@
 //   peer KEY JSON            another node's lease, as in the store
 //   junk KEY REASON          an entry the store could not read
 //   have all                 the kernel has what the lines so far lead to; peers start anew
-//   have OBJECT              the kernel has this as well, whoever made it: `route DST via GW dev
-//   DEV` plan                     what follows is expected: ops, then `refused`, then `skipped`
-//   lines
+//   have route DST via GW dev DEV   the kernel has this as well, `proto boot`
+//   have recorded NAME       the kernel is as test/recorded/NAME.hex has it
+//   adopt-stale              --adopt-stale is given
+//   plan                     what follows is expected: ops, then `refused` and `skipped` peers, then
+//                            routes that may have been left by the Go flannel and stay
 //
 // Lines that begin with # say what the scenario shows.
 #pragma once
@@ -33,9 +35,15 @@ struct Scenario {
   NexthopUse nexthops;
   LeaseUpdate update;
   NetState have;
+  Table<Route> leftovers;
+  bool adopt_stale = false;
   std::string expected;
 
-  Scope scope() const { return make_scope(network, *backend); }
+  Scope scope() const {
+    Scope scope = make_scope(network, *backend);
+    scope.adopt_stale = adopt_stale;
+    return scope;
+  }
   // The plan and the peers that are refused.
   std::pair<Plan, std::vector<Refused>> plan() const;
 };

@@ -27,6 +27,11 @@ TEST_P(ScenarioFile, LeadsToItsPlan) {
   for (const Refused& peer : plan.skipped) {
     actual += "skipped " + peer.name + ": " + peer.reason + "\n";
   }
+  for (const Route& route : scenario.leftovers) {
+    if (plan.state.routes.find(route.key) == nullptr) {
+      actual += "left " + to_text(Object(route)) + "\n";
+    }
+  }
   EXPECT_EQ(actual, scenario.expected);
   if (actual != scenario.expected && std::getenv("FLANNEL_UPDATE_SCENARIOS") != nullptr) {
     const std::string path = scenario_path(GetParam());

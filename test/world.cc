@@ -18,13 +18,13 @@ using std::chrono::milliseconds;
 constexpr unsigned kPeers = 6;
 constexpr milliseconds kPatience{10'000};
 
-// Every backend and family that this kernel can do.
+// Every backend and family that this kernel can do. Our own subnet is none of the peers'.
 constexpr const char* kConfigs[] = {
-    R"({"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}})",
-    R"({"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan"}})",
-    R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan"}})",
-    R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan","DirectRouting":true}})",
-    R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"host-gw"}})",
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","Backend":{"Type":"vxlan"}})",
+    R"({"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fc00:5::/48","IPv6SubnetMin":"fc00:5:0:8000::","Backend":{"Type":"vxlan"}})",
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","EnableIPv6":true,"IPv6Network":"fc00:5::/48","IPv6SubnetMin":"fc00:5:0:8000::","Backend":{"Type":"vxlan"}})",
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","EnableIPv6":true,"IPv6Network":"fc00:5::/48","IPv6SubnetMin":"fc00:5:0:8000::","Backend":{"Type":"vxlan","DirectRouting":true}})",
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","EnableIPv6":true,"IPv6Network":"fc00:5::/48","IPv6SubnetMin":"fc00:5:0:8000::","Backend":{"Type":"host-gw"}})",
 };
 
 // Moves the process, before anything of it opens a socket.

@@ -73,7 +73,8 @@ struct MacHash {
 
 // The MAC in a lease's backend data. The peer's VNI is not looked at: all nodes have our own.
 Result<Mac> vtep_mac(const std::string& data) {
-  boost::json::monotonic_resource memory;
+  unsigned char buffer[1024];  // more than such data takes
+  boost::json::monotonic_resource memory(buffer);
   boost::system::error_code error;
   const boost::json::value document = boost::json::parse(data, error, &memory);
   const boost::json::object* object = document.if_object();

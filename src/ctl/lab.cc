@@ -135,7 +135,7 @@ void Lab::start_program(const std::string& what, const Arguments& arguments,
   reread();
 }
 
-void Lab::start_node(unsigned i) {
+void Lab::start_node(unsigned i, const std::string& flanneld) {
   const std::string name = fmt::format("n{}", i);
   const auto running = record_.processes.find(name);
   if (running != record_.processes.end() && is_alive(running->second)) {
@@ -143,9 +143,9 @@ void Lab::start_node(unsigned i) {
         fmt::format("the flanneld of {} runs already, pid {}", name, running->second.pid));
   }
   start_program(name,
-                {record_.setting("flanneld"), record_.setting("store"),
-                 fmt::format("--subnet-file={}/subnet.env", folder(i)), "--iface=eth0",
-                 fmt::format("--etcd-prefix=/flannel-lab/{}", name_)},
+                {flanneld.empty() ? record_.setting("flanneld") : flanneld,
+                 record_.setting("store"), fmt::format("--subnet-file={}/subnet.env", folder(i)),
+                 "--iface=eth0", fmt::format("--etcd-prefix=/flannel-lab/{}", name_)},
                 node(i));
 }
 

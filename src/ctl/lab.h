@@ -63,8 +63,8 @@ class Lab {
   // Removes everything the journal names; false where something is left, which it says.
   bool down();
 
-  // Starts or ends node I's daemon.
-  void start_node(unsigned node);
+  // Starts or ends node I's daemon; `flanneld`: another one than the lab's, such as the Go flannel.
+  void start_node(unsigned node, const std::string& flanneld = "");
   void stop_node(unsigned node, bool kill);
 
   std::string leases() const;

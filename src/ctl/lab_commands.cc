@@ -130,7 +130,7 @@ int start_or_stop(Lab& lab, const CommandLine& line) {
   }
   const unsigned node = static_cast<unsigned>(std::stoul(line.words[1].substr(1)));
   if (line.words[0] == "start") {
-    lab.start_node(node);
+    lab.start_node(node, line.get("flanneld", ""));
   } else {
     lab.stop_node(node, line.has("kill"));
   }
@@ -195,7 +195,7 @@ std::string lab_usage() {
          "  lab ping              every pod pings every pod\n"
          "  lab break             do to n1 what happens to nodes, and see it heal\n"
          "  lab exec nI|pI CMD…   run a command on node or pod I\n"
-         "  lab stop nI [--kill]  end node I's daemon;  lab start nI starts it again\n"
+         "  lab stop nI [--kill]  end node I's daemon;  lab start nI [--flanneld PATH] starts one\n"
          "  lab down              remove everything\n"
          "  lab demo              all of it once\n"
          "                        (all with --name NAME, for several labs)\n";

@@ -1,6 +1,7 @@
 #include "network/peers.h"
 
 #include <algorithm>
+#include <set>
 
 namespace flannel {
 namespace {
@@ -27,19 +28,19 @@ class Peers::Ranges {
  public:
   // The range that overlaps `prefix`, if any.
   const Prefix* overlapping(const Prefix& prefix) const {
-    const auto after = taken_.lower_bound(prefix.ip);
-    if (after != taken_.end() && after->second.overlaps(prefix)) {
-      return &after->second;
+    const auto after = taken_.lower_bound(prefix);
+    if (after != taken_.end() && after->overlaps(prefix)) {
+      return &*after;
     }
-    if (after != taken_.begin() && std::prev(after)->second.overlaps(prefix)) {
-      return &std::prev(after)->second;
+    if (after != taken_.begin() && std::prev(after)->overlaps(prefix)) {
+      return &*std::prev(after);
     }
     return nullptr;
   }
-  void add(const Prefix& prefix) { taken_.emplace_hint(taken_.end(), prefix.ip, prefix); }
+  void add(const Prefix& prefix) { taken_.insert(taken_.end(), prefix); }  // most come in order
 
  private:
-  std::map<IpAddr, Prefix> taken_;
+  std::set<Prefix> taken_;
 };
 
 Peers::Peers(NetworkConfig network, Lease own)
@@ -56,29 +57,30 @@ void Peers::set_own(Lease own) {
 
 const Lease* Peers::own_entry() const {
   const auto found = all_.find(own_.key);
-  return found == all_.end() ? nullptr : &found->second;
+  return found == all_.end() ? nullptr : &found->second.lease;
 }
 
 bool Peers::apply(const LeaseUpdate& update) {
   bool changed = false;
   if (update.snapshot) {
-    std::map<LeaseKey, Lease> all;
+    std::map<LeaseKey, Entry> all;
     for (const Lease& lease : update.leases) {
-      all.insert_or_assign(lease.key, lease);
+      const auto known = all_.find(lease.key);
+      all.insert_or_assign(lease.key, Entry{lease, known != all_.end() && known->second.in_use});
     }
     changed = all_.size() != all.size() ||
               !std::equal(all.begin(), all.end(), all_.begin(), [](const auto& a, const auto& b) {
-                return a.first == b.first && a.second.attrs == b.second.attrs;
+                return a.first == b.first && a.second.lease.attrs == b.second.lease.attrs;
               });
     all_ = std::move(all);
     changed = changed || !bad_.empty();
     bad_.clear();
   }
   for (const Lease& lease : update.snapshot ? std::span<const Lease>() : update.leases) {
-    const auto [entry, added] = all_.try_emplace(lease.key, lease);
+    const auto [entry, added] = all_.try_emplace(lease.key, Entry{lease});
     // A renewal changes nothing but the expiry, and nobody here looks at that.
-    changed = changed || added || entry->second.attrs != lease.attrs;
-    entry->second = lease;
+    changed = changed || added || entry->second.lease.attrs != lease.attrs;
+    entry->second.lease = lease;
     changed = bad_.erase(to_text(lease.key)) > 0 || changed;
   }
   for (const LeaseKey& key : update.removed) {
@@ -152,19 +154,18 @@ Lease Peers::usable_part(const Lease& lease, Ranges& taken, std::string& reasons
 
 void Peers::judge() {
   std::map<std::string, std::string> reasons(bad_);
-  std::set<LeaseKey> in_use;
   Ranges taken;
   usable_.clear();
   // Those in use keep their place against newcomers that overlap them.
   for (const bool incumbents : {true, false}) {
-    for (const auto& [key, lease] : all_) {
-      if (in_use_.contains(key) != incumbents || key == own_.key) {
+    for (auto& [key, entry] : all_) {
+      if (entry.in_use != incumbents || key == own_.key) {
         continue;
       }
       std::string refusal;
-      Lease usable = usable_part(lease, taken, refusal);
-      if (usable.key != LeaseKey{}) {
-        in_use.insert(key);
+      Lease usable = usable_part(entry.lease, taken, refusal);
+      entry.in_use = usable.key != LeaseKey{};
+      if (entry.in_use) {
         usable_.push_back(std::move(usable));
       }
       if (!refusal.empty()) {
@@ -172,9 +173,10 @@ void Peers::judge() {
       }
     }
   }
-  in_use_ = std::move(in_use);
-  std::sort(usable_.begin(), usable_.end(),
-            [](const Lease& a, const Lease& b) { return a.key < b.key; });
+  const auto by_key = [](const Lease& a, const Lease& b) { return a.key < b.key; };
+  if (!std::is_sorted(usable_.begin(), usable_.end(), by_key)) {
+    std::sort(usable_.begin(), usable_.end(), by_key);
+  }
   refused_.clear();
   for (auto& [name, reason] : reasons) {
     refused_.push_back({name, std::move(reason)});

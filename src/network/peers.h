@@ -3,7 +3,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,9 +48,12 @@ class Peers {
 
   NetworkConfig network_;
   Lease own_;
-  std::map<LeaseKey, Lease> all_;           // everything that parsed, our own included
+  struct Entry {
+    Lease lease;
+    bool in_use = false;  // it, or a part of it, is in usable_
+  };
+  std::map<LeaseKey, Entry> all_;           // everything that parsed, our own included
   std::map<std::string, std::string> bad_;  // entry -> reason
-  std::set<LeaseKey> in_use_;               // whose leases are in usable_
   std::vector<Lease> usable_;
   std::vector<Refused> refused_;
 };

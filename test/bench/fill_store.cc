@@ -1,5 +1,6 @@
-// Writes a local store with a configuration and N leases of made-up vxlan nodes.
-// usage: fill_store PATH PEERS
+// Writes a local store with a configuration and N leases of made-up nodes; or, with `join`, adds
+// the N-th one to what is there.
+// usage: fill_store PATH PEERS [v4|v6|dual|host-gw [join]]
 
 #include <fmt/core.h>
 
@@ -17,23 +18,27 @@ void check(const Result<void>& result) {
   }
 }
 
-// The daemon itself takes a subnet below those of the peers.
-void fill(const std::string& path, unsigned count) {
-  check(write_local_config(path, R"({"Network":"10.0.0.0/8","SubnetLen":24,"SubnetMin":"10.1.0.0",)"
-                                 R"("SubnetMax":"10.60.255.0","Backend":{"Type":"vxlan"}})"));
-  check(put_local_leases(path, made_up_peers(count)));
+void fill(const std::string& path, unsigned count, const BenchMode& mode, bool join) {
+  if (join) {
+    const Lease peer = made_up_peer(count, mode);
+    check(put_local_leases(path, std::span(&peer, 1)));
+  } else {
+    check(write_local_config(path, mode.config()));
+    check(put_local_leases(path, made_up_peers(count, mode)));
+  }
 }
 
 }  // namespace
 }  // namespace flannel
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    fmt::print(stderr, "usage: fill_store PATH PEERS\n");
+  if (argc < 3 || argc > 5) {
+    fmt::print(stderr, "usage: fill_store PATH PEERS [v4|v6|dual|host-gw [join]]\n");
     return 2;
   }
   try {
-    flannel::fill(argv[1], static_cast<unsigned>(std::stoul(argv[2])));
+    flannel::fill(argv[1], static_cast<unsigned>(std::stoul(argv[2])),
+                  flannel::BenchMode(argc > 3 ? argv[3] : "v4"), argc > 4);
   } catch (const std::exception& error) {
     fmt::print(stderr, "fill_store: {}\n", error.what());
     return 1;

@@ -23,27 +23,42 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-void measure(unsigned count) {
+void measure(unsigned count, const std::string& name) {
+  const BenchMode mode(name);
   if (::unshare(CLONE_NEWNET) != 0) {
     throw std::runtime_error("a network namespace is needed: run as root");
   }
-  if (std::system("ip link add eth0 type veth peer name eth1 && ip addr add 198.18.0.2/24 dev eth0 "
-                  "&& ip link set eth0 up && ip link set eth1 up && ip link set lo up") != 0) {
+  if (std::system("ip link add eth0 type veth peer name eth1 && ip addr add 198.18.0.2/15 dev eth0 "
+                  "&& ip addr add fd99::2/64 dev eth0 nodad && ip link set eth0 up && ip link set "
+                  "eth1 up && ip link set lo up") != 0) {
     throw std::runtime_error("the underlay could not be made");
   }
-  const NetworkConfig network =
-      *parse_network_config(R"({"Network":"10.0.0.0/8","Backend":{"Type":"vxlan"}})");
+  const NetworkConfig network = *parse_network_config(mode.config());
   const std::unique_ptr<Backend> backend = *make_backend(network);
   ExternalInterface external;
   external.name = "eth0";
   external.mtu = 1500;
-  external.v4 = external.public_v4 = *IpAddr::parse("198.18.0.2");
-  const Lease own{*parse_lease_key("10.1.0.0-24"), backend->announce(network, external, {}), {}};
+  LeaseKey key;
+  if (mode.v4) {
+    external.v4 = external.public_v4 = *IpAddr::parse("198.18.0.2");
+    key.v4 = *Prefix::parse("10.1.0.0/24");
+  }
+  if (mode.v6) {
+    external.v6 = external.public_v6 = *IpAddr::parse("fd99::2");
+    key.v6 = *Prefix::parse("fc00:5:0:1::/64");
+  }
+  const Lease own{key, backend->announce(network, external, {}), {}};
   const Scope scope = make_scope(network, *backend);
-  const Node node{network, external, own, scope, {}, {}};
-  const std::vector<Lease> peers = made_up_peers(count);
+  const std::vector<Lease> peers = made_up_peers(count, mode);
   NetlinkKernel kernel;
+  Paths paths;
+  for (const Lease& peer : peers) {
+    if (backend->uses_paths()) {
+      paths[*peer.attrs.public_ip] = {"eth0", std::nullopt, std::nullopt};
+    }
+  }
 
+  const Node node{network, external, own, scope, paths, {}};
   Clock::time_point start = Clock::now();
   const Plan plan = backend->plan(node, peers);
   const std::vector<Op> ops = diff(plan.state, {});
@@ -62,9 +77,9 @@ void measure(unsigned count) {
   const std::size_t differences = diff(plan.state, have.ours).size();
   const double diff_ms = ms_since(start);
   fmt::print(
-      R"({{"peers":{},"ops":{},"plan_ms":{:.1f},"apply_ms":{:.1f},"dump_ms":{:.1f},"diff_ms":{:.1f},"differences":{}}})"
+      R"({{"peers":{},"mode":"{}","ops":{},"plan_ms":{:.1f},"apply_ms":{:.1f},"dump_ms":{:.1f},"diff_ms":{:.1f},"differences":{}}})"
       "\n",
-      count, ops.size(), plan_ms, apply_ms, dump_ms, diff_ms, differences);
+      count, name, ops.size(), plan_ms, apply_ms, dump_ms, diff_ms, differences);
 }
 
 }  // namespace
@@ -73,7 +88,10 @@ void measure(unsigned count) {
 int main(int argc, char** argv) {
   try {
     for (int i = 1; i < argc; ++i) {
-      flannel::measure(static_cast<unsigned>(std::stoul(argv[i])));
+      const std::string word = argv[i];
+      const std::size_t colon = word.find(':');
+      flannel::measure(static_cast<unsigned>(std::stoul(word)),
+                       colon == std::string::npos ? "v4" : word.substr(colon + 1));
     }
   } catch (const std::exception& error) {
     fmt::print(stderr, "kernel_floor: {}\n", error.what());

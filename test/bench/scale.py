@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """How long a daemon takes to have N peers in the kernel, and what that costs.
 
-usage: scale.py BIN_DIRECTORY [PEERS ...]      (default 0 1000 5000)
-One line of JSON a number of peers, from the local store, in a network namespace of its own:
+usage: scale.py BIN_DIRECTORY [PEERS[:MODE] ...]      (default 0 1000 5000)
+MODE is v4 (the default), v6, dual, or host-gw. One line of JSON a case, from the local store, in a network namespace of its own:
   ready_ms     exec -> READY=1, which comes after the first complete pass
-  routes       routes through flannel.1 that the kernel lists then: must be PEERS
+  routes       routes to peers that the kernel lists then: must be PEERS, twice that for dual
   cpu_ms       CPU time of the daemon until then
   rss_kb, peak_kb   resident memory two seconds later, and the most until then
   idle_csw, idle_cpu_ms   context switches and CPU time of the daemon in 10 idle seconds
+  join_pass_ms, join_ops   one pass with one more peer, the median of ten such, and what it wrote
   restart_ms, restart_changes   the same start again with nothing changed: time, ops written
 """
 import json, os, re, signal, socket, subprocess, sys, tempfile, time
@@ -47,9 +48,11 @@ class Node:
         in_it = ["ip", "-n", NAMESPACE]
         run(*in_it, "link", "add", "eth0", "type", "veth", "peer", "name", "other")
         run(*in_it, "addr", "add", "198.18.0.2/15", "dev", "eth0")
+        run(*in_it, "addr", "add", "fd99::2/64", "dev", "eth0", "nodad")
         for device in ("lo", "eth0", "other"):
             run(*in_it, "link", "set", device, "up")
         run(*in_it, "route", "add", "default", "via", "198.18.0.1")
+        run(*in_it, "route", "add", "default", "via", "fd99::1", "dev", "eth0")
 
     def start(self):
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -67,32 +70,49 @@ class Node:
         ready.recv(64)
         return daemon, (time.monotonic() - begun) * 1e3
 
-    def changes(self):
+    def kernel(self):
         text = run("curl", "-s", "--unix-socket", f"{self.folder}/flanneld.sock", "http://localhost/status")
-        return json.loads(text)["kernel"]["changes"]
+        return json.loads(text)["kernel"]
+
+    def routes(self):
+        lists = [run("ip", "-n", NAMESPACE, family, "route", "show", "proto", "70") for family in ("-4", "-6")]
+        return sum(text.count("via") for text in lists)
+
+    def join(self, binaries, number, mode):
+        """One more peer: the time of the pass that takes it in, and its operations."""
+        before = self.kernel()
+        run(f"{binaries}/fill_store", f"{self.folder}/leases.db", str(number), mode, "join")
+        while (now := self.kernel())["changes"] == before["changes"]:
+            time.sleep(0.01)
+        return now["last_pass_ms"], now["changes"] - before["changes"]
 
     def remove(self):
         run("ip", "netns", "del", NAMESPACE, check=False)
 
 
-def measure(binaries, peers):
+def measure(binaries, peers, mode):
     with tempfile.TemporaryDirectory(prefix="flannel-bench") as folder:
-        run(f"{binaries}/fill_store", f"{folder}/leases.db", str(peers))
+        run(f"{binaries}/fill_store", f"{folder}/leases.db", str(peers), mode)
         node, daemon = Node(f"{binaries}/flanneld", folder), None
         try:
             daemon, ready_ms = node.start()
-            out = {"peers": peers, "ready_ms": round(ready_ms, 1), "cpu_ms": round(cpu_ms(daemon.pid), 1)}
-            out["routes"] = run("ip", "-n", NAMESPACE, "-4", "route", "show", "dev", "flannel.1").count("via")
+            out = {"peers": peers, "mode": mode, "ready_ms": round(ready_ms, 1), "cpu_ms": round(cpu_ms(daemon.pid), 1)}
+            out["routes"] = node.routes()
             time.sleep(2)
             out["rss_kb"], out["peak_kb"] = status_value(daemon.pid, "VmRSS"), status_value(daemon.pid, "VmHWM")
             before, cpu = switches(daemon.pid), cpu_ms(daemon.pid)
             time.sleep(10)
             out["idle_csw"] = switches(daemon.pid) - before
             out["idle_cpu_ms"] = round(cpu_ms(daemon.pid) - cpu, 2)
+            joins = []
+            for number in range(peers, peers + 10):
+                joins.append(node.join(binaries, number, mode))
+                time.sleep(0.6)
+            out["join_pass_ms"], out["join_ops"] = sorted(joins)[len(joins) // 2]
             daemon.send_signal(signal.SIGTERM)
             daemon.wait(10)
             daemon, restart_ms = node.start()
-            out["restart_ms"], out["restart_changes"] = round(restart_ms, 1), node.changes()
+            out["restart_ms"], out["restart_changes"] = round(restart_ms, 1), node.kernel()["changes"]
             print(json.dumps(out), flush=True)
         finally:
             if daemon and daemon.poll() is None:
@@ -102,5 +122,6 @@ def measure(binaries, peers):
 
 
 if __name__ == "__main__":
-    for count in map(int, sys.argv[2:] or ["0", "1000", "5000"]):
-        measure(sys.argv[1], count)
+    for case in sys.argv[2:] or ["0", "1000", "5000"]:
+        peers, _, mode = case.partition(":")
+        measure(sys.argv[1], int(peers), mode or "v4")
