@@ -1,14 +1,17 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-asan fuzz lint release bench install clean
+.PHONY: help demo test test-asan soak fuzz lint release bench install clean
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 20
+SEEDS ?= 5000
+FIRST_SEED ?= 1000
 
 help:
 	@echo "make demo       build, and show a three-node overlay on this machine (root)"
 	@echo "make test       build, and run every test (root)"
 	@echo "make test-asan  the same with AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make soak       what happens to nodes, drawn from SEEDS seeds (5000), FIRST_SEED on"
 	@echo "make fuzz       fuzz every parser of foreign bytes, FUZZ_SECONDS each (20)"
 	@echo "make lint       clang-format and clang-tidy, warnings as errors"
 	@echo "make release    build build/release/bin/flanneld and flannelctl"
@@ -40,6 +43,12 @@ test-asan:
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan
 	@ctest --preset asan
+
+soak:
+	@scripts/install-dependencies build test
+	@cmake --preset dev >/dev/null
+	@cmake --build --preset dev --target state_space_test
+	@FLANNEL_SEEDS=$(SEEDS) FLANNEL_FIRST_SEED=$(FIRST_SEED) scripts/soak build/dev
 
 fuzz:
 	@scripts/install-dependencies build test

@@ -11,6 +11,9 @@ struct Mode {
   Arguments options;
   std::vector<Family> families;
   unsigned mtu;
+
+  // What a failed test is called by.
+  friend void PrintTo(const Mode& mode, std::ostream* out) { *out << mode.name; }
 };
 
 constexpr const char* kDirect = R"({"Type":"vxlan","DirectRouting":true})";

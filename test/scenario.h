@@ -11,7 +11,8 @@
 //   have route DST via GW dev DEV   the kernel has this as well, `proto boot`
 //   have recorded NAME       the kernel is as test/recorded/NAME.hex has it
 //   adopt-stale              --adopt-stale is given
-//   plan                     what follows is expected: ops, then `refused` and `skipped` peers, then
+//   plan                     what follows is expected: ops, then `refused` and `skipped` peers,
+//   then
 //                            routes that may have been left by the Go flannel and stay
 //
 // Lines that begin with # say what the scenario shows.
