@@ -241,7 +241,8 @@ void World::change_store() {
 
 void World::change_daemon() {
   if (!running_) {
-    tell("flanneld starts");
+    nexthops_ = below(4) != 0;
+    tell(fmt::format("flanneld starts, nexthops {}", nexthops_));
     return start_daemon();
   }
   switch (below(3)) {

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """What restarts and sabotage cost: packets lost out of 1,000 a second, from pod to pod.
 
-usage: heal.py BIN_DIRECTORY
-One line of JSON: for each disturbance of node n1, packets sent and lost. A lost packet is a millisecond without
+usage: heal.py BIN_DIRECTORY [MODE ...]      (v4, v6, dual, host-gw; default v4)
+One line of JSON a mode: for each disturbance of node n1, packets sent and lost. A lost packet is a millisecond without
 connection, so the number lost is also the time to heal, in ms.
 """
 import json, subprocess, sys, time
 
 SEND = """
 import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((sys.argv[1], 7777)); start = time.monotonic()
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM); s.connect((sys.argv[1], 7777)); start = time.monotonic()
 for n in range(int(float(sys.argv[2]) * 1000)):
     try: s.send(b"%d" % n)
     except OSError: pass
@@ -18,7 +18,7 @@ for n in range(int(float(sys.argv[2]) * 1000)):
 print(n + 1)"""
 RECEIVE = """
 import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 7777)); s.settimeout(.2); got = set()
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 7777)); s.settimeout(.2); got = set()
 print("ready", flush=True)
 end = time.monotonic() + float(sys.argv[2])
 while time.monotonic() < end:
@@ -38,12 +38,17 @@ def on(place, *command):
     return ["ip", "netns", "exec", f"heal-{place}", *command]
 
 
-def pods():
-    lines = lab("status").splitlines()
-    return [line.split()[3] for line in lines if line.startswith("n") and line.split()[0][1:].isdigit()]
+OPTIONS = {"v4": [], "v6": ["--ipv6"], "dual": ["--dual-stack"], "host-gw": ["--backend", "host-gw"]}
 
 
-def flood(source, target, seconds, disturb):
+def target_of(mode):
+    """p2's address, in dual stack the IPv6 one."""
+    family = "inet6" if mode in ("v6", "dual") else "inet"
+    links = json.loads(subprocess.run(["ip", "-n", "heal-p2", "-j", "addr", "show", "eth0"], capture_output=True).stdout)
+    return next(a["local"] for a in links[0]["addr_info"] if a["family"] == family and a["scope"] == "global")
+
+
+def flood(target, seconds, disturb):
     """Sends from p1 to p2, disturbs after half a second; packets sent and lost."""
     receiver = subprocess.Popen(on("p2", sys.executable, "-c", RECEIVE, target, str(seconds + 1)), stdout=subprocess.PIPE, text=True)
     receiver.stdout.readline()
@@ -66,34 +71,41 @@ def ip(*words):
 
 def flush_routes():
     # `ip route flush` of iproute2 6.1 fails on routes through nexthop objects: it sends them back as it read them.
-    routes = subprocess.run(["ip", "-n", "heal-n1", "-j", "route", "show", "dev", "flannel.1"], capture_output=True, text=True)
-    lines = "".join(f"route del {route['dst']}\n" for route in json.loads(routes.stdout))
-    subprocess.run(["ip", "-n", "heal-n1", "-batch", "-"], input=lines, text=True, check=True)
+    for family in ("-4", "-6"):
+        routes = subprocess.run(["ip", "-n", "heal-n1", family, "-j", "route", "show", "proto", "70"], capture_output=True, text=True)
+        lines = "".join(f"route del {route['dst']}\n" for route in json.loads(routes.stdout or "[]"))
+        subprocess.run(["ip", "-n", "heal-n1", family, "-batch", "-"], input=lines, text=True, check=True)
 
 
-DISTURBANCES = {
-    "nothing": lambda: None,
-    "restart": lambda: restart(),
-    "kill -9 and start": lambda: restart("--kill"),
-    "link set down": ip("link", "set", "flannel.1", "down"),
-    "link del": ip("link", "del", "flannel.1"),
-    "route flush": flush_routes,
-    "addr flush": ip("addr", "flush", "dev", "flannel.1"),
-    "neigh flush": ip("neigh", "flush", "dev", "flannel.1", "nud", "permanent"),
-    "fdb flush": lambda: subprocess.run(["bridge", "-n", "heal-n1", "fdb", "flush", "dev", "flannel.1"], check=True),
-    "nexthop flush": ip("nexthop", "flush", "proto", "70"),
-}
+def disturbances(mode):
+    out = {
+        "nothing": lambda: None,
+        "restart": lambda: restart(),
+        "kill -9 and start": lambda: restart("--kill"),
+        "route flush": flush_routes,
+        "nexthop flush": ip("nexthop", "flush", "proto", "70"),
+    }
+    if mode != "host-gw":
+        device = "flannel.1" if mode == "v4" else "flannel-v6.1"
+        out |= {
+            "link set down": ip("link", "set", device, "down"),
+            "link del": ip("link", "del", device),
+            "addr flush": ip("addr", "flush", "dev", device, "scope", "global"),
+            "neigh flush": ip("neigh", "flush", "dev", device, "nud", "permanent"),
+            "fdb flush": lambda: subprocess.run(["bridge", "-n", "heal-n1", "fdb", "flush", "dev", device], check=True),
+        }
+    return out
 
 
-def main():
-    lab("up", "--nodes", "2")
+def main(mode):
+    lab("up", "--nodes", "2", *OPTIONS[mode])
     try:
-        source, target = pods()
-        out = {name: flood(source, target, 3, disturb) for name, disturb in DISTURBANCES.items()}
-        print(json.dumps(out))
+        target = target_of(mode)
+        print(json.dumps({"mode": mode} | {name: flood(target, 3, disturb) for name, disturb in disturbances(mode).items()}), flush=True)
     finally:
         lab("down")
 
 
 if __name__ == "__main__":
-    main()
+    for wanted in sys.argv[2:] or ["v4"]:
+        main(wanted)
