@@ -59,6 +59,24 @@ TEST_P(RealKernel, TellsWhenTheHostChanges) {
   EXPECT_FALSE(told.dump_needed);
 }
 
+// With them the kernel drops routes and nexthops without a word.
+TEST_P(RealKernel, ALinkThatOurRoutesLeaveByAsksForADumpWhenItChanges) {
+  Route route = plain_route();
+  route.via = *IpAddr::parse("198.18.0.3");
+  route.dev = "eth0";
+  route.onlink = false;
+  for (const char* change :
+       {"ip addr del 198.18.0.2/24 dev eth0", "ip link set eth0 down", "ip link del eth0"}) {
+    shell("ip link set eth0 up && ip addr replace 198.18.0.2/24 dev eth0");
+    apply({{Op::Verb::add, route}});
+    dump();
+    drain();
+    shell(change);
+    EXPECT_TRUE(changes([](const Changes& c) { return c.dump_needed; }).dump_needed) << change;
+    EXPECT_TRUE(dump().routes.empty()) << change;
+  }
+}
+
 TEST_P(RealKernel, AnOverrunOfNotificationsAsksForADump) {
   add(overlay());
   drain();

@@ -30,8 +30,8 @@ class World {
 
   // One thing happens; after it the daemon runs for a moment, if it does.
   void step();
-  // Nothing more happens: everything that is away comes back. True once the kernel has what the
-  // store's leases ask for, with no failure left.
+  // Nothing happens for a while: everything that is away comes back. True once the kernel has what
+  // the store's leases ask for, with no failure left.
   bool settles();
   // What the kernel should have, planned from the store as it is now, and what it has.
   NetState wanted();
@@ -67,13 +67,13 @@ class World {
   void change_host();
   Lease make_peer(unsigned number);
   void vandalise(const Op& op);
-  void restore_host();
 
   std::mt19937_64 random_;
   NetworkConfig network_;
   std::unique_ptr<Backend> backend_;
   Scope scope_;
   bool nexthops_ = true;
+  bool host_changed_ = false;  // the underlay is not as it should be
   std::filesystem::path folder_;
   FakeStore store_;
   std::vector<std::optional<Lease>> peers_;
