@@ -36,11 +36,6 @@ std::uint64_t in_new_namespace(std::uint64_t seed) {
   return seed;
 }
 
-// Lines that cannot be done, since something is not there just now, are left out.
-void batch(const std::string& lines) {
-  RunningProgram({"ip", "-force", "-batch", "-"}, lines).wait();
-}
-
 Daemon::Timing fast() {
   const Backoff quick(milliseconds(1), milliseconds(8));
   return {{.between_passes = milliseconds(1),
@@ -53,13 +48,6 @@ Daemon::Timing fast() {
           quick,
           quick};
 }
-
-constexpr const char* kUnderlay =
-    "link set eth0 up\n"
-    "addr replace 198.18.0.2/24 dev eth0\n"
-    "addr replace fd99::2/64 dev eth0 nodad\n"
-    "route replace default via 198.18.0.1\n"
-    "route replace default via fd99::1 dev eth0\n";
 
 }  // namespace
 
@@ -86,43 +74,6 @@ World::~World() {
 
 std::uint32_t World::below(std::uint32_t bound) {
   return static_cast<std::uint32_t>(random_() % bound);
-}
-
-void World::make_host() {
-  batch(std::string("link set lo up\n"
-                    "link add eth0 type veth peer name eth1\n"
-                    "link set eth1 up\n") +
-        kUnderlay);
-}
-
-// On a link that nobody touches, and as near to ours as they can be.
-void World::plant_foreign_objects() {
-  batch(
-      fmt::format("link add other0 type veth peer name other1\n"
-                  "link set other0 up\n"
-                  "link set other1 up\n"
-                  "addr add 198.19.255.1/24 dev other0\n"
-                  "route add 192.0.2.0/24 dev other0\n"
-                  "route add 10.5.250.0/24 via 198.19.255.9 dev other0 proto static\n"
-                  "route add fc00:5:0:fa::/64 dev other0 proto static\n"
-                  "neigh add 198.19.255.9 lladdr 02:00:00:00:99:09 dev other0 nud permanent\n"
-                  "nexthop add id 5 via 198.19.255.9 dev other0\n"
-                  "nexthop add id {} via 198.19.255.9 dev other0 proto static\n",
-                  scope_.first_nexthop + 77));
-}
-
-std::string World::foreign_now() const {
-  std::string text;
-  for (const Arguments& command : std::initializer_list<Arguments>{
-           {"ip", "-br", "link", "show", "other0"},
-           {"ip", "-br", "-4", "addr", "show", "other0"},
-           {"ip", "route", "show", "dev", "other0"},
-           {"ip", "-6", "route", "show", "dev", "other0", "proto", "static"},
-           {"ip", "neigh", "show", "dev", "other0", "nud", "permanent"},
-           {"ip", "nexthop", "show", "dev", "other0"}}) {
-    text += run_program(command);
-  }
-  return text;
 }
 
 void World::start_daemon() {
@@ -316,36 +267,6 @@ void World::change_kernel() {
   }
 }
 
-void World::change_host() {
-  const unsigned what = below(8);
-  host_changed_ = host_changed_ || what < 5;
-  switch (what) {
-    case 0:
-      tell("eth0 down");
-      return batch("link set eth0 down\n");
-    case 1:
-      tell("eth0 up");
-      return batch(kUnderlay);
-    case 2:
-      tell("eth0 down, up");
-      return batch(std::string("link set eth0 down\n") + kUnderlay);
-    case 3:
-      tell("eth0 loses its addresses");
-      return batch("addr flush dev eth0 scope global\n");
-    case 4:
-      tell("eth0 is deleted and made again");
-      return batch(std::string("link del eth0\n"
-                               "link add eth0 type veth peer name eth1\n"
-                               "link set eth1 up\n") +
-                   kUnderlay);
-    default:
-      tell("a peer's address is on another link, or not any more");
-      return batch(below(2) == 0 ? "route replace 198.19.0.0/28 dev eth0\n"
-                                   "route replace fd98::/120 dev eth0\n"
-                                 : "route del 198.19.0.0/28\nroute del fd98::/120 dev eth0\n");
-  }
-}
-
 NetState World::wanted() {
   const DaemonState& state = running_->daemon->state();
   if (!state.lease) {
@@ -376,9 +297,7 @@ NetState World::wanted() {
 bool World::settles() {
   tell("nothing happens");
   store_.fail_with("");
-  if (std::exchange(host_changed_, false)) {
-    batch(kUnderlay);
-  }
+  restore_host();
   if (!running_ || running_->faulty.killed()) {
     start_daemon();
   }
