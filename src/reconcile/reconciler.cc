@@ -14,9 +14,9 @@ namespace {
 // The same repair needed again this soon after it succeeded: somebody undoes it.
 constexpr std::chrono::seconds kQuarrelWindow{1};
 
-// Passes that may follow each other at once: when a device goes, what was on it is heard of before
-// the device itself; when nodes join, each is to be reached at once.
-constexpr int kBurst = 5;
+// Passes may take this part of the time. When nodes join one after the other each is to be reached
+// at once, but a flood of events must not keep a processor busy.
+constexpr int kShare = 5;
 
 // New problems of one pass that are written to the log one by one.
 constexpr std::size_t kMostLogged = 5;
@@ -94,7 +94,7 @@ void Reconciler::need_pass() {
 
 Reconciler::Clock::time_point Reconciler::next_pass() const {
   const Clock::time_point earliest =
-      std::max(paid_until_ - (kBurst - 1) * timing_.between_passes, last_pass_ + hold_);
+      std::max(paid_until_ - 2 * timing_.between_passes, last_pass_ + hold_);
   return std::max(earliest,
                   pass_needed_ ? Clock::time_point::min() : std::min(retry_at_, audit_at_));
 }
@@ -155,7 +155,6 @@ void Reconciler::dump() {
 
 void Reconciler::pass() {
   last_pass_ = Clock::now();
-  paid_until_ = std::max(paid_until_, last_pass_) + timing_.between_passes;
   pass_needed_ = false;
   if (dump_needed_ || audit_at_ <= last_pass_) {
     dump_needed_ = true;  // also where the dump throws
@@ -166,6 +165,7 @@ void Reconciler::pass() {
   dump_needed_ = !ops.empty();  // until every answer is known to be good
   judge(ops, kernel_.apply(ops));
   schedule(ops);
+  pay();
   ++report_.passes;
   report_.wanted = want_.size();
   report_.last_pass = std::chrono::system_clock::now();
@@ -174,6 +174,13 @@ void Reconciler::pass() {
   if (on_pass) {
     on_pass();
   }
+}
+
+void Reconciler::pay() {
+  const Clock::time_point now = Clock::now();
+  const Clock::duration most = timing_.between_passes;
+  paid_until_ =
+      std::max(paid_until_, now) + std::clamp(kShare * (now - last_pass_), most / 20, most);
 }
 
 void Reconciler::judge(const std::vector<Op>& ops, const std::vector<OpResult>& results) {

@@ -29,7 +29,9 @@ class Reconciler {
   using Planner = std::function<NetState(const Snapshot&)>;
 
   struct Timing {
-    std::chrono::milliseconds between_passes{100};  // on average; some after quiet are not delayed
+    // A pass is worth five times what it took, at least a twentieth of this and at most this. Those
+    // worth twice this may follow each other at once, then each waits until it is paid for.
+    std::chrono::milliseconds between_passes{100};
     std::chrono::milliseconds retry_first{100};
     std::chrono::milliseconds retry_most{30'000};
     std::chrono::milliseconds audit{300'000};
@@ -73,6 +75,7 @@ class Reconciler {
   void absorb(const Changes& changes);
   void judge(const std::vector<Op>& ops, const std::vector<OpResult>& results);
   void schedule(const std::vector<Op>& ops);
+  void pay();
   Clock::time_point next_pass() const;
 
   asio::steady_timer timer_;
@@ -87,7 +90,7 @@ class Reconciler {
   bool dump_needed_ = true;
   bool pass_needed_ = false;
   Clock::time_point last_pass_{};
-  Clock::time_point paid_until_{};  // what all passes so far are worth, at one in between_passes
+  Clock::time_point paid_until_{};  // when all passes so far will have been paid for
   Clock::time_point audit_at_{};
   Clock::time_point retry_at_ = Clock::time_point::max();
   std::chrono::milliseconds hold_{0};  // least time to the next pass, in a quarrel

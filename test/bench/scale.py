@@ -6,7 +6,7 @@ MODE is v4 (the default), v6, dual, or host-gw. One line of JSON a case, from th
   ready_ms     exec -> READY=1, which comes after the first complete pass
   routes       routes to peers that the kernel lists then: must be PEERS, twice that for dual
   cpu_ms       CPU time of the daemon until then
-  rss_kb, peak_kb   resident memory two seconds later, and the most until then
+  rss_kb, peak_kb   resident memory four seconds later, and the most until then
   idle_csw, idle_cpu_ms   context switches and CPU time of the daemon in 10 idle seconds
   join_pass_ms, join_ops   one pass with one more peer, the median of ten such, and what it wrote
   restart_ms, restart_changes   the same start again with nothing changed: time, ops written
@@ -98,7 +98,7 @@ def measure(binaries, peers, mode):
             daemon, ready_ms = node.start()
             out = {"peers": peers, "mode": mode, "ready_ms": round(ready_ms, 1), "cpu_ms": round(cpu_ms(daemon.pid), 1)}
             out["routes"] = node.routes()
-            time.sleep(2)
+            time.sleep(4)  # the underlay's own address detection is over by then
             out["rss_kb"], out["peak_kb"] = status_value(daemon.pid, "VmRSS"), status_value(daemon.pid, "VmHWM")
             before, cpu = switches(daemon.pid), cpu_ms(daemon.pid)
             time.sleep(10)
