@@ -150,8 +150,10 @@ int demo(const CommandLine& line) {
   const Result<Page> page = get_page(lab.node_socket(1), "/status");
   const Result<std::string> text =
       page ? status_page(page->body, 50) : std::unexpected(page.error());
-  fmt::print("{}\n== What happens to nodes, done to n1; how long until all is as it should be\n",
-             text ? *text : text.error().text + "\n");
+  fmt::print(
+      "{}\n== What happens to nodes, done to n1; how long from the command's end until all is as "
+      "it should be\n",
+      text ? *text : text.error().text + "\n");
   const bool healed = lab.sabotage();
   fmt::print("\n== Cleaning up\n");
   const bool clean = down(line) == 0;
