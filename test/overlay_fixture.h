@@ -56,6 +56,14 @@ class Stream {
     sender_ = std::thread([this] { send(); });
   }
 
+  ~Stream() {
+    if (sender_.joinable()) {
+      stop();
+    }
+  }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
   // Packets sent and lost.
   std::pair<unsigned, unsigned> stop() {
     sending_ = false;

@@ -156,6 +156,24 @@ TEST_P(StoreContractTest, ALostLeaseIsTakenAgainWithTheSameSubnet) {
   EXPECT_EQ(run(store->watch()->next()).leases.size(), 1U);
 }
 
+// The entry behind ours is somebody else's.
+TEST_P(StoreContractTest, ALeaseThatIsGoneIsTakenAgainAlsoWhereOthersAreLeft) {
+  const Lease lease = acquire(request_of("198.18.0.2"));
+  for (const char* other : {"10.4.0.0-24", "10.6.0.0-24"}) {
+    subject->put(other, R"({"PublicIP":"198.18.0.9"})");
+  }
+  subject->remove(to_text(lease.key));
+  const Result<Lease> renewed = run(store->renew(lease));
+  ASSERT_TRUE(renewed) << renewed.error().text;
+  EXPECT_EQ(renewed->key, lease.key);
+}
+
+// Nor is one of the leases taken for it.
+TEST_P(StoreContractTest, AConfigurationThatIsMissingIsMissing) {
+  subject->put("10.5.1.0-24", R"({"PublicIP":"198.18.0.1"})");
+  EXPECT_EQ(run(store->config()), std::nullopt);
+}
+
 TEST_P(StoreContractTest, ALeaseIsNotTakenFromTheNodeThatHoldsIt) {
   const Lease lease = acquire(request_of("198.18.0.2"));
   subject->put(to_text(lease.key), R"({"PublicIP":"198.18.0.9"})");

@@ -46,6 +46,8 @@ Daemon::Timing fast() {
           milliseconds(4),
           quick,
           quick,
+          milliseconds(4),
+          milliseconds(1),
           quick};
 }
 

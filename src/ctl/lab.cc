@@ -143,7 +143,8 @@ void Lab::start_node(unsigned i, const std::string& flanneld) {
         fmt::format("the flanneld of {} runs already, pid {}", name, running->second.pid));
   }
   start_program(name,
-                {flanneld.empty() ? record_.setting("flanneld") : flanneld,
+                {"env", fmt::format("FLANNELD_STATE_DIR={}/state", folder(i)),
+                 flanneld.empty() ? record_.setting("flanneld") : flanneld,
                  record_.setting("store"), fmt::format("--subnet-file={}/subnet.env", folder(i)),
                  "--iface=eth0", fmt::format("--etcd-prefix=/flannel-lab/{}", name_)},
                 node(i));

@@ -10,6 +10,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/write.hpp>
 
 #include "base/task.h"
@@ -20,13 +21,18 @@ namespace {
 using Local = asio::local::stream_protocol;
 using Tcp = asio::ip::tcp;
 
-// Until `from` is at its end.
+// Until either is at its end. Does not throw: of two that race, one that throws has not won.
 template <class From, class To>
 Task<void> copy(From& from, To& to) {
   std::array<char, 16384> chunk;
-  for (;;) {
-    const std::size_t got = co_await from.async_read_some(asio::buffer(chunk), asio::use_awaitable);
-    co_await asio::async_write(to, asio::buffer(chunk, got), asio::use_awaitable);
+  boost::system::error_code ended;
+  while (!ended) {
+    const std::size_t got = co_await from.async_read_some(
+        asio::buffer(chunk), asio::redirect_error(asio::use_awaitable, ended));
+    if (!ended) {
+      co_await asio::async_write(to, asio::buffer(chunk, got),
+                                 asio::redirect_error(asio::use_awaitable, ended));
+    }
   }
 }
 
@@ -41,7 +47,7 @@ Task<void> carry(Local::socket near, std::string host, std::string port) {
     far.set_option(Tcp::no_delay(true));
     co_await (copy(near, far) || copy(far, near));
   } catch (const boost::system::system_error&) {
-    // Either side closed, or the far one cannot be reached: the near one sees a closed connection.
+    // The far one cannot be reached: the near one sees a closed connection.
   }
 }
 

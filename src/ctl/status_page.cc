@@ -108,6 +108,10 @@ std::string troubles(const Reader& status) {
   std::string out;
   const std::string store = status["store"]["trouble"].text();
   out += store.empty() ? "" : fmt::format("  store: {}\n", store);
+  const std::string recalled = status["store"]["recalled"].text();
+  out += recalled.empty() ? "" : fmt::format("  from last known state of {}\n", recalled);
+  const std::string memory = status["store"]["memory_trouble"].text();
+  out += memory.empty() ? "" : fmt::format("  state-dir: {}\n", memory);
   const std::string interface = status["interface"]["trouble"].text();
   out += interface.empty() ? "" : fmt::format("  interface: {}\n", interface);
   for (const Reader& problem : status["kernel"]["problems"].items()) {

@@ -20,9 +20,15 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
       timing_(timing),
       renew_timer_(io),
       host_timer_(io),
-      subnet_file_timer_(io) {
+      subnet_file_timer_(io),
+      memory_timer_(io),
+      doubt_timer_(io) {
   state_.options = std::move(options);
   state_.store_name = store_->name();
+  // A local store is as near as a memory of it would be.
+  if (state_.options.local_store.empty() && !state_.options.state_dir.empty()) {
+    memory_.emplace(state_.options.state_dir, state_.store_name + " " + state_.options.subnet_file);
+  }
 }
 
 void Daemon::start() {
@@ -119,7 +125,10 @@ std::optional<HttpReply> Daemon::health_page(std::string_view path) const {
     return HttpReply{.body = "flanneld is running"};
   }
   if (path == "/readyz") {
-    return state_.ready ? HttpReply{.body = "flanneld is ready"}
+    const std::string source =
+        state_.recalled ? fmt::format(" (from last known state of {})", utc_text(*state_.recalled))
+                        : "";
+    return state_.ready ? HttpReply{.body = "flanneld is ready" + source}
                         : HttpReply{.status = 503, .body = "flanneld is not ready yet"};
   }
   return std::nullopt;
@@ -137,10 +146,11 @@ std::optional<HttpReply> Daemon::status_page(std::string_view path) {
 
 Task<void> Daemon::read_network() {
   const auto attempt = [](Daemon* self) -> Task<Result<NetworkConfig>> {
-    const std::optional<std::string> text = co_await self->store_->config();
+    const Result<std::string> text = co_await self->config_text();
     if (!text) {
-      co_return fail("no network configuration in {} yet", self->state_.store_name);
+      co_return std::unexpected(text.error());
     }
+    self->config_text_ = *text;
     co_return parse_network_config(*text);
   };
   state_.network =
@@ -198,6 +208,13 @@ LeaseAttrs Daemon::announcement(const ExternalInterface& external) {
 }
 
 Task<void> Daemon::acquire_lease() {
+  if (recalled_ && recall_lease(announcement(*state_.external))) {
+    co_return;
+  }
+  if (recalled_) {
+    forget_memory();
+    co_await read_network();
+  }
   AcquireRequest request;
   request.network = *state_.network;
   if (const Result<std::string> text = read_file(state_.options.subnet_file)) {
@@ -223,6 +240,12 @@ void Daemon::start_loops() {
   };
   state_.reason = "the list of peers is not complete yet";
   log_info("Running backend.");
+  if (recalled_) {
+    start_from_memory();
+  }
+  if (memory_) {
+    spawn(run_forever("last known state", timing_.failures, [this] { return keep_memory(); }));
+  }
   spawn(keep_subnet_file());
   spawn(run_forever(
       "leases", timing_.failures, [this] { return watch_leases(); },

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/task.h"
@@ -14,6 +15,7 @@
 #include "daemon/path_cache.h"
 #include "daemon/state.h"
 #include "kernel/kernel.h"
+#include "store/last_known.h"
 #include "store/store.h"
 
 namespace flannel {
@@ -29,7 +31,12 @@ class Daemon {
     // Between looks at something that is not there yet: as often as the reference.
     Backoff waits{std::chrono::milliseconds(100), std::chrono::milliseconds(1'000)};
     Backoff failures = Backoff();  // of the loops
-    Backoff renewals{std::chrono::milliseconds(1'000), std::chrono::milliseconds(60'000)};
+    // How long peers are kept that a list lacks: longer than nodes take to notice that a wiped
+    // store is back, and to write their leases.
+    std::chrono::milliseconds doubt{10'000};
+    // Many changes are remembered together.
+    std::chrono::milliseconds remember_after{2'000};
+    Backoff renewals{std::chrono::milliseconds(1'000), std::chrono::milliseconds(5'000)};
   };
 
   // `io` and `kernel` outlive this object.
@@ -63,6 +70,7 @@ class Daemon {
   Task<void> keep_lease();
   Task<void> keep_subnet_file();
   Task<void> follow_host();
+  Task<void> keep_memory();
 
   NetState plan(const Snapshot& kernel);
   LeaseAttrs announcement(const ExternalInterface& external);
@@ -70,7 +78,16 @@ class Daemon {
   Result<void> set_external(const ExternalInterface& external);
   void host_changed(const HostChanges& changes);
   bool look_at_host();
-  bool empties_a_full_list(const LeaseUpdate& update);
+  Task<Result<std::string>> config_text();
+  bool recall(const std::string& why);
+  bool recall_lease(const LeaseAttrs& attrs);
+  void start_from_memory();
+  void start_reconciling();
+  Task<void> end_of_memory();
+  void forget_memory();
+  void memory_is_stale();
+  Task<std::optional<LeaseUpdate>> next_update(LeaseWatch& watch);
+  void keep_the_doubtful(LeaseUpdate& update);
   void check_own_entry();
   void check_ready();
   void waiting_for(const std::string& reason);
@@ -90,13 +107,22 @@ class Daemon {
   const Timing timing_;
   std::optional<Scope> scope_;
   PathCache paths_;
+  std::optional<LastKnown> memory_;  // none where nothing is to be remembered
+  std::optional<LastKnown::Memory> recalled_;
+  std::string config_text_;
   asio::steady_timer renew_timer_;
   asio::steady_timer host_timer_;
   asio::steady_timer subnet_file_timer_;
+  asio::steady_timer memory_timer_;
+  asio::steady_timer doubt_timer_;
+  std::set<LeaseKey> doubtful_;  // peers that the last list lacked
+  std::chrono::steady_clock::time_point doubt_ends_{};
   bool synced_ = false;  // a complete list of peers has been seen
-  bool confirming_empty_list_ = false;
+  bool reconciling_ = false;
   bool renew_now_ = false;
   bool host_changed_ = false;
+  bool memory_stale_ = false;
+  bool may_recall_ = true;
   int exit_code_ = 0;
 };
 

@@ -1,6 +1,8 @@
 // The loops of the daemon: leases, the own lease, subnet.env, the host's interfaces.
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <variant>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -17,41 +19,102 @@ Task<void> wait_or_woken(asio::steady_timer& timer, asio::steady_timer::time_poi
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));
 }
 
+// Of two that race, one that throws has not won: so this one does not.
+struct UpdateOrFailure {
+  LeaseUpdate update;
+  std::exception_ptr failure;
+};
+Task<UpdateOrFailure> next_or_failure(LeaseWatch& watch) {
+  UpdateOrFailure result;
+  try {
+    result.update = co_await watch.next();
+  } catch (const std::exception&) {
+    result.failure = std::current_exception();
+  }
+  co_return result;
+}
+
 }  // namespace
 
 Task<void> Daemon::watch_leases() {
   const std::unique_ptr<LeaseWatch> watch = store_->watch();
-  for (;;) {
-    const LeaseUpdate update = co_await watch->next();
+  for (std::optional<LeaseUpdate> update = co_await watch->next(); update;
+       update = co_await next_update(*watch)) {
     state_.store_trouble.clear();
-    if (empties_a_full_list(update)) {
-      co_return;  // and is called again
-    }
+    keep_the_doubtful(*update);
     const bool first = !synced_;
-    const bool changed = state_.peers->apply(update);
+    const bool changed = state_.peers->apply(*update);
     check_own_entry();
     if (first) {
+      co_await end_of_memory();
       synced_ = true;
-      spawn(
-          run_forever("reconciler", timing_.failures, [this] { return state_.reconciler->run(); }));
+      start_reconciling();
     } else if (changed) {
       state_.reconciler->wake();
+    }
+    if (first || changed) {
+      memory_is_stale();
     }
   }
 }
 
-// A store that suddenly knows nobody is more likely sick than right: ask again before believing it.
-bool Daemon::empties_a_full_list(const LeaseUpdate& update) {
-  const bool empties =
-      update.snapshot && update.leases.size() <= 1 && !state_.peers->usable().empty();
-  if (!empties || confirming_empty_list_) {
-    confirming_empty_list_ = false;
-    return false;
+// Nothing when it is time to begin anew with a list, for the doubtful ones' sake.
+Task<std::optional<LeaseUpdate>> Daemon::next_update(LeaseWatch& watch) {
+  using namespace asio::experimental::awaitable_operators;
+  if (doubtful_.empty()) {
+    co_return co_await watch.next();
   }
-  log_warning("{} lists no peers although {} were known: asking again", state_.store_name,
-              state_.peers->usable().size());
-  confirming_empty_list_ = true;
-  return true;
+  doubt_timer_.expires_at(doubt_ends_);
+  std::variant<UpdateOrFailure, std::monostate> first =
+      co_await (next_or_failure(watch) || doubt_timer_.async_wait(asio::use_awaitable));
+  if (first.index() == 1) {
+    co_return std::nullopt;
+  }
+  UpdateOrFailure& result = std::get<0>(first);
+  if (result.failure) {
+    std::rethrow_exception(result.failure);
+  }
+  co_return std::move(result.update);
+}
+
+// A list that lacks peers which nobody has seen leave: they may have left while we did not watch,
+// or the store was wiped, restored or is sick. They stay until a second list, some seconds later,
+// lacks them as well; a store that was wiped is filled again by then.
+void Daemon::keep_the_doubtful(LeaseUpdate& update) {
+  if (!update.snapshot) {
+    for (const Lease& lease : update.leases) {
+      doubtful_.erase(lease.key);
+    }
+    for (const LeaseKey& key : update.removed) {
+      doubtful_.erase(key);
+    }
+    return;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  const bool believed = now >= doubt_ends_;
+  std::set<LeaseKey> doubtful;
+  bool more = false;
+  for (Lease& lease : state_.peers->missing_from(update.leases)) {
+    const bool known = doubtful_.contains(lease.key);
+    if (!believed || !known) {
+      more = more || !known;
+      doubtful.insert(lease.key);
+      update.leases.push_back(std::move(lease));
+    }
+  }
+  if (more) {
+    doubt_ends_ = now + timing_.doubt;
+    log_warning("{} lacks {} peers that nobody saw leave: they are kept until a second list",
+                state_.store_name, doubtful.size());
+  }
+  doubtful_ = std::move(doubtful);
+}
+
+void Daemon::start_reconciling() {
+  if (!reconciling_) {
+    reconciling_ = true;
+    spawn(run_forever("reconciler", timing_.failures, [this] { return state_.reconciler->run(); }));
+  }
 }
 
 void Daemon::check_own_entry() {
@@ -161,6 +224,7 @@ bool Daemon::look_at_host() {
   renew_timer_.cancel();
   subnet_file_timer_.cancel();
   state_.reconciler->wake();
+  memory_is_stale();
   return true;
 }
 

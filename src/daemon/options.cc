@@ -59,7 +59,6 @@ GoFlag on_off_flag(std::string_view name, bool& target, std::string_view help) {
 
 // Values of flags that have no place in Options: they ask for what is not built.
 struct Unbuilt {
-  std::string state_dir = "/var/lib/flannel";
   std::string vmodule, log_backtrace_at, kube_api_url, kubeconfig_file;
   bool ip_masq_fully_random_disable = false;
   bool ip_blackhole_route = false;
@@ -100,8 +99,10 @@ std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
       {text_flag("public-ip", o.public_ip, "IPv4 address other nodes send to")},
       {text_flag("public-ipv6", o.public_ipv6, "IPv6 address other nodes send to")},
       {text_flag("subnet-file", o.subnet_file, "file for the subnet and MTU, read by the plugin")},
-      unbuilt_flag(text_flag("state-dir", unbuilt.state_dir, "directory for what a node remembers"),
-                   unbuilt.state_dir),
+      {text_flag(
+          "state-dir", o.state_dir,
+          "directory for what a node last knew, for a reboot while the leases' store is away; "
+          "empty for none")},
       {text_flag("status-socket", o.status_socket,
                  "unix socket of the status pages; flanneld.sock beside the subnet file if empty")},
       {on_off_flag("route-nexthops", o.route_nexthops,
@@ -279,13 +280,13 @@ std::string describe(const Options& o) {
       "CLI flags config: {{etcd-endpoints:{} etcd-prefix:{} etcd-keyfile:{} etcd-certfile:{} "
       "etcd-cafile:{} etcd-username:{} etcd-password:{} local-store:{} iface:[{}] iface-regex:[{}] "
       "iface-can-reach:{} public-ip:{} "
-      "public-ipv6:{} subnet-file:{} status-socket:{} healthz-ip:{} healthz-port:{} "
+      "public-ipv6:{} subnet-file:{} state-dir:{} status-socket:{} healthz-ip:{} healthz-port:{} "
       "subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{}}}",
       o.etcd_endpoints, o.etcd_prefix, o.etcd_keyfile, o.etcd_certfile, o.etcd_cafile,
       o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store,
       fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,
-      o.public_ipv6, o.subnet_file, o.status_socket_path(), o.healthz_ip, o.healthz_port,
-      o.subnet_lease_renew_margin, o.route_nexthops, o.ip_masq);
+      o.public_ipv6, o.subnet_file, o.state_dir, o.status_socket_path(), o.healthz_ip,
+      o.healthz_port, o.subnet_lease_renew_margin, o.route_nexthops, o.ip_masq);
 }
 
 }  // namespace flannel

@@ -142,7 +142,7 @@ TEST(Options, WhatIsNotBuiltIsRefusedByName) {
               fmt::format("flag -{} is not supported yet", flag));
     EXPECT_EQ(parse({fmt::format("--{}=false", flag)}).outcome, ParsedOptions::Outcome::run);
   }
-  for (const char* flag : {"kube-api-url", "kubeconfig-file", "state-dir"}) {
+  for (const char* flag : {"kube-api-url", "kubeconfig-file"}) {
     const ParsedOptions parsed = parse({fmt::format("--{}=x", flag)});
     EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::error);
     EXPECT_EQ(parsed.text, fmt::format("flag -{} is not supported yet\n", flag));

@@ -27,6 +27,9 @@ struct DaemonState {
 
   std::string store_name;
   std::string store_trouble;  // why the store does not answer; empty when it does
+  // Set where the store was away at the start: this is what was known then.
+  std::optional<std::chrono::system_clock::time_point> recalled;
+  std::string memory_trouble;  // why nothing can be remembered
   std::optional<NetworkConfig> network;
   std::unique_ptr<Backend> backend;
   std::optional<ExternalInterface> external;
@@ -41,6 +44,9 @@ struct DaemonState {
 
 // The document of GET /status; its fields are described in docs/formats.md.
 std::string status_json(const DaemonState& state);
+
+// `2026-11-24T12:00:00Z`
+std::string utc_text(std::chrono::system_clock::time_point time);
 
 // The text of GET /plan: one line an op, empty where the kernel is as wanted.
 std::string plan_text(DaemonState& state);

@@ -16,11 +16,7 @@ json::value time_text(std::chrono::system_clock::time_point time) {
   if (time == std::chrono::system_clock::time_point{}) {
     return nullptr;
   }
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  return json::value(fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900,
-                                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec));
+  return json::value(utc_text(time));
 }
 
 json::array texts(const std::vector<std::string>& items) {
@@ -150,11 +146,20 @@ std::string_view overall(const DaemonState& state) {
     return "waiting";
   }
   const bool fine = state.store_trouble.empty() && state.interface_trouble.empty() &&
+                    !state.recalled && state.memory_trouble.empty() &&
                     state.reconciler->report().problems.empty();
   return fine ? "ready" : "degraded";
 }
 
 }  // namespace
+
+std::string utc_text(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
 
 std::string status_json(const DaemonState& state) {
   json::object out{{"version", kVersion},
@@ -166,7 +171,9 @@ std::string status_json(const DaemonState& state) {
                    {"store",
                     {{"name", state.store_name},
                      {"connected", state.store_trouble.empty()},
-                     {"trouble", state.store_trouble}}},
+                     {"trouble", state.store_trouble},
+                     {"recalled", state.recalled ? time_text(*state.recalled) : nullptr},
+                     {"memory_trouble", state.memory_trouble}}},
                    {"subnet_file", state.options.subnet_file},
                    {"warnings", texts(state.warnings)}};
   if (state.network) {

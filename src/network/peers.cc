@@ -60,6 +60,20 @@ const Lease* Peers::own_entry() const {
   return found == all_.end() ? nullptr : &found->second.lease;
 }
 
+std::vector<Lease> Peers::missing_from(std::span<const Lease> leases) const {
+  std::set<LeaseKey> listed;
+  for (const Lease& lease : leases) {
+    listed.insert(lease.key);
+  }
+  std::vector<Lease> missing;
+  for (const auto& [key, entry] : all_) {
+    if (key != own_.key && !listed.contains(key)) {
+      missing.push_back(entry.lease);
+    }
+  }
+  return missing;
+}
+
 bool Peers::apply(const LeaseUpdate& update) {
   bool changed = false;
   if (update.snapshot) {

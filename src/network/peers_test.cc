@@ -48,6 +48,19 @@ std::string refused(const Peers& peers) {
   return out;
 }
 
+TEST(Peers, TellWhomAListLacks) {
+  Peers peers = peers_with();
+  peers.apply(
+      {.leases = {lease("10.5.60.0-24", "198.18.0.2"), lease("10.5.61.0-24", "198.18.0.3"),
+                  lease("10.5.62.0-24", "198.18.0.4"), lease("10.9.0.0-24", "198.18.0.5")}});
+  const std::vector<Lease> list{lease("10.5.62.0-24", "198.18.0.9")};
+  std::string missing;
+  for (const Lease& peer : peers.missing_from(list)) {
+    missing += to_text(peer.key) + " ";
+  }
+  EXPECT_EQ(missing, "10.5.61.0-24 10.9.0.0-24 ") << "not our own, and not one that has changed";
+}
+
 TEST(Peers, FollowASnapshotAndEvents) {
   Peers peers = peers_with();
   EXPECT_TRUE(peers.apply(

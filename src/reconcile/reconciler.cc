@@ -87,6 +87,22 @@ void Reconciler::wake() {
   need_pass();
 }
 
+void Reconciler::set_additive(bool additive) {
+  additive_ = additive;
+  dump_needed_ = true;  // the mirror lacks what was left alone
+  wake();
+}
+
+std::vector<Op> Reconciler::ops_for(const NetState& want, const NetState& have) const {
+  std::vector<Op> ops = diff(want, have);
+  std::erase_if(ops, [&](const Op& op) {
+    const Link* link = std::get_if<Link>(&op.object);
+    const bool made_anew = link != nullptr && want.links.find(link->key) != nullptr;
+    return additive_ && op.verb == Op::Verb::remove && !made_anew;
+  });
+  return ops;
+}
+
 void Reconciler::need_pass() {
   pass_needed_ = true;
   timer_.cancel();
@@ -161,7 +177,7 @@ void Reconciler::pass() {
     dump();
   }
   want_ = planner_(have_);
-  const std::vector<Op> ops = diff(want_, have_.ours);
+  const std::vector<Op> ops = ops_for(want_, have_.ours);
   dump_needed_ = !ops.empty();  // until every answer is known to be good
   judge(ops, kernel_.apply(ops));
   schedule(ops);
@@ -245,7 +261,7 @@ void Reconciler::schedule(const std::vector<Op>& ops) {
 Reconciler::Preview Reconciler::preview() {
   const Snapshot now = kernel_.dump(scope_);
   const NetState want = planner_(now);
-  Preview preview{diff(want, now.ours), {}};
+  Preview preview{ops_for(want, now.ours), {}};
   std::copy_if(now.leftovers.begin(), now.leftovers.end(), std::back_inserter(preview.leftovers),
                [&](const Route& route) { return want.routes.find(route.key) == nullptr; });
   return preview;

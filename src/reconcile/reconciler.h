@@ -44,6 +44,10 @@ class Reconciler {
   // The plan's inputs changed: plan again soon, also in the midst of a quarrel.
   void wake();
 
+  // With `additive` a pass puts what is missing and removes nothing, for as long as the plan may not
+  // be the whole truth.
+  void set_additive(bool additive);
+
   // Passes until cancelled; throws when the kernel's socket breaks, and may then be run again.
   Task<void> run();
   // Follows notifications until cancelled; runs beside run().
@@ -72,6 +76,7 @@ class Reconciler {
  private:
   void need_pass();
   void dump();
+  std::vector<Op> ops_for(const NetState& want, const NetState& have) const;
   void absorb(const Changes& changes);
   void judge(const std::vector<Op>& ops, const std::vector<OpResult>& results);
   void schedule(const std::vector<Op>& ops);
@@ -89,6 +94,7 @@ class Reconciler {
   NetState want_;  // of the last pass
   bool dump_needed_ = true;
   bool pass_needed_ = false;
+  bool additive_ = false;
   Clock::time_point last_pass_{};
   Clock::time_point paid_until_{};  // when all passes so far will have been paid for
   Clock::time_point audit_at_{};

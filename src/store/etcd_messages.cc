@@ -100,6 +100,15 @@ Event read_event(data_view view) {
   return out;
 }
 
+// One key, or all from `key` up to `range_end`. An end that is there and empty is not the same as
+// none: to etcd it means all keys from the first on (server/mvcc, treeIndex).
+void write_keys(pbf_writer& writer, const std::string& key, const std::string& range_end) {
+  writer.add_bytes(1, key);
+  if (!range_end.empty()) {
+    writer.add_bytes(2, range_end);
+  }
+}
+
 void write_compare(pbf_writer writer, const Compare& compare) {
   writer.add_enum(1, 0);  // result: EQUAL
   writer.add_enum(2, static_cast<std::int32_t>(compare.target));
@@ -125,8 +134,7 @@ void write_operation(pbf_writer writer, const Operation& operation) {
 std::string encode(const RangeRequest& request) {
   std::string out;
   pbf_writer writer(out);
-  writer.add_bytes(1, request.key);
-  writer.add_bytes(2, request.range_end);
+  write_keys(writer, request.key, request.range_end);
   return out;
 }
 
@@ -166,8 +174,7 @@ std::string encode(const WatchCreateRequest& request) {
   std::string out;
   pbf_writer writer(out);
   pbf_writer create(writer, 1);
-  create.add_bytes(1, request.key);
-  create.add_bytes(2, request.range_end);
+  write_keys(create, request.key, request.range_end);
   create.add_int64(3, request.start_revision);
   create.add_bool(4, true);  // progress_notify: a quiet watch learns how far the store is
   create.commit();

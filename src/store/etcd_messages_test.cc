@@ -43,6 +43,15 @@ TEST(EtcdMessages, DecodesWatchEvents) {
   EXPECT_EQ(response.events[1].kv.mod_revision, 9);
 }
 
+// An end that is there and empty asks for all keys from the first on.
+TEST(EtcdMessages, AskingForOneKeyHasNoEnd) {
+  EXPECT_EQ(encode(RangeRequest{.key = "a"}), std::string("\x0a\x01"
+                                                          "a"));
+  EXPECT_EQ(encode(RangeRequest{.key = "a", .range_end = "b"}), std::string("\x0a\x01"
+                                                                            "a\x12\x01"
+                                                                            "b"));
+}
+
 TEST(EtcdMessages, AFieldOfAnotherTypeIsSkipped) {
   EXPECT_FALSE(decode_txn("\x12\x01\x01"s).succeeded);  // field 2 as bytes
   EXPECT_TRUE(decode_txn("\x10\x01"s).succeeded);

@@ -45,7 +45,7 @@ class EtcdWatch : public LeaseWatch {
   Clock::time_point opened_;        // stream_
   std::int64_t next_revision_ = 0;  // the first not seen yet; 0: list first
   etcd::ResponseHeader seen_;       // of the list or the last watch response
-  Backoff backoff_{std::chrono::milliseconds(100), std::chrono::seconds(5)};
+  Backoff backoff_{std::chrono::milliseconds(100), std::chrono::seconds(1)};
   std::string trouble_;
 };
 

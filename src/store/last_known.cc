@@ -1,0 +1,114 @@
+#include "store/last_known.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "store/sqlite.h"
+
+namespace flannel {
+namespace {
+
+using std::chrono::seconds;
+using std::chrono::system_clock;
+
+// "flak", in SQLite's header; the lease file has another.
+constexpr std::int64_t kApplicationId = 0x666c616b;
+constexpr std::int64_t kVersion = 1;
+
+Lease read_lease(std::string_view key, std::string_view value) {
+  const Result<LeaseKey> parsed = parse_lease_key(key);
+  const Result<LeaseAttrs> attrs = parse_lease_attrs(value);
+  if (!parsed || !attrs) {
+    throw std::runtime_error(!parsed ? parsed.error().text : attrs.error().text);
+  }
+  return {*parsed, *attrs, std::nullopt};
+}
+
+void create_file(const std::string& path) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  const UniqueFd made(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+  if (!made) {
+    throw std::runtime_error(fmt::format("create {}: {}", path, std::strerror(errno)));
+  }
+}
+
+void make_tables(const Database& database) {
+  database.execute(
+      fmt::format("CREATE TABLE IF NOT EXISTS node(config TEXT NOT NULL, own_key TEXT NOT NULL,"
+                  " own_value TEXT NOT NULL, time INTEGER NOT NULL);"
+                  "CREATE TABLE IF NOT EXISTS leases(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
+                  " WITHOUT ROWID;"
+                  "DELETE FROM node; DELETE FROM leases;"
+                  "PRAGMA application_id={}; PRAGMA user_version={}",
+                  kApplicationId, kVersion));
+}
+
+LastKnown::Memory read_memory(const Database& database) {
+  if (database.number("PRAGMA application_id") != kApplicationId ||
+      database.number("PRAGMA user_version") != kVersion) {
+    throw std::runtime_error(database.path() + " is none of our files, or of another version");
+  }
+  Statement node(database, "SELECT config, own_key, own_value, time FROM node");
+  if (!node.step()) {
+    throw std::runtime_error(database.path() + " is empty");
+  }
+  LastKnown::Memory memory;
+  memory.config = node.text(0);
+  memory.own = read_lease(node.text(1), node.text(2));
+  memory.time = system_clock::time_point(seconds(node.number(3)));
+  Statement leases(database, "SELECT key, value FROM leases");
+  while (leases.step()) {
+    memory.peers.push_back(read_lease(leases.text(0), leases.text(1)));
+  }
+  return memory;
+}
+
+void write_memory(const Database& database, const std::string& config, const Lease& own,
+                  std::span<const Lease> peers, system_clock::time_point now) {
+  Transaction transaction(database);
+  make_tables(database);
+  Statement(database, "INSERT INTO node VALUES(?, ?, ?, ?)")
+      .bind(0, config)
+      .bind(1, to_text(own.key))
+      .bind(2, to_json(own.attrs))
+      .bind(3, std::chrono::duration_cast<seconds>(now.time_since_epoch()).count())
+      .run();
+  Statement insert(database, "INSERT OR REPLACE INTO leases VALUES(?, ?)");
+  for (const Lease& peer : peers) {
+    insert.bind(0, to_text(peer.key)).bind(1, to_json(peer.attrs)).run();
+  }
+  transaction.commit();
+}
+
+}  // namespace
+
+LastKnown::LastKnown(const std::string& directory, const std::string& identity)
+    : path_(fmt::format("{}/last-known-{:016x}.db", directory, stable_hash(identity))) {}
+
+Result<LastKnown::Memory> LastKnown::recall() const {
+  try {
+    return read_memory(Database(path_));
+  } catch (const std::runtime_error& error) {
+    return fail("{}", error.what());
+  }
+}
+
+Result<void> LastKnown::remember(const std::string& config, const Lease& own,
+                                 std::span<const Lease> peers, system_clock::time_point now) const {
+  try {
+    create_file(path_);
+    const Database database(path_);
+    database.execute("PRAGMA cache_size=-256");
+    write_memory(database, config, own, peers, now);
+    return {};
+  } catch (const std::runtime_error& error) {
+    return fail("{}", error.what());
+  }
+}
+
+}  // namespace flannel
