@@ -1,10 +1,11 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-asan soak fuzz lint release bench install clean
+.PHONY: help demo test test-asan soak fuzz lint release bench bench-etcd install clean
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 20
 SEEDS ?= 5000
+PEERS ?= 0,1000,5000
 FIRST_SEED ?= 1000
 
 help:
@@ -16,6 +17,7 @@ help:
 	@echo "make lint       clang-format and clang-tidy, warnings as errors"
 	@echo "make release    build build/release/bin/flanneld and flannelctl"
 	@echo "make bench      measure (needs root; see docs/developing.md)"
+	@echo "make bench-etcd the same with leases in etcd; FLANNELD_REFERENCE=PATH: beside another flanneld"
 	@echo "make install    copy the release to PREFIX ($(PREFIX))"
 	@echo "make clean      remove build/"
 
@@ -64,6 +66,9 @@ lint:
 bench: release
 	@cmake --build --preset release --target kernel_floor fill_store
 	@test/bench/run build/release/bin
+
+bench-etcd: release
+	@python3 test/bench/etcd.py $(PEERS) flannel-cpp=build/release/bin/flanneld $(if $(FLANNELD_REFERENCE),flannel=$(FLANNELD_REFERENCE))
 
 install: release
 	install -D -m 0755 build/release/bin/flanneld $(DESTDIR)$(PREFIX)/bin/flanneld

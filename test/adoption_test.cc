@@ -41,8 +41,11 @@ class Adoption : public OverlayFixture, public testing::WithParamInterface<Mode>
       GTEST_SKIP() << "SKIPPED: FLANNELD_REFERENCE does not name a Go flanneld";
     }
     reference_ = reference;
+  }
+  void make_etcd_lab(const Arguments& more = {}) {
     Arguments options{"--store", "etcd"};
     options.insert(options.end(), GetParam().options.begin(), GetParam().options.end());
+    options.insert(options.end(), more.begin(), more.end());
     make_lab(options);
   }
 
@@ -65,18 +68,18 @@ class Adoption : public OverlayFixture, public testing::WithParamInterface<Mode>
     }
     return count;
   }
-  void start_reference() const {
-    ASSERT_EQ(lab.ctl({"start", "n1", "--flanneld", reference_}).status, 0);
+  void start_reference(const std::string& node = "n1") const {
+    ASSERT_EQ(lab.ctl({"start", node, "--flanneld", reference_}).status, 0);
   }
   // A node as the Go flannel alone leaves it.
-  void begin_anew_with_reference() const {
-    ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
-    lab.ip("n1", {"link", "del", "flannel.1"});
-    lab.ip("n1", {"link", "del", "flannel-v6.1"});
-    lab.on("n1", {"sh", "-c", "ip nexthop | while read -r _ id _; do ip nexthop del id $id; done"});
-    start_reference();
-    ASSERT_TRUE(eventually([&] { return routes("boot") == peers() && routes("70") == 0; }));
+  void begin_anew_with_reference(const std::string& node = "n1") const {
+    ASSERT_EQ(lab.ctl({"stop", node}).status, 0);
+    lab.ip(node, {"link", "del", "flannel.1"});
+    lab.ip(node, {"link", "del", "flannel-v6.1"});
+    lab.on(node, {"sh", "-c", "ip nexthop | while read -r _ id _; do ip nexthop del id $id; done"});
+    start_reference(node);
   }
+  bool is_run_by_reference() const { return routes("boot") == peers() && routes("70") == 0; }
   std::size_t peers() const { return GetParam().families.size(); }
   std::vector<std::unique_ptr<Stream>> streams() const {
     std::vector<std::unique_ptr<Stream>> all;
@@ -97,7 +100,9 @@ class Adoption : public OverlayFixture, public testing::WithParamInterface<Mode>
 };
 
 TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
+  ASSERT_NO_FATAL_FAILURE(make_etcd_lab());
   ASSERT_NO_FATAL_FAILURE(begin_anew_with_reference());
+  ASSERT_TRUE(eventually([&] { return is_run_by_reference(); }));
   const std::string device = lab.ip("n1", {"-br", "link"}).output;
   // A node that comes, and leaves while no daemon runs.
   const std::string stale = key("10.5.200.0-24");
@@ -146,18 +151,22 @@ TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
   }
 }
 
-// Peers of the other kind follow what a node of this kind publishes, and the other way round.
+// Two nodes of each kind in one etcd.
 TEST_P(Adoption, BothKindsReachEachOther) {
-  ASSERT_NO_FATAL_FAILURE(begin_anew_with_reference());
-  EXPECT_TRUE(eventually([&] { return is_as_planned(2); }));
-  for (const Family family : GetParam().families) {
-    EXPECT_TRUE(eventually([&] { return ping({}, family); }));
+  ASSERT_NO_FATAL_FAILURE(make_etcd_lab({"--nodes", "4"}));
+  const std::string leases = etcdctl({"get", "--prefix", "--keys-only", key("")});
+  for (const char* node : {"n1", "n2"}) {
+    ASSERT_NO_FATAL_FAILURE(begin_anew_with_reference(node));
   }
-  ASSERT_EQ(lab.ctl({"stop", "n2"}).status, 0);
-  ASSERT_EQ(lab.ctl({"start", "n2"}).status, 0);
-  for (const Family family : GetParam().families) {
-    EXPECT_TRUE(ping({}, family));
+  EXPECT_TRUE(eventually([&] { return lab.ctl({"ping"}).status == 0; }))
+      << lab.ctl({"ping"}).output;
+  for (const char* verb : {"stop", "start"}) {
+    ASSERT_EQ(lab.ctl({verb, "n3"}).status, 0);
   }
+  EXPECT_TRUE(eventually([&] { return is_as_planned(3) && is_as_planned(4); }));
+  EXPECT_EQ(lab.ctl({"ping"}).status, 0);
+  EXPECT_EQ(etcdctl({"get", "--prefix", "--keys-only", key("")}), leases)
+      << "each node has the subnet it had";
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, Adoption, testing::ValuesIn(kModes),

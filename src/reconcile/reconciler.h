@@ -44,8 +44,8 @@ class Reconciler {
   // The plan's inputs changed: plan again soon, also in the midst of a quarrel.
   void wake();
 
-  // With `additive` a pass puts what is missing and removes nothing, for as long as the plan may not
-  // be the whole truth.
+  // With `additive` a pass puts what is missing and removes nothing, for as long as the plan may
+  // not be the whole truth.
   void set_additive(bool additive);
 
   // Passes until cancelled; throws when the kernel's socket breaks, and may then be run again.
