@@ -204,5 +204,45 @@ TEST_F(FlanneldTest, FlagsHaveTheirExitCodes) {
   EXPECT_EQ(unbuilt.output, "flag -kube-subnet-mgr is not supported yet\n");
 }
 
+// Each with a network, a VNI and files of its own; what is one's is not the other's.
+TEST_F(FlanneldTest, TwoDaemonsShareANode) {
+  const std::string other = folder + "/other";
+  std::filesystem::create_directories(other);
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  ASSERT_TRUE(write_local_config(
+      other + "/leases.db", R"({"Network":"10.6.0.0/16","Backend":{"Type":"vxlan","VNI":2}})"));
+  const auto peer = [](const char* key) {
+    return Lease{
+        *parse_lease_key(key),
+        *parse_lease_attrs(
+            R"({"PublicIP":"198.18.0.3","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:61"}})"),
+        {}};
+  };
+  const Lease ours = peer("10.5.61.0-24"), theirs = peer("10.6.61.0-24");
+  ASSERT_TRUE(put_local_leases(store(), std::span(&ours, 1)));
+  ASSERT_TRUE(put_local_leases(other + "/leases.db", std::span(&theirs, 1)));
+  start({"--iface-can-reach=198.18.0.77"});
+  const ProcessId second =
+      start_detached({TestLab::binary("flanneld"), "--local-store=" + other + "/leases.db",
+                      "--subnet-file=" + other + "/subnet.env", "--iface-regex=^198\\.18\\."},
+                     "", other + "/log", [](const ProcessId&) {});
+  const auto is_well = [](const std::string& socket) {
+    const Result<Page> ready = get_page(socket, "/readyz"), plan = get_page(socket, "/plan");
+    return ready && ready->status == 200 && plan && plan->body.empty();
+  };
+  EXPECT_TRUE(eventually([&] {
+    return is_well(folder + "/flanneld.sock") && is_well(other + "/flanneld.sock");
+  })) << log();
+  run_program({"ip", "link", "del", "flannel.2"});
+  EXPECT_TRUE(eventually(
+      [&] { return is_well(folder + "/flanneld.sock") && is_well(other + "/flanneld.sock"); }));
+  EXPECT_NE(run_program({"ip", "route"}).find("10.5.61.0/24"), std::string::npos);
+  EXPECT_NE(run_program({"ip", "route"}).find("10.6.61.0/24"), std::string::npos);
+  const Result<Page> status = get_page(folder + "/flanneld.sock", "/status");
+  EXPECT_NE(status->body.find("\"changes\":6,"), std::string::npos)
+      << "the first had nothing to heal: " << status->body;
+  EXPECT_TRUE(end_process(second));
+}
+
 }  // namespace
 }  // namespace flannel
