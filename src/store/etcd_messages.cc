@@ -40,6 +40,11 @@ std::string text_of(pbf_reader& reader) {
   return {view.data(), view.size()};
 }
 
+// Not pbf_reader::get_bool(), which reads a byte beyond a message that ends with the tag.
+bool bool_of(pbf_reader& reader) {
+  return reader.get_uint64() != 0;
+}
+
 ResponseHeader read_header(data_view view) {
   ResponseHeader out;
   each_field("ResponseHeader", view, [&out](pbf_reader& reader) {
@@ -202,7 +207,7 @@ TxnResponse decode_txn(std::string_view message) {
   TxnResponse out;
   each_field("TxnResponse", {message.data(), message.size()}, [&out](pbf_reader& reader) {
     if (reader.tag_and_type() == number(2)) {
-      out.succeeded = reader.get_bool();
+      out.succeeded = bool_of(reader);
     } else {
       reader.skip();
     }
@@ -250,10 +255,10 @@ WatchResponse decode_watch(std::string_view message) {
         out.header = read_header(reader.get_view());
         break;
       case number(3):
-        out.created = reader.get_bool();
+        out.created = bool_of(reader);
         break;
       case number(4):
-        out.canceled = reader.get_bool();
+        out.canceled = bool_of(reader);
         break;
       case number(5):
         out.compact_revision = reader.get_int64();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <vector>
 
 namespace flannel::etcd {
 namespace {
@@ -73,6 +74,14 @@ TEST(EtcdMessages, ATruncatedMessageIsNamed) {
   } catch (const std::runtime_error& error) {
     EXPECT_TRUE(std::string(error.what()).starts_with("etcd sent a malformed RangeResponse: "));
   }
+}
+
+// The message in a buffer of its very size, so that AddressSanitizer sees a read beyond it.
+TEST(EtcdMessages, AMessageThatEndsWithTheTagOfABool) {
+  const std::vector<char> txn = {0x10}, created = {0x18}, canceled = {0x20};
+  EXPECT_THROW(decode_txn({txn.data(), txn.size()}), std::runtime_error);
+  EXPECT_THROW(decode_watch({created.data(), created.size()}), std::runtime_error);
+  EXPECT_THROW(decode_watch({canceled.data(), canceled.size()}), std::runtime_error);
 }
 
 TEST(EtcdMessages, SurviveJunk) {
