@@ -1,0 +1,283 @@
+#include "cni/result.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/json/serialize.hpp>
+
+#include "cni/error.h"
+#include "cni/request.h"
+
+namespace flannel::cni {
+namespace {
+
+// Where a version's result differs: 0.1.0 and 0.2.0 have one address a family, from 1.0.0 on the
+// family is not named, and the reference prints its objects' keys sorted and no empty `dns`.
+bool is_flat(std::string_view version) {
+  return version_index(version) < version_index("0.3.0");
+}
+bool is_sorted(std::string_view version) {
+  return version_index(version) >= version_index("1.0.0");
+}
+
+json::array texts(const std::vector<std::string>& values) {
+  return json::array(values.begin(), values.end());
+}
+
+json::object dns_json(const ResultDns& dns) {
+  json::object out;
+  const auto put = [&out](std::string_view name, const std::vector<std::string>& values) {
+    if (!values.empty()) {
+      out.emplace(name, texts(values));
+    }
+  };
+  put("nameservers", dns.nameservers);
+  if (!dns.domain.empty()) {
+    out.emplace("domain", dns.domain);
+  }
+  put("search", dns.search);
+  put("options", dns.options);
+  return out;
+}
+
+json::object interface_json(const ResultInterface& interface, std::string_view version) {
+  json::object out;
+  out.emplace("name", interface.name);
+  if (!interface.mac.empty()) {
+    out.emplace("mac", interface.mac);
+  }
+  if (interface.mtu != 0 && version_index(version) >= version_index("1.1.0")) {
+    out.emplace("mtu", interface.mtu);
+  }
+  if (!interface.sandbox.empty()) {
+    out.emplace("sandbox", interface.sandbox);
+  }
+  return out;
+}
+
+json::object ip_json(const ResultIp& ip, std::string_view version) {
+  json::object out;
+  if (!is_sorted(version)) {
+    out.emplace("version", ip.address.ip.is_v4() ? "4" : "6");
+  }
+  if (ip.interface) {
+    out.emplace("interface", *ip.interface);
+  }
+  out.emplace("address", ip.address.to_text());
+  if (ip.gateway) {
+    out.emplace("gateway", ip.gateway->to_text());
+  }
+  return out;
+}
+
+json::object flat_json(const AddResult& result, std::string_view version) {
+  json::object out;
+  out.emplace("cniVersion", version);
+  for (const Family family : {Family::v4, Family::v6}) {
+    const auto ip = std::find_if(result.ips.begin(), result.ips.end(), [&](const ResultIp& each) {
+      return each.address.family() == family;
+    });
+    if (ip == result.ips.end()) {
+      continue;
+    }
+    json::object config;
+    config.emplace("ip", ip->address.to_text());
+    if (ip->gateway) {
+      config.emplace("gateway", ip->gateway->to_text());
+    }
+    json::array routes;
+    for (const ResultRoute& route : result.routes) {
+      if (route.dst.family() == family) {
+        routes.push_back(to_json(ResultRoute{.dst = route.dst, .gw = route.gw}));
+      }
+    }
+    if (!routes.empty()) {
+      config.emplace("routes", std::move(routes));
+    }
+    out.emplace(family == Family::v4 ? "ip4" : "ip6", std::move(config));
+  }
+  out.emplace("dns", dns_json(result.dns));
+  return out;
+}
+
+// Objects with their keys in order, as Go prints its maps.
+json::value sorted(const json::value& value) {
+  if (value.is_array()) {
+    json::array out;
+    for (const json::value& item : value.get_array()) {
+      out.push_back(sorted(item));
+    }
+    return out;
+  }
+  if (!value.is_object()) {
+    return value;
+  }
+  std::vector<const json::key_value_pair*> fields;
+  for (const json::key_value_pair& field : value.get_object()) {
+    fields.push_back(&field);
+  }
+  std::sort(fields.begin(), fields.end(),
+            [](const auto* a, const auto* b) { return a->key() < b->key(); });
+  json::object out;
+  for (const json::key_value_pair* field : fields) {
+    out.emplace(field->key(), sorted(field->value()));
+  }
+  return out;
+}
+
+AddResult parse_flat(const Fields& fields) {
+  AddResult result;
+  for (const char* name : {"ip4", "ip6"}) {
+    if (fields.find(name) == nullptr) {
+      continue;
+    }
+    const Fields config = fields.object(name);
+    if (const std::optional<Prefix> address = config.prefix("ip")) {
+      result.ips.push_back(
+          {.interface = {}, .address = *address, .gateway = config.address("gateway")});
+    }
+    for (ResultRoute& route : parse_routes(config, "routes")) {
+      result.routes.push_back(std::move(route));
+    }
+  }
+  result.dns = parse_dns(fields.object("dns"));
+  return result;
+}
+
+void print(const json::value& value, std::string indent, std::string& out) {
+  const auto print_items = [&](const auto& items, char open, char close, const auto& item) {
+    if (items.empty()) {
+      out.append({open, close});
+      return;
+    }
+    out.push_back(open);
+    const std::string inner = indent + "    ";
+    bool first = true;
+    for (const auto& each : items) {
+      out.append(first ? "\n" : ",\n").append(inner);
+      first = false;
+      item(each, inner);
+    }
+    out.append("\n").append(indent).push_back(close);
+  };
+  if (value.is_object()) {
+    print_items(value.get_object(), '{', '}',
+                [&](const json::key_value_pair& field, const auto& in) {
+                  out.append(json::serialize(json::string(field.key()))).append(": ");
+                  print(field.value(), in, out);
+                });
+  } else if (value.is_array()) {
+    print_items(value.get_array(), '[', ']',
+                [&](const json::value& item, const auto& in) { print(item, in, out); });
+  } else {
+    out.append(json::serialize(value));
+  }
+}
+
+}  // namespace
+
+json::value to_json(const ResultRoute& route) {
+  json::object out;
+  out.emplace("dst", route.dst.to_text());
+  if (route.gw) {
+    out.emplace("gw", route.gw->to_text());
+  }
+  const std::array numbers = {std::pair("mtu", route.mtu), std::pair("advmss", route.advmss),
+                              std::pair("priority", route.priority)};
+  for (const auto& [name, number] : numbers) {
+    if (number != 0) {
+      out.emplace(name, number);
+    }
+  }
+  if (route.table) {
+    out.emplace("table", *route.table);
+  }
+  if (route.scope) {
+    out.emplace("scope", *route.scope);
+  }
+  return out;
+}
+
+json::object to_json(const AddResult& result, std::string_view version) {
+  if (is_flat(version)) {
+    return flat_json(result, version);
+  }
+  json::object out;
+  out.emplace("cniVersion", version);
+  const auto put_list = [&out](std::string_view name, const auto& items, const auto& to_item) {
+    json::array list;
+    for (const auto& item : items) {
+      list.push_back(to_item(item));
+    }
+    if (!list.empty()) {
+      out.emplace(name, std::move(list));
+    }
+  };
+  put_list("interfaces", result.interfaces,
+           [&](const ResultInterface& each) { return interface_json(each, version); });
+  put_list("ips", result.ips, [&](const ResultIp& each) { return ip_json(each, version); });
+  put_list("routes", result.routes, [](const ResultRoute& each) { return to_json(each); });
+  if (!is_sorted(version) || !result.dns.empty()) {
+    out.emplace("dns", dns_json(result.dns));
+  }
+  return is_sorted(version) ? sorted(out).get_object() : out;
+}
+
+std::vector<ResultRoute> parse_routes(const Fields& fields, std::string_view name) {
+  std::vector<ResultRoute> out;
+  for (const Fields& item : fields.objects(name)) {
+    const std::optional<Prefix> dst = item.prefix("dst");
+    if (!dst) {
+      throw_error(Code::invalid_config, "{}: a route without dst", name);
+    }
+    out.push_back({.dst = *dst,
+                   .gw = item.address("gw"),
+                   .mtu = item.number("mtu").value_or(0),
+                   .advmss = item.number("advmss").value_or(0),
+                   .priority = item.number("priority").value_or(0),
+                   .table = item.number("table"),
+                   .scope = item.number("scope")});
+  }
+  return out;
+}
+
+ResultDns parse_dns(const Fields& dns) {
+  return {.nameservers = dns.texts("nameservers"),
+          .domain = dns.text("domain").value_or(""),
+          .search = dns.texts("search"),
+          .options = dns.texts("options")};
+}
+
+AddResult parse_result(const json::object& document, std::string_view version) {
+  const Fields fields(document, "result: ");
+  const std::string own = fields.text("cniVersion").value_or("");
+  if (is_flat(own.empty() ? version : own)) {
+    return parse_flat(fields);
+  }
+  AddResult result;
+  for (const Fields& item : fields.objects("interfaces")) {
+    result.interfaces.push_back({.name = item.text("name").value_or(""),
+                                 .mac = item.text("mac").value_or(""),
+                                 .sandbox = item.text("sandbox").value_or(""),
+                                 .mtu = item.number("mtu").value_or(0)});
+  }
+  for (const Fields& item : fields.objects("ips")) {
+    const std::optional<Prefix> address = item.prefix("address");
+    if (!address) {
+      throw_error(Code::invalid_config, "result: ips: one without address");
+    }
+    result.ips.push_back({.interface = item.number("interface"),
+                          .address = *address,
+                          .gateway = item.address("gateway")});
+  }
+  result.routes = parse_routes(fields, "routes");
+  result.dns = parse_dns(fields.object("dns"));
+  return result;
+}
+
+std::string pretty_print(const json::value& value) {
+  std::string out;
+  print(value, "", out);
+  return out;
+}
+
+}  // namespace flannel::cni
