@@ -28,7 +28,8 @@ function(flannel_test name)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120)
 endfunction()
 
-# flannel_program(NAME LIBRARY): src/LIBRARY/main.cc as the program NAME in bin/.
+# flannel_program(NAME LIBRARY [STATIC]): src/LIBRARY/main.cc as the program NAME in bin/; STATIC: the
+# release without any shared library, glibc included, for programs that must start fast.
 function(flannel_program name library)
   if(NOT EXISTS ${CMAKE_SOURCE_DIR}/src/${library}/main.cc)
     return()
@@ -36,4 +37,7 @@ function(flannel_program name library)
   add_executable(${name} ${CMAKE_SOURCE_DIR}/src/${library}/main.cc)
   target_link_libraries(${name} PRIVATE ${library})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  if("STATIC" IN_LIST ARGN AND NOT FLANNEL_DYNAMIC AND NOT FLANNEL_SANITIZE)
+    target_link_options(${name} PRIVATE $<$<CONFIG:Release>:-static>)
+  endif()
 endfunction()

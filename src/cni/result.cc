@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/json/serialize.hpp>
 
 #include "cni/error.h"
+#include "cni/json_text.h"
 #include "cni/request.h"
 
 namespace flannel::cni {
@@ -99,31 +99,6 @@ json::object flat_json(const AddResult& result, std::string_view version) {
   return out;
 }
 
-// Objects with their keys in order, as Go prints its maps.
-json::value sorted(const json::value& value) {
-  if (value.is_array()) {
-    json::array out;
-    for (const json::value& item : value.get_array()) {
-      out.push_back(sorted(item));
-    }
-    return out;
-  }
-  if (!value.is_object()) {
-    return value;
-  }
-  std::vector<const json::key_value_pair*> fields;
-  for (const json::key_value_pair& field : value.get_object()) {
-    fields.push_back(&field);
-  }
-  std::sort(fields.begin(), fields.end(),
-            [](const auto* a, const auto* b) { return a->key() < b->key(); });
-  json::object out;
-  for (const json::key_value_pair* field : fields) {
-    out.emplace(field->key(), sorted(field->value()));
-  }
-  return out;
-}
-
 AddResult parse_flat(const Fields& fields) {
   AddResult result;
   for (const char* name : {"ip4", "ip6"}) {
@@ -141,36 +116,6 @@ AddResult parse_flat(const Fields& fields) {
   }
   result.dns = parse_dns(fields.object("dns"));
   return result;
-}
-
-void print(const json::value& value, std::string indent, std::string& out) {
-  const auto print_items = [&](const auto& items, char open, char close, const auto& item) {
-    if (items.empty()) {
-      out.append({open, close});
-      return;
-    }
-    out.push_back(open);
-    const std::string inner = indent + "    ";
-    bool first = true;
-    for (const auto& each : items) {
-      out.append(first ? "\n" : ",\n").append(inner);
-      first = false;
-      item(each, inner);
-    }
-    out.append("\n").append(indent).push_back(close);
-  };
-  if (value.is_object()) {
-    print_items(value.get_object(), '{', '}',
-                [&](const json::key_value_pair& field, const auto& in) {
-                  out.append(json::serialize(json::string(field.key()))).append(": ");
-                  print(field.value(), in, out);
-                });
-  } else if (value.is_array()) {
-    print_items(value.get_array(), '[', ']',
-                [&](const json::value& item, const auto& in) { print(item, in, out); });
-  } else {
-    out.append(json::serialize(value));
-  }
 }
 
 }  // namespace
@@ -219,7 +164,7 @@ json::object to_json(const AddResult& result, std::string_view version) {
   if (!is_sorted(version) || !result.dns.empty()) {
     out.emplace("dns", dns_json(result.dns));
   }
-  return is_sorted(version) ? sorted(out).get_object() : out;
+  return is_sorted(version) ? sort_fields(out).get_object() : out;
 }
 
 std::vector<ResultRoute> parse_routes(const Fields& fields, std::string_view name) {
@@ -272,12 +217,6 @@ AddResult parse_result(const json::object& document, std::string_view version) {
   result.routes = parse_routes(fields, "routes");
   result.dns = parse_dns(fields.object("dns"));
   return result;
-}
-
-std::string pretty_print(const json::value& value) {
-  std::string out;
-  print(value, "", out);
-  return out;
 }
 
 }  // namespace flannel::cni

@@ -69,7 +69,4 @@ std::vector<ResultRoute> parse_routes(const Fields& fields, std::string_view nam
 ResultDns parse_dns(const Fields& dns);
 json::value to_json(const ResultRoute& route);
 
-// JSON as Go's MarshalIndent prints it, indented by four.
-std::string pretty_print(const json::value& value);
-
 }  // namespace flannel::cni

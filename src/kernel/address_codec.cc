@@ -58,6 +58,7 @@ std::optional<AddressMessage> decode_address(const MessageView& message) {
   }
   AddressMessage out;
   out.index = static_cast<int>(header->ifa_index);
+  out.flags = flags;
   out.address.prefix = {*ip, header->ifa_prefixlen};
   out.address.permanent = (flags & IFA_F_PERMANENT) != 0;
   out.address.deprecated = (flags & IFA_F_DEPRECATED) != 0;

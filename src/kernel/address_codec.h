@@ -1,6 +1,7 @@
 // Interface addresses <-> rtnetlink messages (linux/if_addr.h).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "kernel/kernel.h"
@@ -11,7 +12,8 @@ namespace flannel::netlink {
 
 struct AddressMessage {
   HostAddress address;
-  int index = 0;  // of its device
+  int index = 0;            // of its device
+  std::uint32_t flags = 0;  // IFA_F_…
 };
 
 // RTM_NEWADDR and RTM_DELADDR; nothing for other and malformed messages.

@@ -106,6 +106,18 @@ void Batch::put_u8(std::uint16_t type, std::uint8_t value) {
   mnl_attr_put_u8(current(), type, value);
 }
 
+void Batch::put_u16(std::uint16_t type, std::uint16_t value) {
+  mnl_attr_put_u16(current(), type, value);
+}
+
+void Batch::put_bytes(std::uint16_t type, Bytes bytes) {
+  mnl_attr_put(current(), type, bytes.size(), bytes.data());
+}
+
+void* Batch::put_raw(std::size_t size) {
+  return mnl_nlmsg_put_extra_header(current(), size);
+}
+
 void Batch::put_u32(std::uint16_t type, std::uint32_t value) {
   mnl_attr_put_u32(current(), type, value);
 }

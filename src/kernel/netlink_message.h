@@ -74,7 +74,9 @@ class Batch {
     std::memcpy(at, &header, sizeof header);
   }
   void put_u8(std::uint16_t type, std::uint8_t value);
+  void put_u16(std::uint16_t type, std::uint16_t value);
   void put_u32(std::uint16_t type, std::uint32_t value);
+  void put_bytes(std::uint16_t type, Bytes bytes);
   void put_big_endian16(std::uint16_t type, std::uint16_t value);
   void put_ip(std::uint16_t type, const IpAddr& ip);
   void put_mac(std::uint16_t type, const Mac& mac);
@@ -82,6 +84,11 @@ class Batch {
   void put_flag(std::uint16_t type);
   // Everything put between nest() and end_nest(its result) lies inside the attribute.
   std::size_t nest(std::uint16_t type);
+  // Bytes without an attribute's header, as VETH_INFO_PEER begins with.
+  template <class Header>
+  void put_header(const Header& header) {
+    std::memcpy(put_raw(sizeof header), &header, sizeof header);
+  }
   void end_nest(std::size_t nest);
 
   std::size_t count() const { return starts_.size(); }
@@ -96,6 +103,7 @@ class Batch {
 
  private:
   void* begin_message(std::uint16_t type, std::uint16_t flags, std::size_t header_size);
+  void* put_raw(std::size_t size);
   nlmsghdr* current();
   void settle();
 

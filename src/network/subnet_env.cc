@@ -79,6 +79,10 @@ std::string subnet_env_text(const NetworkConfig& network, const LeaseKey& own, u
   return out + fmt::format("FLANNEL_MTU={}\nFLANNEL_IPMASQ={}\n", mtu, ip_masq);
 }
 
+std::string reason_file(const std::string& subnet_file) {
+  return subnet_file + ".reason";
+}
+
 SubnetEnv parse_subnet_env(std::string_view text) {
   std::map<std::string_view, std::string_view> values = variables(text);
   SubnetEnv out;

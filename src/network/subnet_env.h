@@ -15,6 +15,9 @@ namespace flannel {
 std::string subnet_env_text(const NetworkConfig& network, const LeaseKey& own, unsigned mtu,
                             bool ip_masq);
 
+// Where the daemon says, in one line, why the file is not written yet: beside it.
+std::string reason_file(const std::string& subnet_file);
+
 // What an earlier run left, read with dotenv rules (quotes, `export`, comments). A value may be
 // a comma list; invalid items are skipped, and more than one valid item counts as none.
 struct SubnetEnv {

@@ -1,0 +1,291 @@
+#include "cni/bridge.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "cni/bridge_config.h"
+#include "cni/bridge_gateway.h"
+#include "cni/container.h"
+#include "cni/error.h"
+#include "cni/link_socket.h"
+#include "cni/netns.h"
+#include "cni/plugin.h"
+#include "cni/undo.h"
+
+namespace flannel::cni {
+namespace {
+
+using std::chrono::microseconds;
+
+constexpr int kNameTries = 10;
+constexpr microseconds kFirstLook{50};
+constexpr microseconds kRunningWithin{2'550'000};  // as long as the reference waits in all
+
+NetNs open_container(const Request& request) {
+  std::optional<NetNs> netns = NetNs::open(request.netns);
+  if (!netns) {
+    throw_error(Code::invalid_netns, "failed to open netns \"{}\": there is none", request.netns);
+  }
+  if (!request.own_netns_allowed && *netns == NetNs::current()) {
+    throw_error(Code::invalid_netns,
+                "plugin's netns and netns from CNI_NETNS should not be the same");
+  }
+  return std::move(*netns);
+}
+
+LinkInfo need_bridge(LinkSocket& host, const std::string& name) {
+  const std::optional<LinkInfo> link = host.find(name);
+  if (!link) {
+    throw_error(Code::internal, "could not lookup \"{}\": it is gone", name);
+  }
+  if (link->kind != "bridge") {
+    throw_error(Code::internal, "\"{}\" already exists but is not a bridge", name);
+  }
+  return *link;
+}
+
+LinkInfo ensure_bridge(LinkSocket& host, const BridgeConfig& config) {
+  std::optional<LinkInfo> bridge = host.find(config.bridge);
+  if (!bridge) {
+    host.add_bridge(config.bridge, config.mtu, config.vlan != 0 || config.trunk_given);
+    bridge = need_bridge(host, config.bridge);
+    set_sysctl("net/ipv6/conf/" + config.bridge + "/accept_ra", "0");
+  } else {
+    bridge = need_bridge(host, config.bridge);
+  }
+  if (config.promiscuous && !bridge->promiscuous) {
+    host.set_promiscuous(bridge->index);
+  }
+  if (!bridge->up) {
+    host.set_up(bridge->index);
+  }
+  return *bridge;
+}
+
+std::string random_name() {
+  std::uint32_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != sizeof number) {
+    throw_error(Code::internal, "failed to generate random veth name");
+  }
+  return fmt::format("veth{:08x}", number);
+}
+
+bool has_link(const NetNs& netns, const std::string& name) {
+  bool there = false;
+  netns.run([&] { there = LinkSocket().find(name).has_value(); });
+  return there;
+}
+
+// The VLAN that the kernel gives a new port; 0 where it gives none.
+std::uint16_t default_vlan(const std::string& bridge) {
+  const Result<std::string> text = read_file("/sys/class/net/" + bridge + "/bridge/default_pvid");
+  return text ? static_cast<std::uint16_t>(std::strtoul(text->c_str(), nullptr, 10)) : 0;
+}
+
+void set_vlans(LinkSocket& host, const BridgeConfig& config, int port,
+               const std::vector<std::uint16_t>& trunk) {
+  if (config.vlan == 0 && trunk.empty()) {
+    return;
+  }
+  const std::uint16_t given = default_vlan(config.bridge);
+  if (!config.keep_default_vlan && given != 0) {
+    host.remove_vlan(port, given);
+  }
+  for (const std::uint16_t id : trunk) {
+    host.add_vlan(port, {.id = id});
+  }
+  host.add_vlan(port, {.id = config.vlan != 0 ? config.vlan : std::uint16_t{1}, .native = true});
+}
+
+// One end in `netns` with the name asked for, the other a port of the bridge with a name of its
+// own.
+LinkInfo make_port(LinkSocket& host, const BridgeConfig& config, const LinkInfo& bridge,
+                   const NetNs& netns, VethPair pair, const std::vector<std::uint16_t>& trunk,
+                   Undo& undo) {
+  pair.container_netns = netns.fd();
+  pair.bridge = bridge.index;
+  for (int left = kNameTries;; --left) {
+    pair.host_name = random_name();
+    if (host.add_veth(pair)) {
+      break;
+    }
+    if (left == 0 || has_link(netns, pair.container_name)) {
+      throw_error(Code::internal,
+                  "container veth name (\"{}\") peer provided (\"{}\") already exists",
+                  pair.container_name, pair.host_name);
+    }
+  }
+  const std::optional<LinkInfo> port = host.find(pair.host_name);
+  if (!port) {
+    throw_error(Code::internal, "failed to lookup \"{}\": it is gone", pair.host_name);
+  }
+  undo.add([&host, index = port->index] { host.remove(index); });
+  set_sysctl("net/ipv6/conf/" + pair.host_name + "/accept_ra", "0");
+  set_vlans(host, config, port->index, trunk);
+  return *port;
+}
+
+// With a VLAN, the gateway's addresses are on a link of the host in that VLAN: `cni0.100`.
+LinkInfo gateway_link(LinkSocket& host, const BridgeConfig& config, const LinkInfo& bridge) {
+  if (config.vlan == 0) {
+    return bridge;
+  }
+  const std::string name = fmt::format("{}.{}", config.bridge, config.vlan);
+  std::optional<LinkInfo> link = host.find(name);
+  if (!link) {
+    Undo undo;
+    const VethPair pair{.container_name = name, .mtu = bridge.mtu};
+    make_port(host, config, bridge, NetNs::current(), pair, {}, undo);
+    link = host.find(name);
+    host.set_up(link->index);
+    undo.dismiss();
+  }
+  return *link;
+}
+
+// Waits until the port is in the bridge's forwarding; the container's end is up already.
+LinkInfo wait_until_running(LinkSocket& host, const std::string& name) {
+  microseconds waited{0};
+  for (microseconds pause = kFirstLook;; pause *= 2) {
+    const std::optional<LinkInfo> port = host.find(name);
+    if (!port) {
+      throw_error(Code::internal, "\"{}\" is gone", name);
+    }
+    if (port->running) {
+      return *port;
+    }
+    if (waited >= kRunningWithin) {
+      throw_error(Code::internal, "bridge port in error state: \"{}\" is not up", name);
+    }
+    std::this_thread::sleep_for(pause);
+    waited += pause;
+  }
+}
+
+// Steps of ADD that need addresses.
+void add_layer3(const Request& request, const BridgeConfig& config, const Containers& containers,
+                LinkSocket& host, const LinkInfo& bridge, const NetNs& netns, AddResult& result,
+                Undo& undo) {
+  AddResult given = ipam_add(request, config.ipam, containers);
+  std::vector<IpAddr> known;
+  for (const ResultIp& ip : given.ips) {
+    known.push_back(ip.address.ip);
+  }
+  undo.add([&request, ipam = config.ipam, known] { ipam_del(request, ipam, known); });
+  result.ips = std::move(given.ips);
+  result.routes = std::move(given.routes);
+  result.dns = std::move(given.dns);
+  const std::vector<Prefix> gateways = plan_gateways(config, result);
+  configure_container(netns, request.attachment.ifname, config, result);
+  if (!gateways.empty()) {
+    const LinkInfo link = gateway_link(host, config, bridge);
+    if (link.index != bridge.index) {
+      result.interfaces.push_back({.name = link.name, .mac = link.mac.to_text()});
+    }
+    ensure_gateways(host, config, link, gateways);
+  }
+}
+
+std::string container_mac(const NetNs& netns, const std::string& ifname) {
+  std::string mac;
+  netns.run([&] {
+    const std::optional<LinkInfo> link = LinkSocket().find(ifname);
+    mac = link ? link->mac.to_text() : "";
+  });
+  return mac;
+}
+
+// The addresses that a result named in the configuration says the container has.
+std::vector<IpAddr> remembered_addresses(const Request& request) {
+  std::vector<IpAddr> out;
+  const json::value* previous = request.fields().find("prevResult");
+  if (previous == nullptr || !previous->is_object()) {
+    return out;
+  }
+  try {
+    for (const ResultIp& ip : parse_result(previous->get_object(), request.version).ips) {
+      out.push_back(ip.address.ip);
+    }
+  } catch (const CniError&) {
+    out.clear();  // a DEL goes on without it
+  }
+  return out;
+}
+
+json::object add(const Request& request) {
+  return to_json(bridge_add(request), request.version);
+}
+
+void gc(const Request& request) {
+  const BridgeConfig config = parse_bridge(request);
+  if (config.ipam == kHostLocal.name) {
+    kHostLocal.gc(request);
+  }
+}
+
+void status(const Request& request) {
+  const BridgeConfig config = parse_bridge(request);
+  if (config.ipam == kHostLocal.name) {
+    kHostLocal.status(request);
+  }
+}
+
+}  // namespace
+
+AddResult bridge_add(const Request& request, const Containers& containers) {
+  const BridgeConfig config = parse_bridge(request);
+  const NetNs netns = open_container(request);
+  const Attachment& attachment = request.attachment;
+  LinkSocket host;
+  Undo undo;
+  const LinkInfo bridge = ensure_bridge(host, config);
+  const VethPair pair{
+      .container_name = attachment.ifname,
+      .container_mac = config.mac,
+      .mtu = config.mtu,
+      .alias = fmt::format("{} {} {}", request.name, attachment.container_id, attachment.ifname)};
+  const LinkInfo port = make_port(host, config, bridge, netns, pair, config.trunk, undo);
+  host.set_port(port.index, {.hairpin = config.hairpin, .isolated = config.isolated});
+  AddResult result;
+  result.interfaces = {{.name = config.bridge},
+                       {.name = port.name},
+                       {.name = attachment.ifname,
+                        .mac = container_mac(netns, attachment.ifname),
+                        .sandbox = request.netns}};
+  if (!config.ipam.empty()) {
+    add_layer3(request, config, containers, host, bridge, netns, result, undo);
+  } else if (config.container_interface) {
+    configure_container(netns, attachment.ifname, config, result);
+  }
+  result.interfaces[1].mac =
+      (config.container_interface ? wait_until_running(host, port.name) : port).mac.to_text();
+  result.interfaces[0].mac = need_bridge(host, config.bridge).mac.to_text();
+  if (!config.dns.empty()) {
+    result.dns = config.dns;
+  }
+  undo.dismiss();
+  return result;
+}
+
+void bridge_del(const Request& request) {
+  const BridgeConfig config = parse_bridge(request);
+  std::vector<IpAddr> known = remembered_addresses(request);
+  const std::optional<NetNs> netns =
+      request.netns.empty() ? std::nullopt : NetNs::open(request.netns);
+  if (netns) {
+    if (!request.own_netns_allowed && *netns == NetNs::current()) {
+      throw_error(Code::invalid_netns,
+                  "plugin's netns and netns from CNI_NETNS should not be the same");
+    }
+    std::vector<IpAddr> had = remove_container_link(*netns, request.attachment.ifname);
+    known = had.empty() ? std::move(known) : std::move(had);
+  }
+  ipam_del(request, config.ipam, known);
+}
+
+const Plugin kBridge = {"bridge", add, bridge_check, bridge_del, gc, status};
+
+}  // namespace flannel::cni

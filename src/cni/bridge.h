@@ -1,0 +1,17 @@
+// Containers on a bridge of this node.
+#pragma once
+
+#include "cni/ipam.h"
+#include "cni/request.h"
+#include "cni/result.h"
+
+namespace flannel::cni {
+
+// A pair of veth links between bridge and container, addresses, routes, the gateway on the bridge
+// and masquerading, as the request's configuration says. Throws CniError, and then nothing is left
+// but the bridge.
+AddResult bridge_add(const Request& request, const Containers& containers = {});
+void bridge_check(const Request& request);
+void bridge_del(const Request& request);
+
+}  // namespace flannel::cni

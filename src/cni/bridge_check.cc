@@ -1,0 +1,123 @@
+// CHECK: the container is still connected as its ADD said.
+#include <algorithm>
+
+#include "cni/bridge.h"
+#include "cni/bridge_config.h"
+#include "cni/error.h"
+#include "cni/link_socket.h"
+#include "cni/netns.h"
+
+namespace flannel::cni {
+namespace {
+
+const ResultInterface* find_interface(const AddResult& result, const std::string& name,
+                                      const std::string& sandbox) {
+  const auto found = std::find_if(
+      result.interfaces.begin(), result.interfaces.end(),
+      [&](const ResultInterface& each) { return each.name == name && each.sandbox == sandbox; });
+  return found == result.interfaces.end() ? nullptr : &*found;
+}
+
+LinkInfo check_link(LinkSocket& links, const ResultInterface& wanted, std::string_view kind) {
+  const std::optional<LinkInfo> link = links.find(wanted.name);
+  if (!link) {
+    throw_error(Code::internal, "Interface name {} not found", wanted.name);
+  }
+  if (link->kind != kind) {
+    throw_error(Code::internal, "Interface {} does not have link type of {}", wanted.name, kind);
+  }
+  if (!wanted.mac.empty() && wanted.mac != link->mac.to_text()) {
+    throw_error(Code::internal, "Interface {} Mac doesn't match: {} is wanted, {} is there",
+                wanted.name, wanted.mac, link->mac.to_text());
+  }
+  return *link;
+}
+
+void check_addresses(LinkSocket& links, const LinkInfo& link, const AddResult& result) {
+  const std::vector<netlink::AddressMessage> addresses = links.addresses(link.index);
+  for (const ResultIp& ip : result.ips) {
+    const bool there = std::any_of(addresses.begin(), addresses.end(), [&](const auto& each) {
+      return each.address.prefix == ip.address;
+    });
+    if (!there) {
+      throw_error(Code::internal, "Failed to match addr {} on interface {}", ip.address.to_text(),
+                  link.name);
+    }
+  }
+}
+
+void check_routes(LinkSocket& links, const AddResult& result) {
+  for (const ResultRoute& wanted : result.routes) {
+    if (wanted.table && *wanted.table != 254) {  // the main table, RT_TABLE_MAIN
+      continue;
+    }
+    const std::vector<netlink::RouteMessage> routes = links.routes(wanted.dst.family());
+    const bool there = std::any_of(routes.begin(), routes.end(), [&](const auto& each) {
+      return each.route.key.dst == wanted.dst.masked() &&
+             (!wanted.gw || each.route.via == wanted.gw);
+    });
+    if (!there) {
+      throw_error(Code::internal, "Expected Route {} not found in routing table",
+                  wanted.dst.to_text());
+    }
+  }
+}
+
+AddResult previous_result(const Request& request) {
+  const json::value* previous = request.fields().find("prevResult");
+  if (previous == nullptr || !previous->is_object()) {
+    throw_error(Code::invalid_config, "Required prevResult missing");
+  }
+  return parse_result(previous->get_object(), request.version);
+}
+
+}  // namespace
+
+void bridge_check(const Request& request) {
+  const BridgeConfig config = parse_bridge(request);
+  const std::optional<NetNs> netns = NetNs::open(request.netns);
+  if (!netns) {
+    throw_error(Code::invalid_netns, "failed to open netns \"{}\": there is none", request.netns);
+  }
+  ipam_check(request, config.ipam);
+  const AddResult result = previous_result(request);
+  const ResultInterface* of_bridge = find_interface(result, config.bridge, "");
+  const ResultInterface* of_container =
+      find_interface(result, request.attachment.ifname, request.netns);
+  if (of_bridge == nullptr) {
+    throw_error(Code::internal, "CNI created bridge {} in host namespace was not found",
+                config.bridge);
+  }
+  if (of_container == nullptr) {
+    throw_error(Code::internal, "CNI created interface in container {} not found",
+                request.attachment.ifname);
+  }
+  LinkSocket host;
+  const LinkInfo bridge = check_link(host, *of_bridge, "bridge");
+  if (bridge.promiscuous != config.promiscuous) {
+    throw_error(Code::internal,
+                "Bridge interface {} configured Promisc Mode {} doesn't match current state: {}",
+                bridge.name, config.promiscuous, bridge.promiscuous);
+  }
+  LinkInfo container;
+  netns->run([&] {
+    LinkSocket links;
+    container = check_link(links, *of_container, "veth");
+    check_addresses(links, container, result);
+    check_routes(links, result);
+  });
+  const bool connected = std::any_of(
+      result.interfaces.begin(), result.interfaces.end(), [&](const ResultInterface& each) {
+        const std::optional<LinkInfo> port = each.sandbox.empty() && each.name != config.bridge
+                                                 ? host.find(each.name)
+                                                 : std::nullopt;
+        return port && port->kind == "veth" && port->index == container.peer &&
+               port->peer == container.index && port->master == bridge.index &&
+               (each.mac.empty() || each.mac == port->mac.to_text());
+      });
+  if (!connected) {
+    throw_error(Code::internal, "CNI veth created for bridge {} was not found", config.bridge);
+  }
+}
+
+}  // namespace flannel::cni

@@ -1,0 +1,203 @@
+#include "cni/container.h"
+
+#include <fcntl.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <thread>
+
+#include "cni/error.h"
+#include "kernel/netlink_socket.h"
+
+namespace flannel::cni {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kSettleWithin{5000};
+constexpr milliseconds kSettleAgain{10};
+constexpr int kRemovedWithin = 10'000;  // milliseconds
+
+bool has_ipv6(const AddResult& result) {
+  return std::any_of(result.ips.begin(), result.ips.end(),
+                     [](const ResultIp& ip) { return !ip.address.ip.is_v4(); });
+}
+
+void set_sysctls(const std::string& ifname, const BridgeConfig& config, bool ipv6) {
+  const std::string ipv6_conf = "net/ipv6/conf/" + ifname + "/";
+  if (config.detect_duplicates) {
+    set_sysctl(ipv6_conf + "enhanced_dad", "1");
+  }
+  set_sysctl(ipv6_conf + "accept_dad", config.detect_duplicates ? "1" : "0");
+  // The kernel tells the neighbours of an address when it appears.
+  set_sysctl("net/ipv4/conf/" + ifname + "/arp_notify", "1");
+  if (!ipv6) {
+    return;
+  }
+  for (const std::string& name : {std::string("lo"), ifname}) {
+    if (!set_sysctl("net/ipv6/conf/" + name + "/disable_ipv6", "0")) {
+      throw_error(Code::internal, "failed to enable IPv6 for interface \"{}\"", name);
+    }
+  }
+  if (!set_sysctl(ipv6_conf + "keep_addr_on_down", "1")) {
+    throw_error(Code::internal, "failed to enable keep_addr_on_down for interface \"{}\"", ifname);
+  }
+}
+
+// Waits until no address is tentative any more.
+void settle(LinkSocket& links, int index, const std::string& ifname) {
+  const auto limit = std::chrono::steady_clock::now() + kSettleWithin;
+  for (;;) {
+    bool tentative = false;
+    for (const netlink::AddressMessage& each : links.addresses(index)) {
+      if ((each.flags & IFA_F_DADFAILED) != 0) {
+        throw_error(Code::internal, "link {} has address {} in DADFAILED state", ifname,
+                    each.address.prefix.ip.to_text());
+      }
+      tentative = tentative || (each.flags & IFA_F_TENTATIVE) != 0;
+    }
+    if (!tentative) {
+      return;
+    }
+    if (std::chrono::steady_clock::now() > limit) {
+      throw_error(Code::internal, "link {} still has tentative addresses after {} seconds", ifname,
+                  kSettleWithin.count() / 1000);
+    }
+    std::this_thread::sleep_for(kSettleAgain);
+  }
+}
+
+// The routes with the gateway each goes by, each once: the kernel refuses a second.
+std::vector<ResultRoute> routes_to_make(const AddResult& result) {
+  std::vector<ResultRoute> out;
+  for (ResultRoute route : result.routes) {
+    const auto ip = std::find_if(result.ips.begin(), result.ips.end(), [&](const ResultIp& each) {
+      return each.gateway && each.gateway->family() == route.dst.family();
+    });
+    if (!route.gw && ip != result.ips.end()) {
+      route.gw = ip->gateway;
+    }
+    if (std::find(out.begin(), out.end(), route) == out.end()) {
+      out.push_back(route);
+    }
+  }
+  return out;
+}
+
+// The child's part of remove_container_link(): its own session and no terminal, so that neither
+// signals for us nor who waits for the end of our output concerns it.
+[[noreturn]] void remove_in_background(LinkSocket& links, int index, int report) {
+  ::setsid();
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    ::dup2(null, fd);
+  }
+  std::string trouble;
+  try {
+    links.remove(index);
+  } catch (const std::exception& error) {
+    trouble = error.what();
+  }
+  const bool told = trouble.empty() || ::write(report, trouble.data(), trouble.size()) > 0;
+  ::_exit(told ? 0 : 1);
+}
+
+bool tells_of_removal(const netlink::MessageView& message, int index) {
+  netlink::Bytes rest = message.payload;
+  const std::optional<ifinfomsg> header = netlink::take_header<ifinfomsg>(rest);
+  return message.type == RTM_DELLINK && header && header->ifi_family != AF_BRIDGE &&
+         header->ifi_index == index;
+}
+
+// Returns when the kernel told of the removal, or the child has ended well.
+void wait_for_removal(netlink::NotificationSocket& notifications, int index, pid_t child,
+                      int report) {
+  std::array<pollfd, 2> ends = {pollfd{notifications.fd(), POLLIN, 0}, pollfd{report, POLLIN, 0}};
+  for (;;) {
+    if (::poll(ends.data(), ends.size(), kRemovedWithin) <= 0) {
+      ::waitpid(child, nullptr, 0);
+      return;
+    }
+    if (ends[1].revents != 0) {
+      std::array<char, 512> text;
+      const ssize_t got = ::read(report, text.data(), text.size());
+      ::waitpid(child, nullptr, 0);
+      if (got > 0) {
+        throw CniError(Code::internal, std::string(text.data(), static_cast<std::size_t>(got)));
+      }
+      return;
+    }
+    bool removed = false;
+    const bool complete = notifications.drain([&](const netlink::MessageView& message) {
+      removed = removed || tells_of_removal(message, index);
+    });
+    if (removed) {
+      return;
+    }
+    ends[0].fd = complete ? ends[0].fd : -1;  // what was lost may be it: wait for the child
+  }
+}
+
+void remove_early(LinkSocket& links, int index) {
+  netlink::NotificationSocket notifications;
+  std::array<int, 2> ends{};
+  const pid_t child = ::pipe2(ends.data(), O_CLOEXEC) == 0 ? ::fork() : -1;
+  if (child < 0) {
+    links.remove(index);
+    return;
+  }
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  if (child == 0) {
+    remove_in_background(links, index, write_end.get());
+  }
+  write_end = UniqueFd();
+  wait_for_removal(notifications, index, child, read_end.get());
+}
+
+}  // namespace
+
+void configure_container(const NetNs& netns, const std::string& ifname, const BridgeConfig& config,
+                         const AddResult& result) {
+  netns.run([&] {
+    const bool ipv6 = has_ipv6(result);
+    set_sysctls(ifname, config, ipv6);
+    LinkSocket links;
+    const std::optional<LinkInfo> link = links.find(ifname);
+    if (!link) {
+      throw_error(Code::internal, "failed to lookup \"{}\": it is gone", ifname);
+    }
+    links.configure(link->index, result.ips);
+    if (ipv6 && config.detect_duplicates) {
+      settle(links, link->index, ifname);
+    }
+    links.add_routes(link->index, routes_to_make(result));
+  });
+}
+
+std::vector<IpAddr> remove_container_link(const NetNs& netns, const std::string& ifname) {
+  std::vector<IpAddr> had;
+  netns.run([&] {
+    LinkSocket links;
+    const std::optional<LinkInfo> link = links.find(ifname);
+    if (!link) {
+      return;
+    }
+    for (const netlink::AddressMessage& each : links.addresses(link->index)) {
+      if (each.address.prefix.ip.is_global_unicast()) {
+        had.push_back(each.address.prefix.ip);
+      }
+    }
+    remove_early(links, link->index);
+  });
+  return had;
+}
+
+}  // namespace flannel::cni

@@ -1,0 +1,21 @@
+// Other plugins, run as the specification's "Section 4: Plugin Delegation" says.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <string>
+
+#include "cni/request.h"
+#include "cni/result.h"
+
+namespace flannel::cni {
+
+// Runs the plugin `type` of CNI_PATH with `config` on its standard input and the request's other
+// variables. What it printed; CniError with its code and words where it failed.
+std::string run_delegate(const Request& request, const std::string& command,
+                         const std::string& type, const json::object& config);
+
+// ADD, and its result read: without a version of its own, it has the configuration's. A result
+// `null` is an empty one.
+AddResult delegate_add(const Request& request, const std::string& type, const json::object& config);
+
+}  // namespace flannel::cni

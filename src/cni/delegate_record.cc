@@ -1,0 +1,111 @@
+#include "cni/delegate_record.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/file.h"
+#include "cni/error.h"
+#include "cni/json_text.h"
+
+namespace flannel::cni {
+namespace {
+
+constexpr std::string_view kInterfaceField = "flannelInterface";
+
+std::string shared_path(const std::string& folder, const Attachment& attachment) {
+  return folder + "/" + attachment.container_id;
+}
+std::string own_path(const std::string& folder, const Attachment& attachment) {
+  return shared_path(folder, attachment) + "." + attachment.ifname;
+}
+
+std::optional<DelegateRecord> read_record(const std::string& path, std::string container_id) {
+  const Result<std::string> text = read_file(path);
+  if (!text) {
+    return std::nullopt;
+  }
+  DelegateRecord record{.path = path, .attachment = {std::move(container_id), ""}, .delegate = {}};
+  boost::system::error_code error;
+  json::value document = json::parse(*text, error);
+  if (error || !document.is_object()) {
+    return record;
+  }
+  json::object& delegate = document.get_object();
+  const json::value* ifname = delegate.if_contains(kInterfaceField);
+  if (ifname != nullptr && ifname->is_string()) {
+    record.attachment.ifname = ifname->get_string();
+  }
+  delegate.erase(kInterfaceField);
+  record.delegate = std::move(delegate);
+  return record;
+}
+
+// The record is about this interface, as far as it says.
+bool may_be_of(const DelegateRecord& record, const Attachment& attachment) {
+  return record.attachment.ifname.empty() || record.attachment.ifname == attachment.ifname;
+}
+
+}  // namespace
+
+void save_record(const std::string& folder, const Attachment& attachment,
+                 const json::object& delegate) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (!error) {
+    ::chmod(folder.c_str(), 0700);  // a configuration may hold secrets
+  }
+  const std::optional<DelegateRecord> other =
+      read_record(shared_path(folder, attachment), attachment.container_id);
+  const bool taken = other && !may_be_of(*other, attachment);
+  json::object content = delegate;
+  content.emplace(kInterfaceField, attachment.ifname);
+  const Result<void> written =
+      replace_file(taken ? own_path(folder, attachment) : shared_path(folder, attachment),
+                   json::serialize(sort_fields(content)), 0600);
+  if (!written) {
+    throw CniError(Code::io_failure, written.error().text);
+  }
+}
+
+std::optional<DelegateRecord> find_record(const std::string& folder, const Attachment& attachment) {
+  if (std::optional<DelegateRecord> own =
+          read_record(own_path(folder, attachment), attachment.container_id)) {
+    return own;
+  }
+  std::optional<DelegateRecord> shared =
+      read_record(shared_path(folder, attachment), attachment.container_id);
+  return shared && may_be_of(*shared, attachment) ? shared : std::nullopt;
+}
+
+std::vector<DelegateRecord> list_records(const std::string& folder) {
+  std::vector<DelegateRecord> out;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    std::optional<DelegateRecord> record = read_record(entry.path().string(), name);
+    if (!record) {
+      continue;
+    }
+    const std::string suffix = "." + record->attachment.ifname;
+    if (suffix.size() > 1 && name.ends_with(suffix)) {
+      record->attachment.container_id = name.substr(0, name.size() - suffix.size());
+    }
+    out.push_back(std::move(*record));
+  }
+  return out;
+}
+
+void remove_record(const DelegateRecord& record) {
+  if (::unlink(record.path.c_str()) != 0 && errno != ENOENT) {
+    throw_error(Code::io_failure, "cannot remove {}: {}", record.path, std::strerror(errno));
+  }
+}
+
+}  // namespace flannel::cni

@@ -1,0 +1,135 @@
+// flannel: hands a container to the bridge, or to whatever plugin the configuration names, with the
+// subnet that the daemon leased for this node.
+#include <algorithm>
+
+#include "cni/bridge.h"
+#include "cni/delegate.h"
+#include "cni/delegate_record.h"
+#include "cni/error.h"
+#include "cni/flannel_delegate.h"
+#include "cni/plugin.h"
+
+namespace flannel::cni {
+namespace {
+
+using std::chrono::milliseconds;
+
+// At a node's boot the daemon is about to know its subnet; the runtime tries again after an error.
+constexpr milliseconds kPatience{1000};
+
+std::string type_of(const json::object& delegate) {
+  return Fields(delegate).text("type").value_or("");
+}
+
+FlannelEnv need_env(const FlannelConfig& config, milliseconds patience, Code code) {
+  const Result<FlannelEnv> env = read_flannel_env(config.subnet_file, patience);
+  if (!env) {
+    throw CniError(
+        code,
+        fmt::format("failed to load flannel 'subnet.env' file: {}. Check the flannel pod "
+                    "log for this node.",
+                    env.error().text),
+        daemons_reason(config.subnet_file));
+  }
+  return *env;
+}
+
+json::object add(const Request& request) {
+  const FlannelConfig config = parse_flannel(request);
+  const FlannelEnv env = need_env(config, kPatience, Code::try_again_later);
+  const json::object delegate = make_delegate(request, env);
+  const bool known = find_record(config.data_dir, request.attachment).has_value();
+  // First of all, so that a DEL knows what to remove however far we get.
+  save_record(config.data_dir, request.attachment, delegate);
+  const Request handed_on = delegated(request, delegate);
+  if (type_of(delegate) != kBridge.name) {
+    return to_json(delegate_add(handed_on, type_of(delegate), delegate), request.version);
+  }
+  const Containers containers{.is_new = !known, .is_gone = [&config](const Attachment& attachment) {
+                                return !find_record(config.data_dir, attachment).has_value();
+                              }};
+  return to_json(bridge_add(handed_on, containers), request.version);
+}
+
+void remove(const Request& request, const DelegateRecord& record) {
+  json::object delegate = record.delegate ? *record.delegate : make_delegate_for_removal(request);
+  const std::string type = type_of(delegate);
+  if (type == kBridge.name) {
+    if (const json::value* previous = request.fields().find("prevResult")) {
+      delegate["prevResult"] = *previous;  // names the addresses
+    }
+    bridge_del(delegated(request, delegate));
+  } else {
+    run_delegate(request, "DEL", type, delegate);
+  }
+  remove_record(record);
+}
+
+void del(const Request& request) {
+  const std::optional<DelegateRecord> record =
+      find_record(parse_flannel(request).data_dir, request.attachment);
+  if (record) {
+    remove(request, *record);
+  }
+}
+
+void check(const Request& request) {
+  const std::optional<DelegateRecord> record =
+      find_record(parse_flannel(request).data_dir, request.attachment);
+  if (!record || !record->delegate) {
+    throw_error(Code::unknown_container, "container {} was not added here, or its record is gone",
+                request.attachment.container_id);
+  }
+  json::object delegate = *record->delegate;
+  if (const json::value* previous = request.fields().find("prevResult")) {
+    delegate["prevResult"] = *previous;
+  }
+  const std::string type = type_of(delegate);
+  if (type == kBridge.name) {
+    bridge_check(delegated(request, delegate));
+  } else {
+    run_delegate(request, "CHECK", type, delegate);
+  }
+}
+
+bool is_valid(const DelegateRecord& record, const std::vector<Attachment>& valid) {
+  return std::any_of(valid.begin(), valid.end(), [&](const Attachment& each) {
+    return each.container_id == record.attachment.container_id &&
+           (record.attachment.ifname.empty() || record.attachment.ifname == each.ifname);
+  });
+}
+
+void gc(const Request& request) {
+  const FlannelConfig config = parse_flannel(request);
+  const std::vector<Attachment> valid = valid_attachments(request);
+  for (const DelegateRecord& record : list_records(config.data_dir)) {
+    const bool ours =
+        record.delegate && Fields(*record.delegate).text("name").value_or("") == request.name;
+    if (ours && !is_valid(record, valid)) {
+      Request gone = request;
+      gone.attachment = record.attachment;
+      gone.netns.clear();
+      remove(gone, record);
+    }
+  }
+  const json::object delegate = make_delegate_for_removal(request);
+  if (type_of(delegate) == kBridge.name) {
+    kBridge.gc(delegated(request, [&] {
+      json::object with_valid = delegate;
+      if (const json::value* list = request.fields().find("cni.dev/valid-attachments")) {
+        with_valid["cni.dev/valid-attachments"] = *list;
+      }
+      return with_valid;
+    }()));
+  }
+}
+
+void status(const Request& request) {
+  need_env(parse_flannel(request), milliseconds::zero(), Code::not_available);
+}
+
+}  // namespace
+
+const Plugin kFlannel = {"flannel", add, check, del, gc, status};
+
+}  // namespace flannel::cni

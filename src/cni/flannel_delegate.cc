@@ -1,0 +1,113 @@
+#include "cni/flannel_delegate.h"
+
+#include "cni/error.h"
+#include "cni/json_text.h"
+#include "cni/result.h"
+
+namespace flannel::cni {
+namespace {
+
+constexpr std::string_view kBridgeType = "bridge";
+
+void set_default(json::object& object, std::string_view name, json::value value) {
+  if (!object.contains(name)) {
+    object.emplace(name, std::move(value));
+  }
+}
+
+json::object given_object(const Request& request, std::string_view name) {
+  request.fields().object(name);  // an object, or an error that says so
+  const json::value* value = request.fields().find(name);
+  return value == nullptr ? json::object() : value->get_object();
+}
+
+void check_delegate(const json::object& delegate) {
+  if (const json::value* type = delegate.if_contains("type"); type && !type->is_string()) {
+    throw_error(Code::invalid_config,
+                "'delegate' dictionary, if present, must have (string) 'type' field");
+  }
+  for (const std::string_view name : {"name", "ipam"}) {
+    if (delegate.contains(name)) {
+      throw_error(Code::invalid_config,
+                  "'delegate' dictionary must not have '{}' field, it'll be set by flannel", name);
+    }
+  }
+}
+
+json::array range_set(const Prefix& subnet) {
+  json::object range;
+  range.emplace("subnet", subnet.to_text());
+  return json::array{std::move(range)};
+}
+
+json::object make_ipam(const Request& request, const FlannelEnv& env) {
+  json::object ipam = given_object(request, "ipam");
+  set_default(ipam, "type", "host-local");
+  json::array ranges;
+  for (const std::optional<Prefix>& subnet : {env.subnet, env.ipv6_subnet}) {
+    if (subnet) {
+      ranges.push_back(range_set(*subnet));
+    }
+  }
+  json::array routes;
+  for (const ResultRoute& route : parse_routes(request.fields().object("ipam"), "routes")) {
+    routes.push_back(to_json(route));
+  }
+  for (const Prefix& network : env.networks) {
+    routes.push_back(to_json(ResultRoute{.dst = network}));
+  }
+  ipam["ranges"] = std::move(ranges);
+  ipam["routes"] = std::move(routes);
+  return ipam;
+}
+
+void set_identity(const Request& request, json::object& delegate) {
+  delegate["name"] = request.name;
+  set_default(delegate, "type", json::string(kBridgeType));
+  const std::string version = request.fields().text("cniVersion").value_or("");
+  if (!version.empty()) {
+    delegate["cniVersion"] = version;
+  }
+}
+
+}  // namespace
+
+FlannelConfig parse_flannel(const Request& request) {
+  const Fields fields = request.fields();
+  return {.subnet_file = fields.text("subnetFile").value_or("/run/flannel/subnet.env"),
+          .data_dir = fields.text("dataDir").value_or("/var/lib/cni/flannel")};
+}
+
+json::object make_delegate(const Request& request, const FlannelEnv& env) {
+  json::object delegate = given_object(request, "delegate");
+  check_delegate(delegate);
+  if (request.fields().find("runtimeConfig") != nullptr) {
+    delegate["runtimeConfig"] = given_object(request, "runtimeConfig");
+  }
+  set_identity(request, delegate);
+  set_default(delegate, "ipMasq", !env.ip_masq);
+  set_default(delegate, "mtu", env.mtu);
+  if (delegate["type"].get_string() == kBridgeType) {
+    set_default(delegate, "isGateway", true);
+  }
+  delegate["ipam"] = make_ipam(request, env);
+  return sort_fields(delegate).get_object();
+}
+
+json::object make_delegate_for_removal(const Request& request) {
+  json::object delegate = given_object(request, "delegate");
+  check_delegate(delegate);
+  set_identity(request, delegate);
+  json::object ipam = given_object(request, "ipam");
+  set_default(ipam, "type", "host-local");
+  delegate["ipam"] = std::move(ipam);
+  return delegate;
+}
+
+Request delegated(const Request& request, const json::object& delegate) {
+  Request out = request;
+  out.config = delegate;
+  return out;
+}
+
+}  // namespace flannel::cni

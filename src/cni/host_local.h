@@ -1,0 +1,37 @@
+// host-local: addresses from ranges, for containers of this node.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "cni/host_local_config.h"
+#include "cni/reservations.h"
+
+namespace flannel::cni {
+
+// Told by the caller where it knows more of containers than the reservations do.
+struct Containers {
+  // This container has no reservation: none was ever asked for it. Saves reading all of them.
+  bool is_new = false;
+  // True for a container that is gone for certain. Asked only when a range is full.
+  std::function<bool(const Attachment&)> is_gone = [](const Attachment&) { return false; };
+};
+
+// One address from each range set, and the routes and DNS settings that go with them. When a set is
+// full, reservations are taken back from before the last boot, empty ones and those of containers
+// that are gone. Reserves nothing where it throws CniError.
+AddResult allocate(const HostLocalConfig& config, const Attachment& attachment,
+                   const Containers& containers = {});
+
+// Takes back all addresses of an attachment. Those that it is known to have are looked at first;
+// where they were its own, the others are not read. None is fine.
+void release(const std::string& folder, const Attachment& attachment,
+             const std::vector<IpAddr>& known = {});
+
+// It has at least one address.
+bool has_address(const std::string& folder, const Attachment& attachment);
+
+// Takes back the addresses of all but `valid`, which is sorted.
+void release_others(const std::string& folder, const std::vector<Attachment>& valid);
+
+}  // namespace flannel::cni

@@ -1,0 +1,20 @@
+// Addresses for a container from whatever plugin the configuration names: host-local is built in,
+// any other is run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cni/host_local.h"
+#include "cni/request.h"
+#include "cni/result.h"
+
+namespace flannel::cni {
+
+// All throw CniError.
+AddResult ipam_add(const Request& request, const std::string& type, const Containers& containers);
+void ipam_check(const Request& request, const std::string& type);
+// `known`: addresses that the attachment is known to have had.
+void ipam_del(const Request& request, const std::string& type, const std::vector<IpAddr>& known);
+
+}  // namespace flannel::cni

@@ -1,0 +1,382 @@
+#include "cni/link_socket.h"
+
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "cni/error.h"
+#include "kernel/link_codec.h"
+
+namespace flannel::cni {
+namespace {
+
+using netlink::Attribute;
+using netlink::Batch;
+using netlink::Bytes;
+using netlink::MessageView;
+
+int socket_family(const IpAddr& ip) {
+  return ip.is_v4() ? AF_INET : AF_INET6;
+}
+
+std::uint8_t header_family(const IpAddr& ip) {
+  return static_cast<std::uint8_t>(socket_family(ip));
+}
+
+ifinfomsg link_header(int index, unsigned flags = 0, unsigned change = 0) {
+  ifinfomsg header{};
+  header.ifi_index = index;
+  header.ifi_flags = flags;
+  header.ifi_change = change;
+  return header;
+}
+
+std::optional<LinkInfo> decode_info(const MessageView& message) {
+  Bytes rest = message.payload;
+  const std::optional<ifinfomsg> header = netlink::take_header<ifinfomsg>(rest);
+  if (!header || message.type != RTM_NEWLINK || header->ifi_family == AF_BRIDGE) {
+    return std::nullopt;
+  }
+  LinkInfo out;
+  out.index = header->ifi_index;
+  out.up = (header->ifi_flags & IFF_UP) != 0;
+  while (const std::optional<Attribute> attribute = netlink::next_attribute(rest)) {
+    switch (attribute->type) {
+      case IFLA_IFNAME:
+        out.name = attribute->text();
+        break;
+      case IFLA_ADDRESS:
+        out.mac = attribute->mac().value_or(Mac{});
+        break;
+      case IFLA_MTU:
+        out.mtu = attribute->u32().value_or(0);
+        break;
+      case IFLA_MASTER:
+        out.master = static_cast<int>(attribute->u32().value_or(0));
+        break;
+      case IFLA_LINK:
+        out.peer = static_cast<int>(attribute->u32().value_or(0));
+        break;
+      case IFLA_PROMISCUITY:
+        out.promiscuous = attribute->u32().value_or(0) != 0;
+        break;
+      case IFLA_OPERSTATE:
+        out.running = attribute->u8() == IF_OPER_UP;
+        break;
+      case IFLA_LINKINFO: {
+        Bytes info = attribute->data;
+        while (const std::optional<Attribute> field = netlink::next_attribute(info)) {
+          if (field->type == IFLA_INFO_KIND) {
+            out.kind = field->text();
+          }
+        }
+        break;
+      }
+      default:
+        break;
+    }
+  }
+  return out;
+}
+
+// The highest address of a subnet, as `ip address add … brd +`; none where there is no room.
+std::optional<IpAddr> broadcast_of(const Prefix& address) {
+  if (!address.ip.is_v4() || address.length > 30) {
+    return std::nullopt;
+  }
+  const Uint128 hosts = (Uint128{1} << (32 - address.length)) - 1;
+  return IpAddr::from_number(Family::v4, address.ip.number() | hosts);
+}
+
+ifaddrmsg address_header(int index, const Prefix& address) {
+  ifaddrmsg header{};
+  header.ifa_family = header_family(address.ip);
+  header.ifa_prefixlen = address.length;
+  header.ifa_index = static_cast<std::uint32_t>(index);
+  return header;
+}
+
+void encode_address(Batch& batch, int index, const Prefix& address, std::uint8_t flags = 0) {
+  ifaddrmsg header = address_header(index, address);
+  header.ifa_flags = flags;
+  batch.begin(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, header);
+  batch.put_ip(IFA_LOCAL, address.ip);
+  batch.put_ip(IFA_ADDRESS, address.ip);
+  if (const std::optional<IpAddr> broadcast = broadcast_of(address)) {
+    batch.put_ip(IFA_BROADCAST, *broadcast);
+  }
+}
+
+void encode_route(Batch& batch, int index, const ResultRoute& route) {
+  rtmsg header{};
+  header.rtm_family = header_family(route.dst.ip);
+  header.rtm_dst_len = route.dst.length;
+  header.rtm_protocol = RTPROT_BOOT;
+  header.rtm_type = RTN_UNICAST;
+  header.rtm_scope = static_cast<std::uint8_t>(route.scope.value_or(RT_SCOPE_UNIVERSE));
+  const std::uint32_t table = static_cast<std::uint32_t>(route.table.value_or(RT_TABLE_MAIN));
+  header.rtm_table = static_cast<std::uint8_t>(table > 255 ? RT_TABLE_COMPAT : table);
+  batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, header);
+  batch.put_ip(RTA_DST, route.dst.masked().ip);
+  batch.put_u32(RTA_TABLE, table);
+  batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
+  if (route.gw) {
+    batch.put_ip(RTA_GATEWAY, *route.gw);
+  }
+  if (route.priority != 0) {
+    batch.put_u32(RTA_PRIORITY, static_cast<std::uint32_t>(route.priority));
+  }
+  if (route.mtu != 0 || route.advmss != 0) {
+    const std::size_t metrics = batch.nest(RTA_METRICS);
+    if (route.mtu != 0) {
+      batch.put_u32(RTAX_MTU, static_cast<std::uint32_t>(route.mtu));
+    }
+    if (route.advmss != 0) {
+      batch.put_u32(RTAX_ADVMSS, static_cast<std::uint32_t>(route.advmss));
+    }
+    batch.end_nest(metrics);
+  }
+}
+
+void encode_vlan(Batch& batch, int index, std::uint16_t type, const PortVlan& vlan) {
+  ifinfomsg header = link_header(index);
+  header.ifi_family = AF_BRIDGE;
+  batch.begin(type, 0, header);
+  const std::size_t spec = batch.nest(IFLA_AF_SPEC);
+  batch.put_u16(IFLA_BRIDGE_FLAGS, BRIDGE_FLAGS_MASTER);
+  bridge_vlan_info info{};
+  info.vid = vlan.id;
+  info.flags = vlan.native ? BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED : 0;
+  batch.put_bytes(IFLA_BRIDGE_VLAN_INFO,
+                  Bytes(reinterpret_cast<const std::uint8_t*>(&info), sizeof info));
+  batch.end_nest(spec);
+}
+
+// One queue each way: veth makes one a processor and then gives all but one back, which takes half
+// the time of making the pair.
+void put_queues(Batch& batch) {
+  batch.put_u32(IFLA_NUM_TX_QUEUES, 1);
+  batch.put_u32(IFLA_NUM_RX_QUEUES, 1);
+}
+
+void encode_veth(Batch& batch, const VethPair& pair) {
+  batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link_header(0, IFF_UP, IFF_UP));
+  batch.put_text(IFLA_IFNAME, pair.host_name);
+  if (pair.mtu != 0) {
+    batch.put_u32(IFLA_MTU, pair.mtu);
+  }
+  batch.put_u32(IFLA_TXQLEN, 0);
+  put_queues(batch);
+  if (pair.bridge != 0) {
+    batch.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(pair.bridge));
+  }
+  const std::size_t info = batch.nest(IFLA_LINKINFO);
+  batch.put_text(IFLA_INFO_KIND, "veth");
+  const std::size_t data = batch.nest(IFLA_INFO_DATA);
+  const std::size_t peer = batch.nest(VETH_INFO_PEER);
+  batch.put_header(ifinfomsg{});
+  batch.put_text(IFLA_IFNAME, pair.container_name);
+  if (pair.mtu != 0) {
+    batch.put_u32(IFLA_MTU, pair.mtu);
+  }
+  put_queues(batch);
+  if (pair.container_mac) {
+    batch.put_mac(IFLA_ADDRESS, *pair.container_mac);
+  }
+  batch.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(pair.container_netns));
+  batch.end_nest(peer);
+  batch.end_nest(data);
+  batch.end_nest(info);
+}
+
+}  // namespace
+
+int LinkSocket::transact(Batch& batch, const std::function<std::string(std::size_t)>& describe,
+                         int tolerated) {
+  int met = 0;
+  const std::vector<OpResult> answers = socket_.transact(batch);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i].ok() && answers[i].error != tolerated) {
+      throw_error(Code::internal, "{}: {}", describe(i), answers[i].text);
+    }
+    met = answers[i].ok() ? met : answers[i].error;
+  }
+  return met;
+}
+
+int LinkSocket::transact_one(Batch& batch, const std::string& what, int tolerated) {
+  return transact(batch, [&](std::size_t) { return what; }, tolerated);
+}
+
+std::optional<LinkInfo> LinkSocket::find(std::string_view name) {
+  Batch batch;
+  netlink::encode_get_link(batch, Dev(name));
+  std::optional<LinkInfo> found;
+  const std::vector<OpResult> answers = socket_.transact(
+      batch, [&found](std::size_t, const MessageView& message) { found = decode_info(message); });
+  if (!answers[0].ok() && answers[0].error != ENODEV) {
+    throw_error(Code::internal, "could not lookup \"{}\": {}", name, answers[0].text);
+  }
+  return found;
+}
+
+std::size_t LinkSocket::count_ports(int bridge) {
+  Batch batch;
+  netlink::encode_dump_links(batch);
+  const std::vector<LinkInfo> links = socket_.dump<LinkInfo>(batch, "links", decode_info);
+  return static_cast<std::size_t>(std::count_if(
+      links.begin(), links.end(), [&](const LinkInfo& link) { return link.master == bridge; }));
+}
+
+void LinkSocket::add_bridge(std::string_view name, std::uint32_t mtu, bool vlan_filtering) {
+  Batch batch;
+  batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link_header(0));
+  batch.put_text(IFLA_IFNAME, name);
+  if (mtu != 0) {
+    batch.put_u32(IFLA_MTU, mtu);
+  }
+  const std::size_t info = batch.nest(IFLA_LINKINFO);
+  batch.put_text(IFLA_INFO_KIND, "bridge");
+  if (vlan_filtering) {
+    const std::size_t data = batch.nest(IFLA_INFO_DATA);
+    batch.put_u8(IFLA_BR_VLAN_FILTERING, 1);
+    batch.end_nest(data);
+  }
+  batch.end_nest(info);
+  transact_one(batch, fmt::format("could not add \"{}\"", name), EEXIST);
+}
+
+bool LinkSocket::add_veth(const VethPair& pair) {
+  Batch batch;
+  encode_veth(batch, pair);
+  if (transact_one(batch, "failed to make veth pair", EEXIST) == EEXIST) {
+    return false;
+  }
+  if (!pair.alias.empty()) {  // which the kernel ignores at creation
+    Batch alias;
+    alias.begin(RTM_SETLINK, 0, link_header(0));
+    alias.put_text(IFLA_IFNAME, pair.host_name);
+    alias.put_text(IFLA_IFALIAS, pair.alias);
+    transact_one(alias, fmt::format("could not name the owner of \"{}\"", pair.host_name));
+  }
+  return true;
+}
+
+bool LinkSocket::remove(int index) {
+  Batch batch;
+  netlink::encode_remove_link(batch, index);
+  return transact_one(batch, "failed to delete a link", ENODEV) == 0;
+}
+
+void LinkSocket::set_up(int index) {
+  Batch batch;
+  batch.begin(RTM_SETLINK, 0, link_header(index, IFF_UP, IFF_UP));
+  transact_one(batch, "could not set a link up");
+}
+
+void LinkSocket::set_down(int index) {
+  Batch batch;
+  batch.begin(RTM_SETLINK, 0, link_header(index, 0, IFF_UP));
+  transact_one(batch, "could not set a link down");
+}
+
+void LinkSocket::set_promiscuous(int index) {
+  Batch batch;
+  batch.begin(RTM_SETLINK, 0, link_header(index, IFF_PROMISC, IFF_PROMISC));
+  transact_one(batch, "could not set promiscuous mode");
+}
+
+void LinkSocket::set_mac(int index, const Mac& mac) {
+  Batch batch;
+  batch.begin(RTM_SETLINK, 0, link_header(index));
+  batch.put_mac(IFLA_ADDRESS, mac);
+  transact_one(batch, "could not set bridge's mac");
+}
+
+void LinkSocket::set_port(int index, const BridgePort& port) {
+  Batch batch;
+  ifinfomsg header = link_header(index);
+  header.ifi_family = AF_BRIDGE;
+  batch.begin(RTM_SETLINK, 0, header);
+  const std::size_t info = batch.nest(IFLA_PROTINFO | NLA_F_NESTED);
+  batch.put_u8(IFLA_BRPORT_MODE, port.hairpin ? 1 : 0);
+  batch.put_u8(IFLA_BRPORT_ISOLATED, port.isolated ? 1 : 0);
+  batch.end_nest(info);
+  transact_one(batch, "failed to setup hairpin mode and isolation of a bridge port");
+}
+
+void LinkSocket::add_vlan(int index, const PortVlan& vlan) {
+  Batch batch;
+  encode_vlan(batch, index, RTM_SETLINK, vlan);
+  transact_one(batch, fmt::format("failed to setup vlan tag {} on a bridge port", vlan.id));
+}
+
+void LinkSocket::remove_vlan(int index, std::uint16_t id) {
+  Batch batch;
+  encode_vlan(batch, index, RTM_DELLINK, {.id = id});
+  transact_one(batch, fmt::format("failed to remove vlan {} of a bridge port", id), ENOENT);
+}
+
+std::vector<netlink::AddressMessage> LinkSocket::addresses(int index) {
+  Batch batch;
+  netlink::encode_dump_addresses(batch, index);
+  return socket_.dump<netlink::AddressMessage>(
+      batch, "addresses",
+      [&](const MessageView& message) -> std::optional<netlink::AddressMessage> {
+        const std::optional<netlink::AddressMessage> address = netlink::decode_address(message);
+        return address && address->index == index ? address : std::nullopt;
+      });
+}
+
+void LinkSocket::add_address(int index, const Prefix& address) {
+  Batch batch;
+  encode_address(batch, index, address, address.ip.is_v4() ? 0 : IFA_F_NODAD);
+  transact_one(batch, fmt::format("could not add IP address {}", address.to_text()), EEXIST);
+}
+
+void LinkSocket::remove_address(int index, const Prefix& address) {
+  Batch batch;
+  batch.begin(RTM_DELADDR, 0, address_header(index, address));
+  batch.put_ip(IFA_LOCAL, address.ip);
+  batch.put_ip(IFA_ADDRESS, address.ip);
+  transact_one(batch, fmt::format("could not remove IP address {}", address.to_text()),
+               EADDRNOTAVAIL);
+}
+
+void LinkSocket::configure(int index, std::span<const ResultIp> ips) {
+  Batch batch;
+  for (const ResultIp& ip : ips) {
+    encode_address(batch, index, ip.address);
+  }
+  batch.begin(RTM_SETLINK, 0, link_header(index, IFF_UP, IFF_UP));
+  transact(batch, [&](std::size_t i) {
+    return i < ips.size() ? fmt::format("failed to add IP addr {}", ips[i].address.to_text())
+                          : std::string("failed to set the interface UP");
+  });
+}
+
+void LinkSocket::add_routes(int index, std::span<const ResultRoute> routes) {
+  Batch batch;
+  for (const ResultRoute& route : routes) {
+    encode_route(batch, index, route);
+  }
+  transact(batch, [&](std::size_t i) {
+    return fmt::format("failed to add route '{}{}{}'", routes[i].dst.to_text(),
+                       routes[i].gw ? " via " : "", routes[i].gw ? routes[i].gw->to_text() : "");
+  });
+}
+
+std::vector<netlink::RouteMessage> LinkSocket::routes(Family family) {
+  Batch batch;
+  netlink::encode_dump_routes(batch, family, 0, 0);
+  return socket_.dump<netlink::RouteMessage>(batch, "routes", netlink::decode_route);
+}
+
+}  // namespace flannel::cni

@@ -1,0 +1,97 @@
+// The CNI plugins, one program: which one it is, its name says.
+#include <unistd.h>
+
+#include <boost/json/serialize.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <string>
+
+#include "base/version.h"
+#include "cni/error.h"
+#include "cni/json_text.h"
+#include "cni/plugin.h"
+
+namespace flannel::cni {
+namespace {
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+void print_error(const CniError& error) {
+  json::object out;
+  out.emplace("code", error.code());
+  out.emplace("msg", error.what());
+  if (!error.details().empty()) {
+    out.emplace("details", error.details());
+  }
+  print(pretty_print(out));
+}
+
+void print_versions() {
+  json::object out;
+  out.emplace("cniVersion", kVersions.back());
+  out.emplace("supportedVersions", json::array(kVersions.begin(), kVersions.end()));
+  print(json::serialize(out) + "\n");
+}
+
+void print_about(const Plugin& plugin) {
+  std::cerr << fmt::format("CNI plugin {} of flannel-cpp {}\nCNI protocol versions supported: {}\n",
+                           plugin.name, kVersion, fmt::join(kVersions, ", "));
+}
+
+void serve(const Plugin& plugin, const Request& request) {
+  switch (request.verb) {
+    case Verb::add:
+      print(pretty_print(plugin.add(request)));
+      break;
+    case Verb::check:
+      plugin.check(request);
+      break;
+    case Verb::del:
+      plugin.del(request);
+      break;
+    case Verb::gc:
+      plugin.gc(request);
+      break;
+    case Verb::status:
+      plugin.status(request);
+      break;
+  }
+}
+
+int run(const Plugin& plugin) {
+  const Environment environment = [](const char* name) { return std::getenv(name); };
+  const std::string command = command_of(environment);
+  if (command.empty()) {
+    print_about(plugin);
+    return 0;
+  }
+  if (command == "VERSION") {
+    print_versions();
+    return 0;
+  }
+  try {
+    const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
+    serve(plugin, parse_request(environment, input));
+    return 0;
+  } catch (const CniError& error) {
+    print_error(error);
+  } catch (const std::exception& error) {
+    print_error(CniError(Code::internal, error.what()));
+  }
+  return 1;
+}
+
+}  // namespace
+}  // namespace flannel::cni
+
+int main(int, char** arguments) {
+  using namespace flannel::cni;
+  const Plugin* plugin = find_plugin(std::filesystem::path(arguments[0]).filename().string());
+  return run(plugin == nullptr ? kFlannel : *plugin);
+}

@@ -1,0 +1,147 @@
+#include "cni/reservations.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "cni/error.h"
+
+namespace flannel::cni {
+namespace {
+
+constexpr std::string_view kSeparator = "\r\n";
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n\v\f";
+  const std::size_t start = text.find_first_not_of(kSpace);
+  return start == std::string_view::npos
+             ? std::string_view()
+             : text.substr(start, text.find_last_not_of(kSpace) - start + 1);
+}
+
+Attachment parse_holder(std::string_view text) {
+  const std::string_view all = trimmed(text);
+  const std::size_t end = all.find(kSeparator);
+  return end == std::string_view::npos
+             ? Attachment{std::string(all), ""}
+             : Attachment{std::string(all.substr(0, end)),
+                          std::string(all.substr(end + kSeparator.size()))};
+}
+
+// Makes the complete file appear under its name at once: a file without a name first. Where the
+// file system has none, the name comes first. The errno, 0 for success.
+int create_file(const std::string& folder, const std::string& path, std::string_view text) {
+  const UniqueFd fd(::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
+  const UniqueFd named(fd ? -1
+                          : ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd && !named) {
+    return errno;
+  }
+  const int out = fd ? fd.get() : named.get();
+  int error = ::write(out, text.data(), text.size()) == static_cast<ssize_t>(text.size())
+                  ? 0
+                  : (errno != 0 ? errno : ENOSPC);
+  if (fd && error == 0) {
+    const std::string self = fmt::format("/proc/self/fd/{}", out);
+    error = ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0
+                ? 0
+                : errno;
+  } else if (!fd && error != 0) {
+    ::unlink(path.c_str());
+  }
+  return error;
+}
+
+}  // namespace
+
+bool Reservation::is_of(const Attachment& attachment) const {
+  return holder.container_id == attachment.container_id &&
+         (holder.ifname.empty() || holder.ifname == attachment.ifname);
+}
+
+Reservations::Reservations(const std::string& folder) : folder_(folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder_, error);
+  if (error) {
+    throw_error(Code::io_failure, "mkdir {}: {}", folder_, error.message());
+  }
+  const std::string path = path_of("lock");
+  lock_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0750));
+  if (!lock_) {
+    throw_error(Code::io_failure, "open {}: {}", path, std::strerror(errno));
+  }
+  while (::flock(lock_.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) {
+      throw_error(Code::io_failure, "lock {}: {}", path, std::strerror(errno));
+    }
+  }
+}
+
+bool Reservations::reserve(const IpAddr& address, const Attachment& holder) {
+  const std::string path = path_of(address.to_text());
+  // Most are free: asking first spares a file for each that is not.
+  if (::access(path.c_str(), F_OK) == 0) {
+    return false;
+  }
+  const std::string text = holder.container_id + std::string(kSeparator) + holder.ifname;
+  const int error = create_file(folder_, path, text);
+  if (error != 0 && error != EEXIST) {
+    throw_error(Code::io_failure, "cannot reserve {}: {}", path, std::strerror(error));
+  }
+  return error == 0;
+}
+
+void Reservations::release(const IpAddr& address) {
+  const std::string path = path_of(address.to_text());
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    throw_error(Code::io_failure, "cannot release {}: {}", path, std::strerror(errno));
+  }
+}
+
+std::optional<Reservation> Reservations::find(const IpAddr& address) const {
+  const std::string path = path_of(address.to_text());
+  struct stat about{};
+  const Result<std::string> text = read_file(path);
+  if (!text || ::stat(path.c_str(), &about) != 0) {
+    return std::nullopt;
+  }
+  return Reservation{address, parse_holder(*text), about.st_mtim.tv_sec};
+}
+
+std::vector<Reservation> Reservations::list() const {
+  std::vector<Reservation> out;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
+    const Result<IpAddr> address = IpAddr::parse(entry.path().filename().string());
+    if (!address) {
+      continue;  // `lock`, `last_reserved_ip.*`, and what others put there
+    }
+    if (std::optional<Reservation> reservation = find(*address)) {
+      out.push_back(std::move(*reservation));
+    }
+  }
+  return out;
+}
+
+std::optional<IpAddr> Reservations::last_reserved(std::size_t range_set) const {
+  const Result<std::string> text =
+      read_file(path_of(fmt::format("last_reserved_ip.{}", range_set)));
+  const Result<IpAddr> address = text ? IpAddr::parse(*text) : fail("none");
+  return address ? std::optional(*address) : std::nullopt;
+}
+
+void Reservations::set_last_reserved(std::size_t range_set, const IpAddr& address) {
+  const std::string path = path_of(fmt::format("last_reserved_ip.{}", range_set));
+  const std::string text = address.to_text();
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    throw_error(Code::io_failure, "cannot write {}: {}", path, std::strerror(errno));
+  }
+}
+
+}  // namespace flannel::cni
