@@ -1,8 +1,9 @@
 #include "kernel/netlink_message.h"
 
-#include <libmnl/libmnl.h>
+#include <netinet/in.h>
 
 #include <algorithm>
+#include <string>
 
 namespace flannel::netlink {
 namespace {
@@ -15,6 +16,11 @@ std::optional<T> exactly(Bytes data) {
   T value;
   std::memcpy(&value, data.data(), sizeof value);
   return value;
+}
+
+template <class T>
+Bytes bytes_of(const T& value) {
+  return Bytes(reinterpret_cast<const std::uint8_t*>(&value), sizeof value);
 }
 
 }  // namespace
@@ -96,62 +102,76 @@ void* Batch::begin_message(std::uint16_t type, std::uint16_t flags, std::size_t 
     buffer_.resize(2 * buffer_.size());
   }
   starts_.push_back(used_);
-  nlmsghdr* header = mnl_nlmsg_put_header(buffer_.data() + used_);
-  header->nlmsg_type = type;
-  header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-  return mnl_nlmsg_put_extra_header(header, header_size);
-}
-
-void Batch::put_u8(std::uint16_t type, std::uint8_t value) {
-  mnl_attr_put_u8(current(), type, value);
-}
-
-void Batch::put_u16(std::uint16_t type, std::uint16_t value) {
-  mnl_attr_put_u16(current(), type, value);
-}
-
-void Batch::put_bytes(std::uint16_t type, Bytes bytes) {
-  mnl_attr_put(current(), type, bytes.size(), bytes.data());
+  const nlmsghdr header{.nlmsg_len = NLMSG_HDRLEN,
+                        .nlmsg_type = type,
+                        .nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags)};
+  std::memcpy(buffer_.data() + used_, &header, sizeof header);
+  return put_raw(header_size);
 }
 
 void* Batch::put_raw(std::size_t size) {
-  return mnl_nlmsg_put_extra_header(current(), size);
+  const std::size_t at = starts_.back() + current()->nlmsg_len;
+  const std::size_t aligned = NLMSG_ALIGN(size);
+  if (at + aligned > buffer_.size()) {  // a message beyond kMessageMax
+    buffer_.resize(2 * (at + aligned));
+  }
+  std::memset(buffer_.data() + at, 0, aligned);
+  current()->nlmsg_len += static_cast<std::uint32_t>(aligned);
+  return buffer_.data() + at;
+}
+
+void Batch::put_bytes(std::uint16_t type, Bytes bytes) {
+  const nlattr header{.nla_len = static_cast<std::uint16_t>(NLA_HDRLEN + bytes.size()),
+                      .nla_type = type};
+  std::uint8_t* at = static_cast<std::uint8_t*>(put_raw(header.nla_len));
+  std::memcpy(at, &header, sizeof header);
+  std::copy(bytes.begin(), bytes.end(), at + NLA_HDRLEN);
+}
+
+void Batch::put_u8(std::uint16_t type, std::uint8_t value) {
+  put_bytes(type, Bytes(&value, 1));
+}
+
+void Batch::put_u16(std::uint16_t type, std::uint16_t value) {
+  put_bytes(type, bytes_of(value));
 }
 
 void Batch::put_u32(std::uint16_t type, std::uint32_t value) {
-  mnl_attr_put_u32(current(), type, value);
+  put_bytes(type, bytes_of(value));
 }
 
 void Batch::put_big_endian16(std::uint16_t type, std::uint16_t value) {
-  const std::uint8_t bytes[] = {static_cast<std::uint8_t>(value >> 8),
-                                static_cast<std::uint8_t>(value)};
-  mnl_attr_put(current(), type, sizeof bytes, bytes);
+  put_u16(type, htons(value));
 }
 
 void Batch::put_ip(std::uint16_t type, const IpAddr& ip) {
-  mnl_attr_put(current(), type, ip.size(), ip.bytes().data());
+  put_bytes(type, Bytes(ip.bytes()).first(ip.size()));
 }
 
 void Batch::put_mac(std::uint16_t type, const Mac& mac) {
-  mnl_attr_put(current(), type, mac.bytes.size(), mac.bytes.data());
+  put_bytes(type, mac.bytes);
 }
 
 void Batch::put_text(std::uint16_t type, std::string_view text) {
   const std::string terminated(text.substr(0, 255));
-  mnl_attr_put_strz(current(), type, terminated.c_str());
+  put_bytes(type, Bytes(reinterpret_cast<const std::uint8_t*>(terminated.c_str()),
+                        terminated.size() + 1));
 }
 
 void Batch::put_flag(std::uint16_t type) {
-  mnl_attr_put(current(), type, 0, nullptr);
+  put_bytes(type, {});
 }
 
 std::size_t Batch::nest(std::uint16_t type) {
-  const nlattr* nest = mnl_attr_nest_start(current(), type);
-  return static_cast<std::size_t>(reinterpret_cast<const std::uint8_t*>(nest) - buffer_.data());
+  const std::size_t at = starts_.back() + current()->nlmsg_len;
+  put_bytes(type | NLA_F_NESTED, {});
+  return at;
 }
 
 void Batch::end_nest(std::size_t nest) {
-  mnl_attr_nest_end(current(), reinterpret_cast<nlattr*>(buffer_.data() + nest));
+  const std::size_t end = starts_.back() + current()->nlmsg_len;
+  reinterpret_cast<nlattr*>(buffer_.data() + nest)->nla_len =
+      static_cast<std::uint16_t>(end - nest);
 }
 
 void Batch::clear() {
