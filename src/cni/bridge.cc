@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <thread>
 
@@ -36,8 +37,7 @@ NetNs open_container(const Request& request) {
   return std::move(*netns);
 }
 
-LinkInfo need_bridge(LinkSocket& host, const std::string& name) {
-  const std::optional<LinkInfo> link = host.find(name);
+const LinkInfo& need_bridge(const std::optional<LinkInfo>& link, const std::string& name) {
   if (!link) {
     throw_error(Code::internal, "could not lookup \"{}\": it is gone", name);
   }
@@ -51,11 +51,10 @@ LinkInfo ensure_bridge(LinkSocket& host, const BridgeConfig& config) {
   std::optional<LinkInfo> bridge = host.find(config.bridge);
   if (!bridge) {
     host.add_bridge(config.bridge, config.mtu, config.vlan != 0 || config.trunk_given);
-    bridge = need_bridge(host, config.bridge);
+    bridge = host.find(config.bridge);
     set_sysctl("net/ipv6/conf/" + config.bridge + "/accept_ra", "0");
-  } else {
-    bridge = need_bridge(host, config.bridge);
   }
+  need_bridge(bridge, config.bridge);
   if (config.promiscuous && !bridge->promiscuous) {
     host.set_promiscuous(bridge->index);
   }
@@ -146,19 +145,23 @@ LinkInfo gateway_link(LinkSocket& host, const BridgeConfig& config, const LinkIn
   return *link;
 }
 
-// Waits until the port is in the bridge's forwarding; the container's end is up already.
-LinkInfo wait_until_running(LinkSocket& host, const std::string& name) {
+// The MACs of the bridge and of the host's end, as they are when all is done; with `wait`, when the
+// port forwards: the container's end is up already.
+void read_macs(LinkSocket& host, AddResult& result, bool wait) {
+  const std::array names = {result.interfaces[0].name, result.interfaces[1].name};
   microseconds waited{0};
   for (microseconds pause = kFirstLook;; pause *= 2) {
-    const std::optional<LinkInfo> port = host.find(name);
-    if (!port) {
-      throw_error(Code::internal, "\"{}\" is gone", name);
+    const std::vector<std::optional<LinkInfo>> links = host.find_all(names);
+    result.interfaces[0].mac = need_bridge(links[0], names[0]).mac.to_text();
+    if (!links[1]) {
+      throw_error(Code::internal, "\"{}\" is gone", names[1]);
     }
-    if (port->running) {
-      return *port;
+    result.interfaces[1].mac = links[1]->mac.to_text();
+    if (!wait || links[1]->running) {
+      return;
     }
     if (waited >= kRunningWithin) {
-      throw_error(Code::internal, "bridge port in error state: \"{}\" is not up", name);
+      throw_error(Code::internal, "bridge port in error state: \"{}\" is not up", names[1]);
     }
     std::this_thread::sleep_for(pause);
     waited += pause;
@@ -167,8 +170,8 @@ LinkInfo wait_until_running(LinkSocket& host, const std::string& name) {
 
 // Steps of ADD that need addresses.
 void add_layer3(const Request& request, const BridgeConfig& config, const Containers& containers,
-                LinkSocket& host, const LinkInfo& bridge, const NetNs& netns, AddResult& result,
-                Undo& undo) {
+                LinkSocket& host, const LinkInfo& bridge, ContainerLink& container,
+                AddResult& result, Undo& undo) {
   AddResult given = ipam_add(request, config.ipam, containers);
   std::vector<IpAddr> known;
   for (const ResultIp& ip : given.ips) {
@@ -179,7 +182,7 @@ void add_layer3(const Request& request, const BridgeConfig& config, const Contai
   result.routes = std::move(given.routes);
   result.dns = std::move(given.dns);
   const std::vector<Prefix> gateways = plan_gateways(config, result);
-  configure_container(netns, request.attachment.ifname, config, result);
+  container.configure(result);
   if (!gateways.empty()) {
     const LinkInfo link = gateway_link(host, config, bridge);
     if (link.index != bridge.index) {
@@ -187,15 +190,6 @@ void add_layer3(const Request& request, const BridgeConfig& config, const Contai
     }
     ensure_gateways(host, config, link, gateways);
   }
-}
-
-std::string container_mac(const NetNs& netns, const std::string& ifname) {
-  std::string mac;
-  netns.run([&] {
-    const std::optional<LinkInfo> link = LinkSocket().find(ifname);
-    mac = link ? link->mac.to_text() : "";
-  });
-  return mac;
 }
 
 // The addresses that a result named in the configuration says the container has.
@@ -249,20 +243,18 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
       .alias = fmt::format("{} {} {}", request.name, attachment.container_id, attachment.ifname)};
   const LinkInfo port = make_port(host, config, bridge, netns, pair, config.trunk, undo);
   host.set_port(port.index, {.hairpin = config.hairpin, .isolated = config.isolated});
+  ContainerLink container(netns, attachment.ifname, config);
   AddResult result;
-  result.interfaces = {{.name = config.bridge},
-                       {.name = port.name},
-                       {.name = attachment.ifname,
-                        .mac = container_mac(netns, attachment.ifname),
-                        .sandbox = request.netns}};
+  result.interfaces = {
+      {.name = config.bridge},
+      {.name = port.name},
+      {.name = attachment.ifname, .mac = container.info().mac.to_text(), .sandbox = request.netns}};
   if (!config.ipam.empty()) {
-    add_layer3(request, config, containers, host, bridge, netns, result, undo);
+    add_layer3(request, config, containers, host, bridge, container, result, undo);
   } else if (config.container_interface) {
-    configure_container(netns, attachment.ifname, config, result);
+    container.configure(result);
   }
-  result.interfaces[1].mac =
-      (config.container_interface ? wait_until_running(host, port.name) : port).mac.to_text();
-  result.interfaces[0].mac = need_bridge(host, config.bridge).mac.to_text();
+  read_macs(host, result, config.container_interface);
   if (!config.dns.empty()) {
     result.dns = config.dns;
   }

@@ -30,23 +30,23 @@ bool has_ipv6(const AddResult& result) {
                      [](const ResultIp& ip) { return !ip.address.ip.is_v4(); });
 }
 
-void set_sysctls(const std::string& ifname, const BridgeConfig& config, bool ipv6) {
+void prepare(const std::string& ifname, bool detect_duplicates) {
   const std::string ipv6_conf = "net/ipv6/conf/" + ifname + "/";
-  if (config.detect_duplicates) {
+  if (detect_duplicates) {
     set_sysctl(ipv6_conf + "enhanced_dad", "1");
   }
-  set_sysctl(ipv6_conf + "accept_dad", config.detect_duplicates ? "1" : "0");
+  set_sysctl(ipv6_conf + "accept_dad", detect_duplicates ? "1" : "0");
   // The kernel tells the neighbours of an address when it appears.
   set_sysctl("net/ipv4/conf/" + ifname + "/arp_notify", "1");
-  if (!ipv6) {
-    return;
-  }
+}
+
+void enable_ipv6(const std::string& ifname) {
   for (const std::string& name : {std::string("lo"), ifname}) {
     if (!set_sysctl("net/ipv6/conf/" + name + "/disable_ipv6", "0")) {
       throw_error(Code::internal, "failed to enable IPv6 for interface \"{}\"", name);
     }
   }
-  if (!set_sysctl(ipv6_conf + "keep_addr_on_down", "1")) {
+  if (!set_sysctl("net/ipv6/conf/" + ifname + "/keep_addr_on_down", "1")) {
     throw_error(Code::internal, "failed to enable keep_addr_on_down for interface \"{}\"", ifname);
   }
 }
@@ -164,22 +164,29 @@ void remove_early(LinkSocket& links, int index) {
 
 }  // namespace
 
-void configure_container(const NetNs& netns, const std::string& ifname, const BridgeConfig& config,
-                         const AddResult& result) {
-  netns.run([&] {
-    const bool ipv6 = has_ipv6(result);
-    set_sysctls(ifname, config, ipv6);
-    LinkSocket links;
-    const std::optional<LinkInfo> link = links.find(ifname);
-    if (!link) {
-      throw_error(Code::internal, "failed to lookup \"{}\": it is gone", ifname);
-    }
-    links.configure(link->index, result.ips);
-    if (ipv6 && config.detect_duplicates) {
-      settle(links, link->index, ifname);
-    }
-    links.add_routes(link->index, routes_to_make(result));
+ContainerLink::ContainerLink(const NetNs& netns, std::string ifname, const BridgeConfig& config)
+    : netns_(netns), ifname_(std::move(ifname)), detect_duplicates_(config.detect_duplicates) {
+  netns_.run([&] {
+    links_.emplace();
+    prepare(ifname_, detect_duplicates_);
   });
+  const std::optional<LinkInfo> link = links_->find(ifname_);
+  if (!link) {
+    throw_error(Code::internal, "failed to lookup \"{}\": it is gone", ifname_);
+  }
+  info_ = *link;
+}
+
+void ContainerLink::configure(const AddResult& result) {
+  const bool ipv6 = has_ipv6(result);
+  if (ipv6) {
+    netns_.run([&] { enable_ipv6(ifname_); });
+  }
+  links_->configure(info_.index, result.ips);
+  if (ipv6 && detect_duplicates_) {
+    settle(*links_, info_.index, ifname_);
+  }
+  links_->add_routes(info_.index, routes_to_make(result));
 }
 
 std::vector<IpAddr> remove_container_link(const NetNs& netns, const std::string& ifname) {

@@ -1,6 +1,10 @@
 // The container's end of its link.
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "cni/bridge_config.h"
 #include "cni/link_socket.h"
 #include "cni/netns.h"
@@ -8,10 +12,24 @@
 
 namespace flannel::cni {
 
-// Gives the interface `ifname` of the namespace the result's addresses and routes and sets it up.
-// A route without gateway goes by the first gateway of its family. Throws CniError.
-void configure_container(const NetNs& netns, const std::string& ifname, const BridgeConfig& config,
-                         const AddResult& result);
+class ContainerLink {
+ public:
+  // The interface `ifname` of the namespace, which is entered for as long as this takes: the
+  // socket stays. Throws CniError where there is none.
+  ContainerLink(const NetNs& netns, std::string ifname, const BridgeConfig& config);
+
+  const LinkInfo& info() const { return info_; }
+  // Gives it the result's addresses and routes and sets it up. A route without gateway goes by the
+  // first gateway of its family. Throws CniError.
+  void configure(const AddResult& result);
+
+ private:
+  const NetNs& netns_;
+  std::string ifname_;
+  bool detect_duplicates_;
+  std::optional<LinkSocket> links_;  // of the namespace
+  LinkInfo info_;
+};
 
 // Removes an interface and returns the addresses that it had, none where there was no such
 // interface. Returns when the kernel has taken it off its lists and said so; the rest of its work

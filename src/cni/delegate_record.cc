@@ -57,8 +57,7 @@ bool may_be_of(const DelegateRecord& record, const Attachment& attachment) {
 void save_record(const std::string& folder, const Attachment& attachment,
                  const json::object& delegate) {
   std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (!error) {
+  if (std::filesystem::create_directories(folder, error)) {
     ::chmod(folder.c_str(), 0700);  // a configuration may hold secrets
   }
   const std::optional<DelegateRecord> other =

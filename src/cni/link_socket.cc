@@ -215,16 +215,27 @@ int LinkSocket::transact_one(Batch& batch, const std::string& what, int tolerate
   return transact(batch, [&](std::size_t) { return what; }, tolerated);
 }
 
-std::optional<LinkInfo> LinkSocket::find(std::string_view name) {
+std::vector<std::optional<LinkInfo>> LinkSocket::find_all(std::span<const std::string> names) {
   Batch batch;
-  netlink::encode_get_link(batch, Dev(name));
-  std::optional<LinkInfo> found;
-  const std::vector<OpResult> answers = socket_.transact(
-      batch, [&found](std::size_t, const MessageView& message) { found = decode_info(message); });
-  if (!answers[0].ok() && answers[0].error != ENODEV) {
-    throw_error(Code::internal, "could not lookup \"{}\": {}", name, answers[0].text);
+  for (const std::string& name : names) {
+    netlink::encode_get_link(batch, Dev(name));
+  }
+  std::vector<std::optional<LinkInfo>> found(names.size());
+  const std::vector<OpResult> answers =
+      socket_.transact(batch, [&found](std::size_t index, const MessageView& message) {
+        found[index] = decode_info(message);
+      });
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i].ok() && answers[i].error != ENODEV) {
+      throw_error(Code::internal, "could not lookup \"{}\": {}", names[i], answers[i].text);
+    }
   }
   return found;
+}
+
+std::optional<LinkInfo> LinkSocket::find(std::string_view name) {
+  const std::string names[] = {std::string(name)};
+  return std::move(find_all(names)[0]);
 }
 
 std::size_t LinkSocket::count_ports(int bridge) {

@@ -55,6 +55,8 @@ struct PortVlan {
 class LinkSocket {
  public:
   std::optional<LinkInfo> find(std::string_view name);
+  // Each in its place.
+  std::vector<std::optional<LinkInfo>> find_all(std::span<const std::string> names);
   // Ports of a bridge.
   std::size_t count_ports(int bridge);
 

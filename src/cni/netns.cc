@@ -40,11 +40,11 @@ std::optional<NetNs> NetNs::open(const std::string& path) {
 }
 
 NetNs NetNs::current() {
-  std::optional<NetNs> own = open("/proc/self/ns/net");
-  if (!own) {
-    throw_error(Code::invalid_netns, "/proc/self/ns/net is missing");
+  UniqueFd fd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    throw_error(Code::invalid_netns, "open /proc/self/ns/net: {}", std::strerror(errno));
   }
-  return std::move(*own);
+  return NetNs(std::move(fd));
 }
 
 bool NetNs::operator==(const NetNs& other) const {
