@@ -1,8 +1,9 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-asan soak fuzz lint release bench bench-etcd install clean
+.PHONY: help demo test test-asan soak fuzz lint release bench bench-etcd install install-cni clean
 
 PREFIX ?= /usr/local
+CNI_BIN ?= /opt/cni/bin
 FUZZ_SECONDS ?= 20
 SEEDS ?= 5000
 PEERS ?= 0,1000,5000
@@ -15,17 +16,18 @@ help:
 	@echo "make soak       what happens to nodes, drawn from SEEDS seeds (5000), FIRST_SEED on"
 	@echo "make fuzz       fuzz every parser of foreign bytes, FUZZ_SECONDS each (20)"
 	@echo "make lint       clang-format and clang-tidy, warnings as errors"
-	@echo "make release    build build/release/bin/flanneld and flannelctl"
+	@echo "make release    build build/release/bin/flanneld, flannelctl and flannel"
 	@echo "make bench      measure (needs root; see docs/developing.md)"
 	@echo "make bench-etcd the same with leases in etcd; FLANNELD_REFERENCE=PATH: beside another flanneld"
 	@echo "make install    copy the release to PREFIX ($(PREFIX))"
+	@echo "make install-cni  the CNI plugin to CNI_BIN ($(CNI_BIN)), and by the names of plugins missing there"
 	@echo "make clean      remove build/"
 
 release:
 	@scripts/install-dependencies build
 	@echo "== Building the release (some minutes the first time)"
 	@cmake --preset release >/dev/null
-	@cmake --build --preset release --target flanneld flannelctl
+	@cmake --build --preset release --target flanneld flannelctl flannel
 
 demo: release
 	@echo "== A three-node vxlan overlay in network namespaces of this machine"
@@ -73,6 +75,14 @@ bench-etcd: release
 install: release
 	install -D -m 0755 build/release/bin/flanneld $(DESTDIR)$(PREFIX)/bin/flanneld
 	install -D -m 0755 build/release/bin/flannelctl $(DESTDIR)$(PREFIX)/bin/flannelctl
+
+# A file that is replaced is never half there: a runtime may be about to run it.
+install-cni: release
+	install -D -m 0755 build/release/bin/flannel $(DESTDIR)$(CNI_BIN)/.flannel.new
+	mv -f $(DESTDIR)$(CNI_BIN)/.flannel.new $(DESTDIR)$(CNI_BIN)/flannel
+	for name in bridge host-local loopback portmap; do \
+	  [ -e $(DESTDIR)$(CNI_BIN)/$$name ] || ln -s flannel $(DESTDIR)$(CNI_BIN)/$$name; \
+	done
 
 clean:
 	rm -rf build

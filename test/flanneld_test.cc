@@ -87,6 +87,8 @@ TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
   start();
   ::unsetenv("NOTIFY_SOCKET");
   ASSERT_TRUE(eventually([&] { return waits_for("no network configuration"); })) << log();
+  const std::string reason = folder + "/subnet.env.reason";
+  EXPECT_NE(read_file(reason).value_or("").find("no network configuration"), std::string::npos);
   EXPECT_EQ(page("/healthz"), "200 flanneld is running");
   EXPECT_EQ(page("/readyz"), "503 flanneld is not ready yet");
   EXPECT_EQ(page("/nothing"), "404 404 page not found\n");
@@ -101,6 +103,7 @@ TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
   const std::string env = *read_file(folder + "/subnet.env");
   EXPECT_TRUE(env.starts_with("FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.")) << env;
   EXPECT_TRUE(env.ends_with(".1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n")) << env;
+  EXPECT_FALSE(read_file(reason)) << "what was waited for is there";
   for (const char* grepped : {"Found network config - Backend type: vxlan", "Running backend.",
                               "Using interface with name eth0 and address 198.18.0.2",
                               "Wrote subnet file to", "flannel is ready"}) {
@@ -182,6 +185,7 @@ TEST_F(FlanneldTest, AWrongBackendEndsItByName) {
     const ProgramResult result = run(command({}));
     EXPECT_EQ(result.status, 1);
     EXPECT_NE(result.output.find(text), std::string::npos) << result.output;
+    EXPECT_NE(read_file(folder + "/subnet.env.reason").value_or("").find(text), std::string::npos);
   }
 }
 

@@ -42,6 +42,7 @@ void Daemon::stop() {
 
 void Daemon::fail_with(const std::string& text) {
   log_error("{}", text);
+  explain_missing_subnet_file(fmt::format("flanneld has ended: {}", text));
   exit_code_ = 1;
   io_.stop();
 }
@@ -68,8 +69,20 @@ void Daemon::store_state(const std::string& trouble) {
 void Daemon::waiting_for(const std::string& reason) {
   if (reason != state_.reason && !reason.empty()) {
     log_warning("{}", reason);
+    explain_missing_subnet_file(reason);
   }
   state_.reason = reason;
+}
+
+void Daemon::explain_missing_subnet_file(const std::string& reason) {
+  if (state_.subnet_file_written) {
+    return;
+  }
+  const Result<void> written =
+      replace_file(reason_file(state_.options.subnet_file), reason + "\n", 0644);
+  if (!written) {
+    log_verbose(1, "{}", written.error().text);
+  }
 }
 
 template <class T>

@@ -91,6 +91,8 @@ class Daemon {
   void check_own_entry();
   void check_ready();
   void waiting_for(const std::string& reason);
+  // For the CNI plugin, whose containers wait for the file.
+  void explain_missing_subnet_file(const std::string& reason);
   void spawn(Task<void> task);
   void fail_with(const std::string& text);
   std::optional<HttpReply> health_page(std::string_view path) const;

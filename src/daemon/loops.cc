@@ -1,5 +1,7 @@
 // The loops of the daemon: leases, the own lease, subnet.env, the host's interfaces.
 
+#include <unistd.h>
+
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <variant>
@@ -166,6 +168,7 @@ Task<void> Daemon::keep_subnet_file() {
         state_.subnet_file_written = true;
         backoff.reset();
         log_info("Wrote subnet file to {}", path);
+        ::unlink(reason_file(path).c_str());
         check_ready();
       } else {
         waiting_for(fmt::format("Failed to write subnet file: {}", result.error().text));
