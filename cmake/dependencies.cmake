@@ -12,6 +12,7 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(re2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
+pkg_check_modules(md REQUIRED IMPORTED_TARGET libmd)
 find_path(PROTOZERO_INCLUDE protozero/pbf_reader.hpp REQUIRED)
 
 # The header-only forms: Debian ships fmt and spdlog as shared libraries only.
@@ -28,6 +29,8 @@ if(NOT FLANNEL_DYNAMIC)
   # pkg-config and FindSQLite3 name the shared objects; take the archives beside them.
   find_library(NGHTTP2_ARCHIVE libnghttp2.a REQUIRED)
   set_target_properties(PkgConfig::nghttp2 PROPERTIES INTERFACE_LINK_LIBRARIES ${NGHTTP2_ARCHIVE})
+  find_library(MD_ARCHIVE libmd.a REQUIRED)
+  set_target_properties(PkgConfig::md PROPERTIES INTERFACE_LINK_LIBRARIES ${MD_ARCHIVE})
   find_library(RE2_ARCHIVE libre2.a REQUIRED)
   set_target_properties(PkgConfig::re2 PROPERTIES INTERFACE_LINK_LIBRARIES
                         "${RE2_ARCHIVE};Threads::Threads")

@@ -12,6 +12,7 @@
 #include "cni/container.h"
 #include "cni/error.h"
 #include "cni/link_socket.h"
+#include "cni/masquerade.h"
 #include "cni/netns.h"
 #include "cni/plugin.h"
 #include "cni/undo.h"
@@ -190,6 +191,17 @@ void add_layer3(const Request& request, const BridgeConfig& config, const Contai
     }
     ensure_gateways(host, config, link, gateways);
   }
+  if (config.masquerade) {
+    Masquerade masquerade{.network = request.name,
+                          .attachment = request.attachment,
+                          .addresses = {},
+                          .backend = config.masquerade_backend};
+    for (const ResultIp& ip : result.ips) {
+      masquerade.addresses.push_back(ip.address);
+    }
+    undo.add([&request] { tear_down_masquerade(request.name, request.attachment); });
+    set_up_masquerade(masquerade);
+  }
 }
 
 // The addresses that a result named in the configuration says the container has.
@@ -217,6 +229,9 @@ void gc(const Request& request) {
   const BridgeConfig config = parse_bridge(request);
   if (config.ipam == kHostLocal.name) {
     kHostLocal.gc(request);
+  }
+  if (config.masquerade) {
+    collect_masquerade(request.name, valid_attachments(request));
   }
 }
 
@@ -276,6 +291,9 @@ void bridge_del(const Request& request) {
     known = had.empty() ? std::move(known) : std::move(had);
   }
   ipam_del(request, config.ipam, known);
+  if (config.masquerade) {
+    tear_down_masquerade(request.name, request.attachment);
+  }
 }
 
 const Plugin kBridge = {"bridge", add, bridge_check, bridge_del, gc, status};

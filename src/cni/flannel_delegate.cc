@@ -98,6 +98,7 @@ json::object make_delegate_for_removal(const Request& request) {
   json::object delegate = given_object(request, "delegate");
   check_delegate(delegate);
   set_identity(request, delegate);
+  set_default(delegate, "ipMasq", true);  // it may have been so
   json::object ipam = given_object(request, "ipam");
   set_default(ipam, "type", "host-local");
   delegate["ipam"] = std::move(ipam);

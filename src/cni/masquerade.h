@@ -1,0 +1,27 @@
+// Masquerading of what a container sends out of its subnet: bridge's `ipMasq`.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "cni/request.h"
+
+namespace flannel::cni {
+
+struct Masquerade {
+  std::string network;
+  Attachment attachment;
+  std::vector<Prefix> addresses;       // the container's, host bits kept
+  std::optional<std::string> backend;  // `iptables` or `nftables`; nothing: the first that is there
+};
+
+// All throw CniError.
+void set_up_masquerade(const Masquerade& masquerade);
+// Of either backend; finds the rules by their names. None is fine.
+void tear_down_masquerade(const std::string& network, const Attachment& attachment);
+// Those of all containers of the network but `valid`.
+void collect_masquerade(const std::string& network, const std::vector<Attachment>& valid);
+
+}  // namespace flannel::cni
