@@ -238,6 +238,25 @@ std::optional<LinkInfo> LinkSocket::find(std::string_view name) {
   return std::move(find_all(names)[0]);
 }
 
+std::optional<std::string> LinkSocket::device_to(const IpAddr& address) {
+  Batch ask;
+  netlink::encode_get_path(ask, address);
+  int index = 0;
+  socket_.transact(ask, [&index](std::size_t, const MessageView& message) {
+    const std::optional<netlink::PathMessage> path = netlink::decode_path(message);
+    index = path ? path->index : 0;
+  });
+  std::optional<LinkInfo> link;
+  if (index != 0) {
+    Batch by_index;
+    by_index.begin(RTM_GETLINK, 0, link_header(index));
+    socket_.transact(by_index, [&link](std::size_t, const MessageView& message) {
+      link = decode_info(message);
+    });
+  }
+  return link ? std::optional(link->name) : std::nullopt;
+}
+
 std::size_t LinkSocket::count_ports(int bridge) {
   Batch batch;
   netlink::encode_dump_links(batch);

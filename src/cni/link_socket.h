@@ -57,6 +57,8 @@ class LinkSocket {
   std::optional<LinkInfo> find(std::string_view name);
   // Each in its place.
   std::vector<std::optional<LinkInfo>> find_all(std::span<const std::string> names);
+  // By which a packet to this address would leave; nothing where there is no way.
+  std::optional<std::string> device_to(const IpAddr& address);
   // Ports of a bridge.
   std::size_t count_ports(int bridge);
 

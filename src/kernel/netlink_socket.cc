@@ -24,8 +24,8 @@ constexpr int kDumpTries = 10;
   throw std::system_error(errno, std::generic_category(), "netlink: " + std::string(what));
 }
 
-UniqueFd open_socket(int type, int receive_buffer) {
-  UniqueFd fd(::socket(AF_NETLINK, type | SOCK_CLOEXEC, NETLINK_ROUTE));
+UniqueFd open_socket(int type, int protocol, int receive_buffer) {
+  UniqueFd fd(::socket(AF_NETLINK, type | SOCK_CLOEXEC, protocol));
   if (!fd) {
     fail_with_errno("socket");
   }
@@ -90,8 +90,8 @@ std::optional<OpResult> decode_answer(const MessageView& message) {
   return result;
 }
 
-RequestSocket::RequestSocket()
-    : fd_(open_socket(SOCK_RAW, kRequestReceiveBuffer)), buffer_(kReceiveSize) {
+RequestSocket::RequestSocket(int protocol)
+    : fd_(open_socket(SOCK_RAW, protocol, kRequestReceiveBuffer)), buffer_(kReceiveSize) {
   set_option(fd_.get(), NETLINK_CAP_ACK);
   set_option(fd_.get(), NETLINK_EXT_ACK);
   set_option(fd_.get(), NETLINK_GET_STRICT_CHK);
@@ -216,7 +216,7 @@ int RequestSocket::dump_once(Batch& request, std::string_view what,
 }
 
 NotificationSocket::NotificationSocket()
-    : fd_(open_socket(SOCK_RAW | SOCK_NONBLOCK, kNotificationReceiveBuffer)),
+    : fd_(open_socket(SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE, kNotificationReceiveBuffer)),
       buffer_(kReceiveSize) {
   constexpr std::array kGroups = {RTNLGRP_LINK,      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
                                   RTNLGRP_NEIGH,     RTNLGRP_NEXTHOP,     RTNLGRP_IPV4_ROUTE,

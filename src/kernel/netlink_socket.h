@@ -15,8 +15,8 @@ namespace flannel::netlink {
 // For requests: batches with one answer a message, and dumps that are complete.
 class RequestSocket {
  public:
-  // Throws std::system_error.
-  RequestSocket();
+  // `protocol` as of netlink(7). Throws std::system_error.
+  explicit RequestSocket(int protocol = NETLINK_ROUTE);
 
   // Sends the batch and returns the kernel's answer to each of its messages. The kernel answers
   // those that fail, and the last. Throws std::system_error when the socket breaks.

@@ -1,0 +1,15 @@
+// The connections that the kernel tracks.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/ip.h"
+
+namespace flannel::cni {
+
+// Forgets all UDP connections of a family to one of these ports: with them, packets would go on to
+// where the port led before. Throws std::system_error.
+void forget_udp_connections(Family family, const std::vector<std::uint16_t>& ports);
+
+}  // namespace flannel::cni

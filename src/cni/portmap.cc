@@ -1,0 +1,130 @@
+// portmap: ports of the host that lead to a container.
+#include <algorithm>
+#include <iostream>
+
+#include "cni/conntrack.h"
+#include "cni/error.h"
+#include "cni/iptables.h"
+#include "cni/link_socket.h"
+#include "cni/netns.h"
+#include "cni/nft.h"
+#include "cni/plugin.h"
+#include "cni/portmap_config.h"
+#include "cni/portmap_iptables.h"
+#include "cni/portmap_nftables.h"
+#include "cni/result.h"
+#include "cni/undo.h"
+
+namespace flannel::cni {
+namespace {
+
+bool uses_nftables(const PortmapConfig& config) {
+  return config.backend ? *config.backend == "nftables"
+                        : !Iptables(Family::v4).installed() && Nft::installed();
+}
+
+AddResult previous_result(const Request& request, const char* missing) {
+  const json::value* previous = request.fields().find("prevResult");
+  if (previous == nullptr || !previous->is_object()) {
+    throw_error(Code::invalid_config, "{}", missing);
+  }
+  return parse_result(previous->get_object(), request.version);
+}
+
+void forget_old_connections(const PortmapConfig& config) {
+  std::vector<std::uint16_t> ports;
+  for (const PortMapping& mapping : config.mappings) {
+    if (mapping.protocol == "udp") {
+      ports.push_back(mapping.host_port);
+    }
+  }
+  for (const Family family : {Family::v4, Family::v6}) {
+    if (ports.empty() || !config.address(family)) {
+      continue;
+    }
+    try {
+      forget_udp_connections(family, ports);
+    } catch (const std::exception& error) {
+      std::cerr << "old UDP connections stay: " << error.what() << '\n';
+    }
+  }
+}
+
+// The host's own packets to the container may come from 127.0.0.1.
+void allow_localhost(const PortmapConfig& config) {
+  if (!config.v4 || !config.snat) {
+    return;
+  }
+  const std::optional<std::string> dev = LinkSocket().device_to(config.v4->ip);
+  if (dev && !set_sysctl("net/ipv4/conf/" + *dev + "/route_localnet", "1")) {
+    throw_error(Code::internal, "unable to enable route_localnet of {}", *dev);
+  }
+}
+
+void tear_down(const PortmapConfig& config) {
+  if (uses_nftables(config)) {
+    tear_down_nft_ports(config.container_id);
+  } else {
+    tear_down_iptables_ports(config.network, config.container_id);
+  }
+}
+
+json::object add(const Request& request) {
+  const PortmapConfig config = parse_portmap(request);
+  const AddResult result = previous_result(request, "must be called as chained plugin");
+  if (!config.mappings.empty()) {
+    Undo undo;
+    undo.add([&config] { tear_down(config); });
+    if (uses_nftables(config)) {
+      set_up_nft_ports(config);
+    } else {
+      set_up_iptables_ports(config);
+    }
+    forget_old_connections(config);
+    allow_localhost(config);
+    undo.dismiss();
+  }
+  return to_json(result, request.version);
+}
+
+void check(const Request& request) {
+  const PortmapConfig config = parse_portmap(request);
+  previous_result(request, "Required prevResult missing");
+  if (config.mappings.empty()) {
+    return;
+  }
+  if (uses_nftables(config)) {
+    check_nft_ports(config);
+  } else {
+    check_iptables_ports(config);
+  }
+}
+
+void del(const Request& request) {
+  const PortmapConfig config = parse_portmap(request);
+  if (!config.mappings.empty()) {
+    tear_down(config);
+  }
+}
+
+void gc(const Request& request) {
+  const PortmapConfig config = parse_portmap(request);
+  // Rules of nftables do not say which network they are of: they stay.
+  if (!uses_nftables(config)) {
+    collect_iptables_ports(config.network, valid_attachments(request));
+  }
+}
+
+void status(const Request& request) {
+  const PortmapConfig config = parse_portmap(request);
+  const bool usable = uses_nftables(config) ? Nft::installed() : Iptables(Family::v4).installed();
+  if (!usable) {
+    throw_error(Code::not_available, "neither iptables nor nft is installed");
+  }
+}
+
+}  // namespace
+
+const Plugin kPortmap = {"portmap", add, check, del, gc, status};
+
+}  // namespace flannel::cni
