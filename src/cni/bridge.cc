@@ -12,6 +12,7 @@
 #include "cni/container.h"
 #include "cni/error.h"
 #include "cni/link_socket.h"
+#include "cni/mac_spoof_check.h"
 #include "cni/masquerade.h"
 #include "cni/netns.h"
 #include "cni/plugin.h"
@@ -264,6 +265,10 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
       {.name = config.bridge},
       {.name = port.name},
       {.name = attachment.ifname, .mac = container.info().mac.to_text(), .sandbox = request.netns}};
+  if (config.check_mac_spoofing) {
+    undo.add([&attachment] { tear_down_mac_spoof_check(attachment); });
+    set_up_mac_spoof_check(attachment, port.name, result.interfaces[2].mac);
+  }
   if (!config.ipam.empty()) {
     add_layer3(request, config, containers, host, bridge, container, result, undo);
   } else if (config.container_interface) {
@@ -291,6 +296,9 @@ void bridge_del(const Request& request) {
     known = had.empty() ? std::move(known) : std::move(had);
   }
   ipam_del(request, config.ipam, known);
+  if (config.check_mac_spoofing) {
+    tear_down_mac_spoof_check(request.attachment);
+  }
   if (config.masquerade) {
     tear_down_masquerade(request.name, request.attachment);
   }
