@@ -78,4 +78,33 @@ Result<void> replace_file(const std::string& path, std::string_view text, mode_t
   return {};
 }
 
+Result<bool> create_file(const std::string& path, std::string_view text, mode_t mode,
+                         bool durable) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  // A file without a name first; where the file system has none (overlayfs before 6.6), the name
+  // comes first.
+  const UniqueFd nameless(
+      ::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
+  const UniqueFd named(
+      nameless ? -1 : ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  if (!nameless && !named) {
+    return errno == EEXIST ? Result<bool>(false)
+                           : fail("create {}: {}", path, std::strerror(errno));
+  }
+  const int fd = nameless ? nameless.get() : named.get();
+  bool done = write_all(fd, text) && (!durable || ::fsync(fd) == 0);
+  if (nameless && done) {
+    const std::string self = fmt::format("/proc/self/fd/{}", fd);
+    done = ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  }
+  if (done) {
+    return true;
+  }
+  const int reason = errno;
+  if (named) {
+    ::unlink(path.c_str());
+  }
+  return reason == EEXIST ? Result<bool>(false) : fail("write {}: {}", path, std::strerror(reason));
+}
+
 }  // namespace flannel

@@ -65,9 +65,13 @@ void save_record(const std::string& folder, const Attachment& attachment,
   const bool taken = other && !may_be_of(*other, attachment);
   json::object content = delegate;
   content.emplace(kInterfaceField, attachment.ifname);
-  const Result<void> written =
-      replace_file(taken ? own_path(folder, attachment) : shared_path(folder, attachment),
-                   json::serialize(sort_fields(content)), 0600);
+  const std::string path = taken ? own_path(folder, attachment) : shared_path(folder, attachment);
+  const std::string text = json::serialize(sort_fields(content));
+  const Result<bool> created = create_file(path, text, 0600, true);
+  // One that is there is replaced: the runtime adds the container again.
+  const Result<void> written = created && !*created ? replace_file(path, text, 0600)
+                               : created            ? Result<void>()
+                                                    : std::unexpected(created.error());
   if (!written) {
     throw CniError(Code::io_failure, written.error().text);
   }

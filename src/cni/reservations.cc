@@ -33,30 +33,6 @@ Attachment parse_holder(std::string_view text) {
                           std::string(all.substr(end + kSeparator.size()))};
 }
 
-// Makes the complete file appear under its name at once: a file without a name first. Where the
-// file system has none, the name comes first. The errno, 0 for success.
-int create_file(const std::string& folder, const std::string& path, std::string_view text) {
-  const UniqueFd fd(::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
-  const UniqueFd named(fd ? -1
-                          : ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd && !named) {
-    return errno;
-  }
-  const int out = fd ? fd.get() : named.get();
-  int error = ::write(out, text.data(), text.size()) == static_cast<ssize_t>(text.size())
-                  ? 0
-                  : (errno != 0 ? errno : ENOSPC);
-  if (fd && error == 0) {
-    const std::string self = fmt::format("/proc/self/fd/{}", out);
-    error = ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0
-                ? 0
-                : errno;
-  } else if (!fd && error != 0) {
-    ::unlink(path.c_str());
-  }
-  return error;
-}
-
 }  // namespace
 
 bool Reservation::is_of(const Attachment& attachment) const {
@@ -89,11 +65,11 @@ bool Reservations::reserve(const IpAddr& address, const Attachment& holder) {
     return false;
   }
   const std::string text = holder.container_id + std::string(kSeparator) + holder.ifname;
-  const int error = create_file(folder_, path, text);
-  if (error != 0 && error != EEXIST) {
-    throw_error(Code::io_failure, "cannot reserve {}: {}", path, std::strerror(error));
+  const Result<bool> created = create_file(path, text, 0600);
+  if (!created) {
+    throw_error(Code::io_failure, "cannot reserve an address: {}", created.error().text);
   }
-  return error == 0;
+  return *created;
 }
 
 void Reservations::release(const IpAddr& address) {
