@@ -28,6 +28,23 @@ function(flannel_test name)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120)
 endfunction()
 
+# flannel_etcd_test(NAME FILTER ...): flannel_test, and the cases that FILTER names once more with
+# the newer etcd of scripts/build-etcd.
+file(STRINGS ${CMAKE_SOURCE_DIR}/test/etcd/go.mod etcd_version
+     REGEX "^require go.etcd.io/etcd/server/v3 v")
+string(REGEX REPLACE "^.* v" "" etcd_version "${etcd_version}")
+set(cache "$ENV{XDG_CACHE_HOME}")
+if(NOT cache)
+  set(cache "$ENV{HOME}/.cache")
+endif()
+set(FLANNEL_NEWER_ETCD "${cache}/flannel-cpp/etcd-${etcd_version}")
+function(flannel_etcd_test name filter)
+  flannel_test(${name} ${ARGN})
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_FILTER "${filter}"
+                       TEST_SUFFIX "@etcd-${etcd_version}"
+                       PROPERTIES TIMEOUT 120 ENVIRONMENT "FLANNEL_ETCD=${FLANNEL_NEWER_ETCD}")
+endfunction()
+
 # flannel_program(NAME LIBRARY [STATIC]): src/LIBRARY/main.cc as the program NAME in bin/; STATIC: the
 # release without any shared library, glibc included, for programs that must start fast.
 function(flannel_program name library)

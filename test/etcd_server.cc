@@ -104,12 +104,18 @@ std::string run_program(const std::vector<std::string>& words) {
   return output;
 }
 
-bool EtcdServer::installed() {
-  return std::system("command -v etcd etcdctl >/dev/null 2>&1") == 0;
+std::string EtcdServer::program() {
+  const char* const named = std::getenv("FLANNEL_ETCD");
+  return named == nullptr ? "etcd" : named;
 }
 
-EtcdServer::EtcdServer(Security security)
-    : security_(security), port_(free_port()), peer_port_(free_port()) {
+bool EtcdServer::installed() {
+  const std::string look = fmt::format("command -v '{}' etcdctl >/dev/null 2>&1", program());
+  return std::system(look.c_str()) == 0;
+}
+
+EtcdServer::EtcdServer(Security security, std::vector<std::string> flags)
+    : security_(security), flags_(std::move(flags)), port_(free_port()), peer_port_(free_port()) {
   if (security_ == Security::tls_client_certificates) {
     make_certificates();
   }
@@ -161,6 +167,24 @@ bool EtcdServer::try_start() {
   return true;
 }
 
+void EtcdServer::pause() const {
+  ::kill(pid_, SIGSTOP);
+}
+
+void EtcdServer::go_on() const {
+  ::kill(pid_, SIGCONT);
+}
+
+void EtcdServer::save_data() const {
+  std::filesystem::copy(directory_.path() / "data", directory_.path() / "saved",
+                        std::filesystem::copy_options::recursive);
+}
+
+void EtcdServer::restore_data() {
+  erase_data();
+  std::filesystem::rename(directory_.path() / "saved", directory_.path() / "data");
+}
+
 void EtcdServer::erase_data() {
   std::filesystem::remove_all(directory_.path() / "data");
 }
@@ -181,7 +205,7 @@ std::string EtcdServer::file(const std::string& name) const {
 
 std::vector<std::string> EtcdServer::command() const {
   const std::string peer = fmt::format("http://127.0.0.1:{}", peer_port_);
-  std::vector<std::string> words = {"etcd",
+  std::vector<std::string> words = {program(),
                                     "--data-dir=" + file("data"),
                                     "--listen-client-urls=" + url(),
                                     "--advertise-client-urls=" + url(),
@@ -196,29 +220,37 @@ std::vector<std::string> EtcdServer::command() const {
                  {"--cert-file=" + file("server.crt"), "--key-file=" + file("server.key"),
                   "--trusted-ca-file=" + file("ca.crt"), "--client-cert-auth"});
   }
+  words.insert(words.end(), flags_.begin(), flags_.end());
   return words;
 }
 
-void EtcdServer::make_certificates() {
-  const std::vector<std::string> key = {"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                                        "-nodes"};
-  const auto request = [&](std::string name, std::vector<std::string> more) {
-    std::vector<std::string> words = {"openssl",     "req",     "-subj",
-                                      "/CN=" + name, "-keyout", file(name + ".key")};
-    words.insert(words.end(), key.begin(), key.end());
-    words.insert(words.end(), more.begin(), more.end());
-    run_program(words);
-  };
+// A new key, and with `more` what is to be made of it.
+void EtcdServer::openssl_request(const std::string& name, std::vector<std::string> more) const {
+  std::vector<std::string> words = {"openssl",  "req",
+                                    "-subj",    "/CN=" + name,
+                                    "-keyout",  file(name + ".key"),
+                                    "-newkey",  "ec",
+                                    "-pkeyopt", "ec_paramgen_curve:P-256",
+                                    "-nodes"};
+  words.insert(words.end(), more.begin(), more.end());
+  run_program(words);
+}
+
+void EtcdServer::renew_certificate(const std::string& name) const {
+  const std::string stem = file(name);
+  openssl_request(name, {"-out", stem + ".csr", "-addext", "subjectAltName=IP:127.0.0.1", "-addext",
+                         "extendedKeyUsage=serverAuth,clientAuth"});
+  run_program({"openssl", "x509", "-req", "-in", stem + ".csr", "-CA", file("ca.crt"), "-CAkey",
+               file("ca.key"), "-CAcreateserial", "-days", "2", "-copy_extensions", "copy", "-out",
+               stem + ".crt"});
+}
+
+void EtcdServer::make_certificates() const {
   for (const char* name : {"ca", "other-ca"}) {
-    request(name, {"-x509", "-days", "2", "-out", file(std::string(name) + ".crt")});
+    openssl_request(name, {"-x509", "-days", "2", "-out", file(std::string(name) + ".crt")});
   }
   for (const char* name : {"server", "client"}) {
-    const std::string stem = file(name);
-    request(name, {"-out", stem + ".csr", "-addext", "subjectAltName=IP:127.0.0.1", "-addext",
-                   "extendedKeyUsage=serverAuth,clientAuth"});
-    run_program({"openssl", "x509", "-req", "-in", stem + ".csr", "-CA", file("ca.crt"), "-CAkey",
-                 file("ca.key"), "-CAcreateserial", "-days", "2", "-copy_extensions", "copy",
-                 "-out", stem + ".crt"});
+    renew_certificate(name);
   }
 }
 

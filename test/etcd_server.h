@@ -1,4 +1,6 @@
 // A real etcd for tests: its own port on 127.0.0.1, its own data directory, gone with the object.
+// Debian's, or the one that FLANNEL_ETCD names (scripts/build-etcd): CTest runs the tests with
+// both.
 #pragma once
 
 #include <sys/types.h>
@@ -31,12 +33,14 @@ class EtcdServer {
  public:
   enum class Security { plain, tls_client_certificates };
 
-  // True where the `etcd` program is installed. Where it is not, a test is skipped, loudly, and
+  // Its program.
+  static std::string program();
+  // True where it and `etcdctl` are installed. Where they are not, a test is skipped, loudly, and
   // fails with CI=true: ETCD_OR_SKIP().
   static bool installed();
 
-  // Starts it, and returns when it takes connections.
-  explicit EtcdServer(Security security = Security::plain);
+  // Starts it with these flags as well, and returns when it takes connections.
+  explicit EtcdServer(Security security = Security::plain, std::vector<std::string> flags = {});
   EtcdServer(const EtcdServer&) = delete;
   EtcdServer& operator=(const EtcdServer&) = delete;
   ~EtcdServer();
@@ -46,8 +50,16 @@ class EtcdServer {
   // Ends it (SIGKILL), keeping its data.
   void stop();
   void start();
+  // It answers no more, but its connections stay (SIGSTOP), until it goes on.
+  void pause() const;
+  void go_on() const;
   // Forgets all data, as a new cluster; only while stopped.
   void erase_data();
+  // Keeps a copy of the data, and puts it back, as a restored backup; only while stopped.
+  void save_data() const;
+  void restore_data();
+  // Replaces the server's certificate or the client's by another of the same authority.
+  void renew_certificate(const std::string& name) const;
 
   // With its output: ctl({"put", "/coreos.com/network/config", "{}"}).
   std::string ctl(std::vector<std::string> words) const;
@@ -57,22 +69,26 @@ class EtcdServer {
   std::string file(const std::string& name) const;
 
  private:
-  void make_certificates();
+  void make_certificates() const;
+  void openssl_request(const std::string& name, std::vector<std::string> more) const;
   bool try_start();
   std::vector<std::string> command() const;
 
   Security security_;
+  std::vector<std::string> flags_;
   TemporaryDirectory directory_;
   std::uint16_t port_ = 0;
   std::uint16_t peer_port_ = 0;
   pid_t pid_ = -1;
 };
 
-#define ETCD_OR_SKIP()                                                                   \
-  if (!::flannel::EtcdServer::installed()) {                                             \
-    const char* const ci = std::getenv("CI");                                            \
-    ASSERT_FALSE(ci != nullptr && std::string(ci) == "true") << "etcd is not installed"; \
-    GTEST_SKIP() << "NOT TESTED: etcd is not installed (Debian: etcd-server)";           \
+#define ETCD_OR_SKIP()                                                                      \
+  if (!::flannel::EtcdServer::installed()) {                                                \
+    const char* const ci = std::getenv("CI");                                               \
+    const std::string what = ::flannel::EtcdServer::program() + " or etcdctl is not there"; \
+    ASSERT_FALSE(ci != nullptr && std::string(ci) == "true") << what;                       \
+    GTEST_SKIP() << "NOT TESTED: " << what                                                  \
+                 << " (Debian: etcd-server, etcd-client; newer: scripts/build-etcd)";       \
   }
 
 }  // namespace flannel
