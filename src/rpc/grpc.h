@@ -71,7 +71,7 @@ std::string percent_decode(std::string_view text);
 
 class GrpcClient {
  public:
-  GrpcClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsContext tls)
+  GrpcClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls)
       : http2_(std::move(executor), std::move(endpoints), std::move(tls)) {}
 
   // The answer's message. A request that the server did not look at is sent again, any other not.

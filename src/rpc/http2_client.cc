@@ -9,8 +9,9 @@ namespace {
 // Closes a transport that is not connected in time.
 class ConnectLimit {
  public:
-  ConnectLimit(const asio::any_io_executor& executor, const std::shared_ptr<Transport>& transport)
-      : timer_(executor, kConnectWithin) {
+  ConnectLimit(const asio::any_io_executor& executor, const std::shared_ptr<Transport>& transport,
+               std::chrono::seconds within)
+      : timer_(executor, within) {
     timer_.async_wait([transport, exceeded = exceeded_](boost::system::error_code cancelled) {
       if (!cancelled) {
         *exceeded = true;
@@ -25,12 +26,31 @@ class ConnectLimit {
   asio::steady_timer timer_;
 };
 
+// Why there is no connection; empty where there is.
+Task<std::string> connect(asio::any_io_executor executor, std::shared_ptr<Transport> transport,
+                          Endpoint endpoint, Transport::Address address) {
+  std::chrono::seconds within = kConnectWithin;
+  auto limit = std::make_unique<ConnectLimit>(executor, transport, within);
+  std::string failure;
+  try {
+    co_await transport->connect(endpoint, address);
+    within = kShakeHandsWithin;
+    limit = std::make_unique<ConnectLimit>(executor, transport, within);
+    co_await transport->shake_hands(endpoint);
+  } catch (const ConnectionError& error) {
+    failure = limit->exceeded() ? fmt::format("connect to {}: no answer within {} s",
+                                              endpoint.authority(), within.count())
+                                : error.what();
+  }
+  co_return failure;
+}
+
 }  // namespace
 
 struct Http2Client::State {
   asio::any_io_executor executor;
   std::vector<Endpoint> endpoints;
-  TlsContext tls;
+  TlsSource tls;
   Keepalive keepalive;
   std::size_t next = 0;  // the endpoint to begin with
   std::shared_ptr<Http2Connection> connection;
@@ -42,7 +62,7 @@ struct Http2Client::State {
 };
 
 Http2Client::Http2Client(asio::any_io_executor executor, std::vector<Endpoint> endpoints,
-                         TlsContext tls, Keepalive keepalive)
+                         TlsSource tls, Keepalive keepalive)
     : state_(std::make_shared<State>()) {
   state_->executor = std::move(executor);
   state_->endpoints = std::move(endpoints);
@@ -123,17 +143,9 @@ Task<void> Http2Client::dial_endpoint(std::shared_ptr<State> state, Endpoint end
       break;
     }
     const std::shared_ptr<Transport> transport =
-        std::make_shared<Transport>(state->executor, state->tls);
+        std::make_shared<Transport>(state->executor, state->tls ? state->tls() : TlsContext());
     state->dialing = transport;
-    const ConnectLimit limit(state->executor, transport);
-    try {
-      co_await transport->connect(endpoint, address);
-      failure.clear();
-    } catch (const ConnectionError& error) {
-      failure = limit.exceeded() ? fmt::format("connect to {}: no answer within {} s",
-                                               endpoint.authority(), kConnectWithin.count())
-                                 : error.what();
-    }
+    failure = co_await connect(state->executor, transport, endpoint, address);
     state->dialing.reset();
     if (failure.empty() && !state->closed) {
       state->connection =

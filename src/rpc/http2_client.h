@@ -10,15 +10,20 @@
 
 namespace flannel {
 
-// A new connection is made when a request needs one, by trying the endpoints in turn, each of
-// their addresses for kConnectWithin, from the one after the last used: a server that went silent
-// is asked last. There is no waiting and no second round: the caller has the Backoff.
-inline constexpr std::chrono::seconds kConnectWithin{5};
+// A new connection is made when a request needs one, by trying the endpoints in turn, from the one
+// after the last used: a server that went silent is asked last. There is no waiting and no second
+// round: the caller has the Backoff.
+//
+// A host that is away swallows what we send it; the kernel would ask again at growing intervals,
+// so a new attempt each second notices its return sooner. Who took the connection and has many
+// handshakes to do gets more time.
+inline constexpr std::chrono::seconds kConnectWithin{1};
+inline constexpr std::chrono::seconds kShakeHandsWithin{10};
 
 class Http2Client {
  public:
   // At least one endpoint. With `tls`, all of them are spoken to in TLS, without, none.
-  Http2Client(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsContext tls,
+  Http2Client(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,
               Keepalive keepalive = {});
   Http2Client(const Http2Client&) = delete;
   Http2Client& operator=(const Http2Client&) = delete;

@@ -7,6 +7,7 @@
 #include <boost/asio/buffer.hpp>
 
 #include "base/file.h"
+#include "base/log.h"
 
 namespace flannel {
 namespace {
@@ -89,6 +90,67 @@ Result<TlsContext> make_tls_context(const TlsIdentity& identity) {
     }
   }
   return context;
+}
+
+namespace {
+
+Result<TlsIdentity> read_identity(const TlsFiles& files) {
+  Result<Pem> ca = read_pem(files.ca);
+  Result<Pem> certificate = read_pem(files.certificate);
+  Result<Pem> key = read_pem(files.key);
+  for (const Result<Pem>* pem : {&certificate, &key, &ca}) {
+    if (!*pem) {
+      return std::unexpected(pem->error());
+    }
+  }
+  return TlsIdentity{std::move(*ca), std::move(*certificate), std::move(*key)};
+}
+
+// What follow_tls_files() knows between two connections.
+struct FollowedFiles {
+  TlsFiles files;
+  TlsIdentity identity;  // of `context`
+  TlsContext context;
+  std::string trouble;
+
+  Result<void> reread() {
+    Result<TlsIdentity> now = read_identity(files);
+    if (!now) {
+      return std::unexpected(now.error());
+    }
+    if (context && *now == identity) {
+      return {};
+    }
+    Result<TlsContext> made = make_tls_context(*now);
+    if (!made) {
+      return std::unexpected(made.error());
+    }
+    context = std::move(*made);
+    identity = std::move(*now);
+    return {};
+  }
+
+  TlsContext current() {
+    const Result<void> result = reread();
+    const std::string now = result ? "" : result.error().text;
+    if (now != trouble && !now.empty()) {
+      log_warning("TLS files: {}; going on with those from before", now);
+    }
+    trouble = now;
+    return context;
+  }
+};
+
+}  // namespace
+
+Result<TlsSource> follow_tls_files(TlsFiles files) {
+  const auto followed = std::make_shared<FollowedFiles>();
+  followed->files = std::move(files);
+  const Result<void> result = followed->reread();
+  if (!result) {
+    return std::unexpected(result.error());
+  }
+  return [followed] { return followed->current(); };
 }
 
 }  // namespace flannel

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/ssl/context.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,12 +16,14 @@ namespace asio = boost::asio;
 struct Pem {
   std::string name;
   std::string text;
+  bool operator==(const Pem&) const = default;
 };
 
 struct TlsIdentity {
   Pem ca;           // one or more certificates; without: the system's roots
   Pem certificate;  // the client's chain; needs `key`
   Pem key;
+  bool operator==(const TlsIdentity&) const = default;
 };
 
 using TlsContext = std::shared_ptr<asio::ssl::context>;
@@ -31,5 +34,18 @@ Result<Pem> read_pem(const std::string& path);
 // TLS 1.2 or later, ALPN h2, the peer's certificate always verified (its host name as well, see
 // Transport). Error: the name of the text that cannot be used, and why.
 Result<TlsContext> make_tls_context(const TlsIdentity& identity);
+
+// Asked before each connection. Nothing in it: plain, without TLS.
+using TlsSource = std::function<TlsContext()>;
+
+// PEM files by their paths, empty where not given.
+struct TlsFiles {
+  std::string ca, certificate, key;
+};
+
+// Reads the files anew before each connection, so that certificates can be replaced while we run.
+// Where new ones cannot be used (half of them may be there yet) the last good ones are, with one
+// warning. Error: what is wrong with them now.
+Result<TlsSource> follow_tls_files(TlsFiles files);
 
 }  // namespace flannel

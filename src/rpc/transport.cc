@@ -32,12 +32,12 @@ Task<void> Transport::connect(Endpoint endpoint, Address address) {
   if (!endpoint.is_unix()) {
     socket_.set_option(asio::ip::tcp::no_delay(true), error);
   }
-  if (context_) {
-    co_await shake_hands(endpoint);
-  }
 }
 
-Task<void> Transport::shake_hands(const Endpoint& endpoint) {
+Task<void> Transport::shake_hands(Endpoint endpoint) {
+  if (!context_) {
+    co_return;
+  }
   tls_.emplace(socket_, *context_);
   SSL* const ssl = tls_->native_handle();
   const std::string host = endpoint.is_unix() ? "localhost" : endpoint.host;

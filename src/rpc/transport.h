@@ -27,9 +27,11 @@ class Transport {
   // Without `tls` the bytes go as they are.
   Transport(asio::any_io_executor executor, TlsContext tls);
 
-  // Connects and, with TLS, shakes hands: the certificate must be trusted and be for
-  // `endpoint.host`, and the server must speak HTTP/2. Throws ConnectionError.
+  // Both throw ConnectionError.
   Task<void> connect(Endpoint endpoint, Address address);
+  // With TLS: the certificate must be trusted and be for `endpoint.host`, and the server must speak
+  // HTTP/2. Without, nothing.
+  Task<void> shake_hands(Endpoint endpoint);
 
   // At least one byte; throws ConnectionError at the end of the stream too.
   Task<std::size_t> read_some(std::span<char> buffer);
@@ -42,7 +44,6 @@ class Transport {
  private:
   using Socket = asio::generic::stream_protocol::socket;
 
-  Task<void> shake_hands(const Endpoint& endpoint);
   [[noreturn]] void broken(const boost::system::error_code& error) const;
 
   TlsContext context_;

@@ -26,7 +26,7 @@ bool is_endpoint_error(GrpcCode code) {
 }  // namespace
 
 EtcdClient::EtcdClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints,
-                       TlsContext tls, EtcdCredentials credentials)
+                       TlsSource tls, EtcdCredentials credentials)
     : grpc_(std::move(executor), std::move(endpoints), std::move(tls)),
       credentials_(std::move(credentials)) {
   if (credentials_.username.empty()) {

@@ -31,7 +31,7 @@ inline constexpr std::chrono::seconds kEtcdCallTime{10};
 // is used without.
 class EtcdClient {
  public:
-  EtcdClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsContext tls,
+  EtcdClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,
              EtcdCredentials credentials);
 
   Task<etcd::RangeResponse> range(etcd::RangeRequest request);

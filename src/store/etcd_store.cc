@@ -1,6 +1,7 @@
 #include "store/etcd_store.h"
 
 #include <algorithm>
+#include <random>
 #include <ranges>
 
 #include "base/log.h"
@@ -72,37 +73,20 @@ std::vector<Lease> taken_subnets(const std::vector<etcd::KeyValue>& entries) {
   return std::move(known.leases);
 }
 
-// The reference's rule: without a key and a certificate there is no TLS configuration at all, and
-// the CA file is not looked at.
-Result<TlsIdentity> read_identity(const EtcdOptions& options) {
-  if (options.keyfile.empty() || options.certfile.empty()) {
-    log_warning("no certificate provided: connecting to etcd with http. This is insecure");
-    return TlsIdentity{};
-  }
-  Result<Pem> certificate = read_pem(options.certfile);
-  if (!certificate) {
-    return std::unexpected(certificate.error());
-  }
-  Result<Pem> key = read_pem(options.keyfile);
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  Result<Pem> ca = read_pem(options.cafile);
-  if (!ca) {
-    return std::unexpected(ca.error());
-  }
-  return TlsIdentity{
-      .ca = std::move(*ca), .certificate = std::move(*certificate), .key = std::move(*key)};
+// Nodes begin with different endpoints, so that the members of a cluster share their load.
+std::vector<Endpoint> in_random_order(std::vector<Endpoint> endpoints) {
+  std::ranges::shuffle(endpoints, std::minstd_rand(std::random_device()()));
+  return endpoints;
 }
 
 class EtcdStore : public LeaseStore {
  public:
-  EtcdStore(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsContext tls,
+  EtcdStore(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,
             EtcdOptions options)
       : name_("etcd " + to_text(endpoints)),
         layout_(std::move(options.prefix)),
         on_state_(std::move(options.on_state)),
-        client_(std::move(executor), std::move(endpoints), std::move(tls),
+        client_(std::move(executor), in_random_order(std::move(endpoints)), std::move(tls),
                 {std::move(options.username), std::move(options.password)}) {
     name_ += " " + layout_.prefix();
   }
@@ -242,22 +226,27 @@ Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor execut
   if (endpoints.empty()) {
     return fail("etcd-endpoints: none given");
   }
-  const Result<TlsIdentity> identity = read_identity(options);
-  if (!identity) {
-    return std::unexpected(identity.error());
+  // The reference's rule: without a key and a certificate there is no TLS configuration at all, and
+  // the CA file is not looked at.
+  const bool has_certificate = !options.keyfile.empty() && !options.certfile.empty();
+  if (!has_certificate) {
+    log_warning("no certificate provided: connecting to etcd with http. This is insecure");
+    options.cafile.clear();
+    options.keyfile.clear();
+    options.certfile.clear();
   }
-  const bool has_certificate = !identity->certificate.name.empty();
   const bool use_tls = endpoints.front().tls.value_or(has_certificate);
   for (Endpoint& endpoint : endpoints) {
     endpoint.tls = use_tls;
   }
-  TlsContext tls;
+  TlsSource tls;
   if (use_tls || has_certificate) {  // bad files are an error even where http:// ignores them
-    Result<TlsContext> made = make_tls_context(*identity);
-    if (!made) {
-      return std::unexpected(made.error());
+    Result<TlsSource> source = follow_tls_files(
+        {.ca = options.cafile, .certificate = options.certfile, .key = options.keyfile});
+    if (!source) {
+      return std::unexpected(source.error());
     }
-    tls = use_tls ? std::move(*made) : nullptr;
+    tls = use_tls ? std::move(*source) : nullptr;
   }
   return std::make_unique<EtcdStore>(std::move(executor), std::move(endpoints), std::move(tls),
                                      std::move(options));
