@@ -32,12 +32,11 @@ Task<void> run_forever(std::string name, Backoff backoff, std::function<Task<voi
       backoff.reset();
       last.clear();
     }
-    if (!failure.empty() && failure != last) {
-      log_warning("{}: {}", name, failure);
-      last = failure;
-    }
     if (!failure.empty() && on_failure) {
       on_failure(failure);
+    } else if (!failure.empty() && failure != last) {
+      log_warning("{}: {}", name, failure);
+      last = failure;
     }
     co_await sleep_for(backoff.next());
   }

@@ -33,7 +33,7 @@ struct Fatal : std::runtime_error {
 // Runs `body` again and again: the one place where broken I/O (an exception) is caught. The
 // sentence is logged when it differs from the one before, then `body` starts over after the
 // backoff; a body that ran for longer than the backoff's maximum starts it anew. `on_failure`
-// gets the sentence, so that status can show what is being waited for.
+// gets the sentence instead of the log.
 // Ends only by cancellation, or by Fatal.
 Task<void> run_forever(std::string name, Backoff backoff, std::function<Task<void>()> body,
                        std::function<void(const std::string&)> on_failure = {});

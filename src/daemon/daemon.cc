@@ -59,11 +59,20 @@ void Daemon::spawn(Task<void> task) {
   });
 }
 
-void Daemon::store_state(const std::string& trouble) {
-  if (trouble != state_.store_trouble) {
-    log_warning("{}: {}", state_.store_name, trouble.empty() ? "well again" : trouble);
+void Daemon::store_state(StoreUse use, const std::string& trouble) {
+  if (trouble.empty()) {
+    store_troubles_.erase(use);
+  } else {
+    store_troubles_[use] = trouble;
   }
-  state_.store_trouble = trouble;
+  const std::string now = store_troubles_.empty() ? "" : store_troubles_.begin()->second;
+  if (now.empty() != state_.store_trouble.empty()) {
+    log_warning("{}: {}", state_.store_name, now.empty() ? "well again" : now);
+  }
+  state_.store_trouble = now;
+  if (use != StoreUse::renewal && trouble.empty() && store_troubles_.contains(StoreUse::renewal)) {
+    renew_timer_.cancel();  // what could not be written is not to wait any longer
+  }
 }
 
 void Daemon::waiting_for(const std::string& reason) {
@@ -261,11 +270,9 @@ void Daemon::start_loops() {
   }
   spawn(keep_subnet_file());
   spawn(run_forever(
-      "leases", timing_.failures, [this] { return watch_leases(); },
-      [this](const std::string& text) { state_.store_trouble = text; }));
-  spawn(run_forever(
-      "renewing the lease", timing_.renewals, [this] { return keep_lease(); },
-      [this](const std::string& text) { state_.store_trouble = text; }));
+      "leases", timing_.waits, [this] { return watch_leases(); },
+      [this](const std::string& text) { store_state(StoreUse::watch, text); }));
+  spawn(keep_lease());
   spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
   spawn(run_forever("interfaces", timing_.failures, [this] { return follow_host(); }));

@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -30,13 +31,18 @@ class Daemon {
     std::chrono::milliseconds between_idle_looks{1'000};
     // Between looks at something that is not there yet: as often as the reference.
     Backoff waits{std::chrono::milliseconds(100), std::chrono::milliseconds(1'000)};
-    Backoff failures = Backoff();  // of the loops
+    Backoff failures = Backoff();  // of the loops that need the kernel
     // How long peers are kept that a list lacks: longer than nodes take to notice that a wiped
     // store is back, and to write their leases.
     std::chrono::milliseconds doubt{10'000};
     // Many changes are remembered together.
     std::chrono::milliseconds remember_after{2'000};
-    Backoff renewals{std::chrono::milliseconds(1'000), std::chrono::milliseconds(5'000)};
+    // A store that is read-only still answers: thousands of nodes are not to ask each second.
+    Backoff renewals{std::chrono::milliseconds(1'000), std::chrono::milliseconds(30'000)};
+    // The time of day, by which leases expire, and how often to look at it: a timer stands still
+    // while the machine is suspended.
+    std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
+    std::chrono::milliseconds between_clock_looks{3'600'000};
   };
 
   // `io` and `kernel` outlive this object.
@@ -49,8 +55,10 @@ class Daemon {
   void start();
   // Leaves the overlay as it is, in the kernel and in the store, and ends `io.run()`.
   void stop();
-  // What keeps the store's watch from it; empty when it is well again.
-  void store_state(const std::string& trouble);
+  // Who finds that the store does not answer.
+  enum class StoreUse { stream, watch, renewal };
+  // Why it does not; empty when it is well again. One line in the log for each of the two.
+  void store_state(StoreUse use, const std::string& trouble);
   // 1 after a fatal error, which has been logged.
   int exit_code() const { return exit_code_; }
 
@@ -68,6 +76,9 @@ class Daemon {
   // The loops.
   Task<void> watch_leases();
   Task<void> keep_lease();
+  Task<bool> renew_lease();
+  std::chrono::system_clock::duration time_to_renewal() const;
+  void log_renewal() const;
   Task<void> keep_subnet_file();
   Task<void> follow_host();
   Task<void> keep_memory();
@@ -117,7 +128,9 @@ class Daemon {
   asio::steady_timer subnet_file_timer_;
   asio::steady_timer memory_timer_;
   asio::steady_timer doubt_timer_;
-  std::set<LeaseKey> doubtful_;  // peers that the last list lacked
+  std::map<StoreUse, std::string> store_troubles_;  // those there are
+  std::string own_entry_trouble_;                   // that the log tells of
+  std::set<LeaseKey> doubtful_;                     // peers that the last list lacked
   std::chrono::steady_clock::time_point doubt_ends_{};
   bool synced_ = false;  // a complete list of peers has been seen
   bool reconciling_ = false;

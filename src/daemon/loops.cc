@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <variant>
@@ -36,17 +37,25 @@ Task<UpdateOrFailure> next_or_failure(LeaseWatch& watch) {
   co_return result;
 }
 
+bool concerns(const LeaseUpdate& update, const LeaseKey& key) {
+  const auto is_key = [&key](const LeaseKey& other) { return other == key; };
+  return update.snapshot || std::ranges::any_of(update.removed, is_key) ||
+         std::ranges::any_of(update.leases, is_key, &Lease::key);
+}
+
 }  // namespace
 
 Task<void> Daemon::watch_leases() {
   const std::unique_ptr<LeaseWatch> watch = store_->watch();
   for (std::optional<LeaseUpdate> update = co_await watch->next(); update;
        update = co_await next_update(*watch)) {
-    state_.store_trouble.clear();
+    store_state(StoreUse::watch, "");
     keep_the_doubtful(*update);
     const bool first = !synced_;
     const bool changed = state_.peers->apply(*update);
-    check_own_entry();
+    if (concerns(*update, state_.lease->key)) {
+      check_own_entry();
+    }
     if (first) {
       co_await end_of_memory();
       synced_ = true;
@@ -121,37 +130,67 @@ void Daemon::start_reconciling() {
 
 void Daemon::check_own_entry() {
   const Lease* entry = state_.peers->own_entry();
-  if (entry != nullptr && entry->attrs == state_.lease->attrs) {
-    return;
+  const std::string trouble = entry == nullptr                      ? "is gone: taking it again"
+                              : entry->attrs != state_.lease->attrs ? "was changed by somebody else"
+                                                                    : "";
+  if (trouble != std::exchange(own_entry_trouble_, trouble) && !trouble.empty()) {
+    log_warning("our lease {} {}", to_text(state_.lease->key), trouble);
   }
-  log_warning("our lease {} {}", to_text(state_.lease->key),
-              entry == nullptr ? "is gone: taking it again" : "was changed by somebody else");
-  renew_now_ = true;
-  renew_timer_.cancel();
+  if (!trouble.empty()) {
+    renew_now_ = true;
+    renew_timer_.cancel();
+  }
 }
 
 Task<void> Daemon::keep_lease() {
-  for (;;) {
-    const auto now = std::chrono::system_clock::now();
-    auto wait = std::chrono::steady_clock::duration(kLeaseTime);
-    if (state_.lease->expiry) {
-      wait = *state_.lease->expiry - now - state_.options.renew_margin();
-      log_info("Waiting for {}s to renew lease",
-               std::chrono::duration_cast<std::chrono::seconds>(wait).count());
-    }
-    if (!renew_now_) {
+  log_renewal();
+  for (Backoff backoff = timing_.renewals;;) {
+    const auto left = renew_now_ ? std::chrono::system_clock::duration() : time_to_renewal();
+    if (left.count() > 0) {
+      const auto wait = std::min<std::chrono::nanoseconds>(left, timing_.between_clock_looks);
       co_await wait_or_woken(renew_timer_, std::chrono::steady_clock::now() + wait);
+    } else if (co_await renew_lease()) {
+      backoff.reset();
+      log_renewal();
+    } else {
+      // Woken early where the store turns out to be back, or to lack our lease.
+      co_await wait_or_woken(renew_timer_, std::chrono::steady_clock::now() + backoff.next());
+      renew_now_ = true;
     }
-    const Lease lease = *state_.lease;
-    const Result<Lease> renewed = co_await store_->renew(lease);
-    if (!renewed) {
-      throw Fatal(fmt::format("Lease has been revoked: {}", renewed.error().text));
-    }
-    renew_now_ = state_.lease->attrs != lease.attrs;
-    state_.lease->expiry = renewed->expiry;
-    state_.peers->set_own(*state_.lease);
-    state_.store_trouble.clear();
   }
+}
+
+// A reservation needs none.
+std::chrono::system_clock::duration Daemon::time_to_renewal() const {
+  const std::optional<std::chrono::system_clock::time_point>& expiry = state_.lease->expiry;
+  return expiry ? *expiry - timing_.now() - state_.options.renew_margin() : kLeaseTime;
+}
+
+void Daemon::log_renewal() const {
+  if (state_.lease->expiry && !renew_now_) {
+    log_info("Waiting for {}s to renew lease",
+             std::chrono::duration_cast<std::chrono::seconds>(time_to_renewal()).count());
+  }
+}
+
+// False where the store does not answer.
+Task<bool> Daemon::renew_lease() {
+  const Lease lease = *state_.lease;
+  Result<Lease> renewed = lease;
+  try {
+    renewed = co_await store_->renew(lease);
+  } catch (const std::exception& error) {
+    store_state(StoreUse::renewal, error.what());
+    co_return false;
+  }
+  store_state(StoreUse::renewal, "");
+  if (!renewed) {
+    throw Fatal(fmt::format("Lease has been revoked: {}", renewed.error().text));
+  }
+  renew_now_ = state_.lease->attrs != lease.attrs;
+  state_.lease->expiry = renewed->expiry;
+  state_.peers->set_own(*state_.lease);
+  co_return true;
 }
 
 Task<void> Daemon::keep_subnet_file() {

@@ -52,7 +52,9 @@ int run(const Options& options) {
   }
   NetlinkKernel kernel;
   Daemon daemon(io, options, kernel, std::move(*store));
-  tell_daemon = [&daemon](const std::string& trouble) { daemon.store_state(trouble); };
+  tell_daemon = [&daemon](const std::string& trouble) {
+    daemon.store_state(Daemon::StoreUse::stream, trouble);
+  };
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code& error, int) {
     if (!error) {

@@ -39,7 +39,7 @@ bool Daemon::recall(const std::string& why) {
   log_warning("{}: going on from the last known state of {}", why, utc_text(memory->time));
   recalled_ = std::move(*memory);
   state_.recalled = recalled_->time;
-  state_.store_trouble = why;
+  store_state(StoreUse::watch, why);
   return true;
 }
 

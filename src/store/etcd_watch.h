@@ -12,10 +12,13 @@
 
 namespace flannel {
 
-// A list, then the watch from the revision after it. A broken stream is opened again from the last
-// event seen, after a Backoff. A new list comes where history is missing: compacted, or the store
-// is another one than before (restored from a backup: revision or term went back, or the cluster's
-// ID changed).
+// A list, then the watch from there. A broken stream is opened again from the last event seen,
+// after a Backoff. A new list comes where history is missing: compacted, or the store is another
+// one than before (restored from a backup, or wiped and filled again): revision or term went back,
+// the cluster's ID changed, or it has not the event that we saw last. That one is asked for again
+// as well, since all numbers may have passed those we know by the time we are back.
+inline constexpr std::chrono::seconds kMostEtcdWait{1};
+
 class EtcdWatch : public LeaseWatch {
  public:
   // What keeps us from the store, one sentence; empty when all is well again.
@@ -33,19 +36,25 @@ class EtcdWatch : public LeaseWatch {
   Task<LeaseUpdate> try_next();
   Task<LeaseUpdate> list();
   Task<void> open();
-  void follow(const etcd::WatchResponse& response);
+  Task<etcd::WatchResponse> read();
   std::string lost_history(const etcd::WatchResponse& response) const;
-  void failed(const std::string& reason);
+  void follow(etcd::WatchResponse& response);
+  Clock::duration failed(const std::string& reason);
   void set_trouble(const std::string& trouble);
 
   EtcdClient& client_;
   EtcdLayout layout_;
   OnState on_state_;
   std::optional<GrpcStream> stream_;
-  Clock::time_point opened_;        // stream_
+  Clock::time_point began_;         // the attempt that stream_ is, or will be
+  bool following_ = false;          // stream_ has answered
   std::int64_t next_revision_ = 0;  // the first not seen yet; 0: list first
   etcd::ResponseHeader seen_;       // of the list or the last watch response
-  Backoff backoff_{std::chrono::milliseconds(100), std::chrono::seconds(1)};
+  // The newest change of a lease that we know of.
+  std::string newest_key_;
+  std::int64_t newest_revision_ = 0;
+  bool recognised_ = false;  // the open stream has it as well, or was not asked
+  Backoff backoff_{std::chrono::milliseconds(100), kMostEtcdWait};
   std::string trouble_;
 };
 

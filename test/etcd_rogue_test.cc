@@ -1,0 +1,210 @@
+// The whole etcd store against servers that break every rule: it must say so, wait no longer than
+// it should, and be well again with the next honest answer.
+#include <nghttp2/nghttp2.h>
+
+#include <protozero/pbf_writer.hpp>
+
+#include "fake_etcd.h"
+#include "rpc/grpc.h"
+#include "store/etcd_store.h"
+#include "store/store_fixture.h"
+
+namespace flannel {
+namespace {
+
+using Reply = FakeEtcd::Reply;
+using protozero::pbf_writer;
+
+constexpr const char* kRange = "/etcdserverpb.KV/Range";
+constexpr const char* kWatch = "/etcdserverpb.Watch/Watch";
+
+// A message with a ResponseHeader of this revision, and what `more` writes behind it.
+std::string message(std::int64_t revision, const std::function<void(pbf_writer&)>& more = {}) {
+  std::string out;
+  pbf_writer writer(out);
+  pbf_writer header(writer, 1);
+  header.add_uint64(1, 7);
+  header.add_int64(3, revision);
+  header.add_uint64(4, 2);
+  header.commit();
+  if (more) {
+    more(writer);
+  }
+  return out;
+}
+
+void write_lease(pbf_writer& parent, protozero::pbf_tag_type tag, const std::string& subnet,
+                 std::int64_t revision) {
+  pbf_writer entry(parent, tag);
+  entry.add_string(1, "/coreos.com/network/subnets/" + subnet);
+  entry.add_int64(3, revision);
+  entry.add_string(5, R"({"PublicIP":"198.18.0.9","BackendType":"vxlan"})");
+}
+
+std::string put_event(const std::string& subnet, std::int64_t revision) {
+  return message(revision, [&](pbf_writer& writer) {
+    pbf_writer event(writer, 11);
+    write_lease(event, 2, subnet, revision);
+  });
+}
+
+const std::string kCreated =
+    grpc_frame(message(5, [](pbf_writer& writer) { writer.add_bool(3, true); }));
+
+// One lease, of revision 5; a watch has it, and another one a moment later.
+Reply honest(const std::string& path) {
+  if (path == kRange) {
+    return {.body = grpc_frame(
+                message(5, [](pbf_writer& writer) { write_lease(writer, 2, "10.5.9.0-24", 5); }))};
+  }
+  return {.body = kCreated + grpc_frame(put_event("10.5.9.0-24", 5)) +
+                  grpc_frame(put_event("10.5.10.0-24", 6)),
+          .trailers = std::nullopt};
+}
+
+std::string endless_headers() {
+  // HEADERS of stream 1 without END_HEADERS, then CONTINUATION after CONTINUATION: 4 MB of them.
+  std::string block(1, '\0');
+  block += std::string("\x01x\x7f\x81\x7c", 5) + std::string(16'000, 'a');  // literal, 16,000 bytes
+  const auto frame = [&](char type) {
+    std::string out;
+    for (const int shift : {16, 8, 0}) {
+      out.push_back(static_cast<char>(block.size() >> shift));
+    }
+    out.push_back(type);
+    return out + std::string("\0\0\0\0\1", 5) + block;
+  };
+  std::string bytes = frame(1);
+  for (int i = 0; i < 250; ++i) {
+    bytes += frame(9);
+  }
+  return bytes;
+}
+
+struct Rogue {
+  const char* name;
+  Reply reply;
+  friend void PrintTo(const Rogue& rogue, std::ostream* out) { *out << rogue.name; }
+};
+
+const std::string kSome = grpc_frame(message(5));
+
+const Rogue kRogues[] = {
+    {"HangsUp", {.headers = {}, .trailers = std::nullopt, .hang_up = true}},
+    {"HangsUpInTheMiddle", {.body = kSome.substr(0, 7), .trailers = std::nullopt, .hang_up = true}},
+    {"BytesThatAreNoFrame",
+     {.headers = {}, .trailers = std::nullopt, .raw = std::string(64, '\xff'), .hang_up = false}},
+    {"AnotherProtocol",
+     {.headers = {}, .trailers = std::nullopt, .raw = "HTTP/1.1 400 Bad Request\r\n\r\n"}},
+    {"EndlessHeaders", {.headers = {}, .trailers = std::nullopt, .raw = endless_headers()}},
+    {"ALongHeader",
+     {.headers = {{":status", "200"}, {"x", std::string(70'000, 'a')}}, .body = kSome}},
+    {"NoStatus", {.body = kSome, .trailers = Headers{{"x", "y"}}}},
+    {"AStatusThatIsNone", {.body = kSome, .trailers = Headers{{"grpc-status", "fine"}}}},
+    {"ARefusal",
+     {.trailers = Headers{{"grpc-status", "14"}, {"grpc-message", "etcdserver: no%20leader"}}}},
+    {"AnUnknownStatus", {.trailers = Headers{{"grpc-status", "4711"}}}},
+    {"NoMessage", {}},
+    {"TwoMessages", {.body = kSome + kSome}},
+    {"AMessageCutOff", {.body = kSome.substr(0, kSome.size() - 1)}},
+    {"ACompressedMessage", {.body = std::string("\1\0\0\0\1x", 6)}},
+    {"AMessageOfFourGigabytes", {.body = std::string("\0\xff\xff\xff\xff", 5) + "x"}},
+    {"NoProtobuf", {.body = grpc_frame(std::string(40, '\xff'))}},
+    {"AWebPage",
+     {.headers = {{":status", "502"}, {"content-type", "text/html"}}, .body = "<html>"}},
+    {"AReset", {.headers = {}, .trailers = std::nullopt, .reset = NGHTTP2_INTERNAL_ERROR}},
+    {"ARefusedStream", {.headers = {}, .trailers = std::nullopt, .reset = NGHTTP2_REFUSED_STREAM}},
+    {"GoesAway", {.headers = {}, .trailers = std::nullopt, .go_away = true, .hang_up = true}},
+};
+
+class EtcdRogue : public StoreFixture, public testing::WithParamInterface<Rogue> {
+ protected:
+  std::unique_ptr<LeaseStore> open(const FakeEtcd& server) {
+    EtcdOptions options{.endpoints = {server.url()}};
+    options.on_state = [this](const std::string& state) { states.push_back(state); };
+    return make_etcd_store(loop.get_executor(), std::move(options)).value();
+  }
+
+  std::vector<std::string> states;
+};
+
+// A call fails with a sentence, and the next one works.
+TEST_P(EtcdRogue, ACallSaysWhatIsWrong) {
+  bool rogue = true;
+  FakeEtcd server(loop, [&rogue](const std::string& path, const std::string&) {
+    return rogue ? GetParam().reply : honest(path);
+  });
+  const auto store = open(server);
+  const std::string error = error_of(store->config());
+  EXPECT_NE(error, "no error");
+  EXPECT_NE(error, "");
+  rogue = false;
+  EXPECT_TRUE(run(store->config()));
+}
+
+// A watch, of which either call is answered so three times, delivers everything all the same.
+TEST_P(EtcdRogue, AWatchGetsOverIt) {
+  for (const char* broken : {kRange, kWatch}) {
+    int left = 3;
+    FakeEtcd server(loop, [&](const std::string& path, const std::string&) {
+      return path == broken && left-- > 0 ? GetParam().reply : honest(path);
+    });
+    const auto store = open(server);
+    const auto watch = store->watch();
+    states.clear();
+    const LeaseUpdate all = run(watch->next());
+    EXPECT_TRUE(all.snapshot);
+    EXPECT_EQ(key_texts(all.leases), std::set<std::string>{"10.5.9.0-24"});
+    LeaseUpdate more = run(watch->next());
+    while (more.snapshot) {  // a wrong answer may look like another history
+      more = run(watch->next());
+    }
+    EXPECT_EQ(key_texts(more.leases), std::set<std::string>{"10.5.10.0-24"});
+    EXPECT_EQ(states.empty() ? "" : states.back(), "");
+    EXPECT_LE(server.calls(), 9U) << "each failure costs two calls at most";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Replies, EtcdRogue, testing::ValuesIn(kRogues),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+class EtcdLiar : public EtcdRogue {};
+
+// What the server had is not there any more, although every number is higher: it was wiped, and
+// filled again while we could not see it.
+TEST_F(EtcdLiar, AnotherHistoryBehindTheSameNumbersIsListedAnew) {
+  int watches = 0;
+  FakeEtcd server(loop, [&](const std::string& path, const std::string&) {
+    if (path == kRange) {
+      return honest(path);
+    }
+    return ++watches > 1
+               ? Reply{.body = kCreated + grpc_frame(put_event("10.5.11.0-24", 8)),
+                       .trailers = std::nullopt}
+               : Reply{.body = kCreated + grpc_frame(put_event("10.5.9.0-24", 5)), .hang_up = true};
+  });
+  const auto store = open(server);
+  const auto watch = store->watch();
+  EXPECT_TRUE(run(watch->next()).snapshot);
+  EXPECT_TRUE(run(watch->next()).snapshot);
+}
+
+// It keeps the connection alive, and that is all.
+TEST_F(EtcdLiar, ACallThatIsNotAnsweredEnds) {
+  FakeEtcd server(loop,
+                  [](const std::string&, const std::string&) { return Reply{.never = true}; });
+  const auto store = open(server);
+  EXPECT_NE(error_of(store->config()).find("no answer in time"), std::string::npos);
+}
+
+// A lease of no time at all is none.
+TEST_F(EtcdLiar, ALeaseThatIsNotGrantedIsNotUsed) {
+  FakeEtcd server(loop, [](const std::string& path, const std::string&) {
+    return path == kRange ? Reply{.body = kSome} : Reply{.body = grpc_frame(message(5))};
+  });
+  const auto store = open(server);
+  EXPECT_EQ(error_of(store->acquire(request_of("198.18.0.2"))), "etcd grants no lease: ");
+}
+
+}  // namespace
+}  // namespace flannel
