@@ -36,7 +36,7 @@ bool Daemon::recall(const std::string& why) {
   if (!memory) {
     return false;
   }
-  log_warning("{}: going on from the last known state of {}", why, utc_text(memory->time));
+  log_warning("going on from the last known state of {}", utc_text(memory->time));
   recalled_ = std::move(*memory);
   state_.recalled = recalled_->time;
   store_state(StoreUse::watch, why);
