@@ -26,6 +26,7 @@ const Mode kModes[] = {
      {"--dual-stack"},
      {Family::v4, Family::v6},
      R"("BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:99"})"},
+    {"HostGw", {"--backend", "host-gw"}, {Family::v4}, R"("BackendType":"host-gw")"},
     {"HostGwDual",
      {"--dual-stack", "--backend", "host-gw"},
      {Family::v4, Family::v6},
@@ -104,6 +105,7 @@ TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
   ASSERT_NO_FATAL_FAILURE(begin_anew_with_reference());
   ASSERT_TRUE(eventually([&] { return is_run_by_reference(); }));
   const std::string device = lab.ip("n1", {"-br", "link"}).output;
+  const std::string own_subnets = to_text(subnet_env(1).key());
   // A node that comes, and leaves while no daemon runs.
   const std::string stale = key("10.5.200.0-24");
   etcdctl(
@@ -121,7 +123,7 @@ TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
   }
   EXPECT_EQ(lab.ip("n1", {"-br", "link"}).output, device) << "the devices and their MACs";
   EXPECT_EQ(routes("70"), peers());
-  const bool host_gw = std::string(GetParam().name) == "HostGwDual";
+  const bool host_gw = std::string(GetParam().name).starts_with("HostGw");
   const std::string plan = lab.page(1, "/plan");
   EXPECT_EQ(plan.starts_with("# route 10.5.200.0/24 via 198.18.0.99 dev eth0 proto boot"), host_gw)
       << plan;
@@ -149,6 +151,7 @@ TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
   for (const Family family : GetParam().families) {
     EXPECT_TRUE(ping({}, family));
   }
+  EXPECT_EQ(to_text(subnet_env(1).key()), own_subnets);
 }
 
 // Two nodes of each kind in one etcd.
@@ -169,7 +172,48 @@ TEST_P(Adoption, BothKindsReachEachOther) {
       << "each node has the subnet it had";
 }
 
+class Reuse : public Adoption {};
+
+// What one kind's lease that expired leaves free, the other kind takes, and all others follow.
+TEST_P(Reuse, AnExpiredLeaseIsTakenByTheOtherKind) {
+  ASSERT_NO_FATAL_FAILURE(make_etcd_lab({"--nodes", "3", "--network", "10.5.0.0/22"}));
+  const std::string all = etcdctl({"get", "--prefix", "--keys-only", key("")});
+  const std::string subnet = to_text(subnet_env(1).key());
+  const std::string lease = key(subnet);
+  const auto is_there = [&] {
+    return etcdctl({"get", lease}).find("PublicIP") != std::string::npos;
+  };
+  const auto end_node_and_lease = [&] {
+    ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+    const std::string fields = etcdctl({"get", lease, "-w", "fields"});
+    const std::size_t at = fields.find("\"Lease\" : ") + 10;
+    etcdctl({"lease", "revoke",
+             fmt::format("{:x}", std::stoull(fields.substr(at, fields.find('\n', at) - at)))});
+    ASSERT_FALSE(is_there());
+    EXPECT_TRUE(eventually([&] {
+      return lab.ip("n3", {"route"}).output.find(subnet.substr(0, subnet.find('-'))) ==
+             std::string::npos;
+    }));
+    std::filesystem::remove(lab.directory() + "/n1/subnet.env");
+    lab.ip("n1", {"link", "del", "flannel.1"});
+  };
+  ASSERT_NO_FATAL_FAILURE(end_node_and_lease());
+  start_reference();
+  EXPECT_TRUE(eventually(is_there)) << "it is the only one that is free";
+  EXPECT_TRUE(eventually([&] { return lab.ctl({"ping"}).status == 0; }));
+  EXPECT_TRUE(eventually([&] { return is_as_planned(3); }));
+  ASSERT_NO_FATAL_FAILURE(end_node_and_lease());
+  ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
+  EXPECT_TRUE(eventually(is_there));
+  EXPECT_TRUE(eventually([&] { return lab.ctl({"ping"}).status == 0; }));
+  EXPECT_TRUE(eventually([&] { return is_as_planned(1) && is_as_planned(3); }));
+  EXPECT_EQ(etcdctl({"get", "--prefix", "--keys-only", key("")}), all);
+}
+
 INSTANTIATE_TEST_SUITE_P(Modes, Adoption, testing::ValuesIn(kModes),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(Modes, Reuse, testing::Values(kModes[0], kModes[2]),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "ctl/status_client.h"
+#include "network/subnet_env.h"
 #include "store/local_store.h"
 #include "test/lab_fixture.h"
 
@@ -208,6 +209,46 @@ TEST_F(FlanneldTest, FlagsHaveTheirExitCodes) {
   EXPECT_EQ(unbuilt.output, "flag -kube-subnet-mgr is not supported yet\n");
 }
 
+Lease peer_lease(const std::string& key, const std::string& ip = "198.18.0.3") {
+  return {
+      *parse_lease_key(key),
+      *parse_lease_attrs(fmt::format(
+          R"({{"PublicIP":"{}","BackendType":"vxlan","BackendData":{{"VtepMAC":"02:00:00:00:00:61"}}}})",
+          ip)),
+      {}};
+}
+
+TEST_F(FlanneldTest, AFullNetworkIsWaitedFor) {
+  ASSERT_TRUE(write_local_config(
+      store(),
+      R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.7.0","SubnetMax":"10.5.7.0","Backend":{"Type":"vxlan"}})"));
+  const Lease other = peer_lease("10.5.7.0-24");
+  ASSERT_TRUE(put_local_leases(store(), std::span(&other, 1)));
+  start();
+  ASSERT_TRUE(eventually([&] { return waits_for("out of subnets"); })) << log();
+  ASSERT_TRUE(remove_local_lease(store(), other.key));
+  EXPECT_TRUE(eventually([&] { return is_ready(); })) << log();
+  EXPECT_NE(read_file(folder + "/subnet.env")->find("FLANNEL_SUBNET=10.5.7.1/24"),
+            std::string::npos);
+  const std::size_t told = log().find("out of subnets");
+  EXPECT_EQ(log().find("out of subnets", told + 1), std::string::npos) << "once, not once a try";
+}
+
+TEST_F(FlanneldTest, ALeaseThatAnotherNodeHasTakenEndsItAndLeavesTheOverlay) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  const Lease peer = peer_lease("10.5.61.0-24");
+  ASSERT_TRUE(put_local_leases(store(), std::span(&peer, 1)));
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
+  const SubnetEnv env = parse_subnet_env(*read_file(folder + "/subnet.env"));
+  const Lease taken = peer_lease(to_text(env.key()), "198.18.0.4");
+  ASSERT_TRUE(put_local_leases(store(), std::span(&taken, 1)));
+  EXPECT_EQ(exit_code(), 1);
+  EXPECT_NE(log().find("is held by 198.18.0.4"), std::string::npos) << log();
+  EXPECT_NE(run_program({"ip", "route"}).find("10.5.61.0/24"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::exists(folder + "/subnet.env"));
+}
+
 // Each with a network, a VNI and files of its own; what is one's is not the other's.
 TEST_F(FlanneldTest, TwoDaemonsShareANode) {
   const std::string other = folder + "/other";
@@ -215,14 +256,7 @@ TEST_F(FlanneldTest, TwoDaemonsShareANode) {
   ASSERT_TRUE(write_local_config(store(), kConfig));
   ASSERT_TRUE(write_local_config(
       other + "/leases.db", R"({"Network":"10.6.0.0/16","Backend":{"Type":"vxlan","VNI":2}})"));
-  const auto peer = [](const char* key) {
-    return Lease{
-        *parse_lease_key(key),
-        *parse_lease_attrs(
-            R"({"PublicIP":"198.18.0.3","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:61"}})"),
-        {}};
-  };
-  const Lease ours = peer("10.5.61.0-24"), theirs = peer("10.6.61.0-24");
+  const Lease ours = peer_lease("10.5.61.0-24"), theirs = peer_lease("10.6.61.0-24");
   ASSERT_TRUE(put_local_leases(store(), std::span(&ours, 1)));
   ASSERT_TRUE(put_local_leases(other + "/leases.db", std::span(&theirs, 1)));
   start({"--iface-can-reach=198.18.0.77"});

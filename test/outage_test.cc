@@ -122,5 +122,45 @@ TEST_F(Outage, AWipedStoreIsFilledAgainUnderTraffic) {
   EXPECT_EQ(packets->stop().second, 0U);
 }
 
+// Deleted or expired: taken again at once, under traffic.
+TEST_F(Outage, ALostLeaseIsTakenAgainUnderTraffic) {
+  const std::unique_ptr<Stream> packets = stream();
+  for (const unsigned node : {1U, 2U}) {
+    const std::string lease = lease_key(node);
+    const std::string fields = etcd_->ctl({"get", lease, "-w", "fields"});
+    const std::size_t at = fields.find("\"Lease\" : ") + 10;
+    const std::string id =
+        fmt::format("{:x}", std::stoull(fields.substr(at, fields.find('\n', at) - at)));
+    etcd_->ctl(node == 1 ? std::vector<std::string>{"del", lease}
+                         : std::vector<std::string>{"lease", "revoke", id});
+    EXPECT_TRUE(eventually([&] {
+      return etcd_->ctl({"get", lease, "-w", "fields"}).find("\"Version\" : 1\n") !=
+             std::string::npos;
+    })) << lease;
+  }
+  EXPECT_TRUE(eventually([&] { return is_as_planned(1) && is_as_planned(2); }));
+  EXPECT_EQ(packets->stop().second, 0U);
+}
+
+// Away and back: a line for each, whatever was tried meanwhile.
+TEST_F(Outage, AnOutageIsTwoLinesInTheLog) {
+  const auto lines = [&](const std::string& text) {
+    const std::string log = read_file(lab.directory() + "/n1.log").value_or("");
+    unsigned count = 0;
+    for (std::size_t at = 0; (at = log.find("\nW", at)) != std::string::npos; ++at) {
+      count += log.substr(at + 1, log.find('\n', at + 1) - at).find(text) != std::string::npos;
+    }
+    return count;
+  };
+  const unsigned before = lines("");
+  etcd_->stop();
+  EXPECT_TRUE(eventually([&] { return state(1) == "degraded"; }));
+  ::usleep(3'000'000);
+  etcd_->start();
+  EXPECT_TRUE(eventually([&] { return state(1) == "ready"; }));
+  EXPECT_EQ(lines("well again"), 1U);
+  EXPECT_EQ(lines("") - before, 2U) << read_file(lab.directory() + "/n1.log").value_or("");
+}
+
 }  // namespace
 }  // namespace flannel

@@ -48,7 +48,10 @@ Daemon::Timing fast() {
           quick,
           milliseconds(4),
           milliseconds(1),
-          quick};
+          quick,
+          std::chrono::system_clock::now,
+          milliseconds(3'600'000),
+          milliseconds(2)};
 }
 
 }  // namespace

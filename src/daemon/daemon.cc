@@ -22,7 +22,8 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
       host_timer_(io),
       subnet_file_timer_(io),
       memory_timer_(io),
-      doubt_timer_(io) {
+      doubt_timer_(io),
+      leave_timer_(io) {
   state_.options = std::move(options);
   state_.store_name = store_->name();
   // A local store is as near as a memory of it would be.
@@ -273,6 +274,7 @@ void Daemon::start_loops() {
       "leases", timing_.waits, [this] { return watch_leases(); },
       [this](const std::string& text) { store_state(StoreUse::watch, text); }));
   spawn(keep_lease());
+  spawn(see_off());
   spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
   spawn(run_forever("interfaces", timing_.failures, [this] { return follow_host(); }));

@@ -43,6 +43,8 @@ class Daemon {
     // while the machine is suspended.
     std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
     std::chrono::milliseconds between_clock_looks{3'600'000};
+    // How long peers are kept whose leases were seen to go.
+    std::chrono::milliseconds farewell{1'000};
   };
 
   // `io` and `kernel` outlive this object.
@@ -99,6 +101,8 @@ class Daemon {
   void memory_is_stale();
   Task<std::optional<LeaseUpdate>> next_update(LeaseWatch& watch);
   void keep_the_doubtful(LeaseUpdate& update);
+  void hold_departures(LeaseUpdate& update);
+  Task<void> see_off();
   void check_own_entry();
   void check_ready();
   void waiting_for(const std::string& reason);
@@ -128,10 +132,13 @@ class Daemon {
   asio::steady_timer subnet_file_timer_;
   asio::steady_timer memory_timer_;
   asio::steady_timer doubt_timer_;
+  asio::steady_timer leave_timer_;
   std::map<StoreUse, std::string> store_troubles_;  // those there are
   std::string own_entry_trouble_;                   // that the log tells of
   std::set<LeaseKey> doubtful_;                     // peers that the last list lacked
   std::chrono::steady_clock::time_point doubt_ends_{};
+  // Peers that were seen to leave, and until when they may be back.
+  std::map<LeaseKey, std::chrono::steady_clock::time_point> leaving_;
   bool synced_ = false;  // a complete list of peers has been seen
   bool reconciling_ = false;
   bool renew_now_ = false;

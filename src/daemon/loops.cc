@@ -3,9 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <variant>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -22,21 +20,6 @@ Task<void> wait_or_woken(asio::steady_timer& timer, asio::steady_timer::time_poi
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));
 }
 
-// Of two that race, one that throws has not won: so this one does not.
-struct UpdateOrFailure {
-  LeaseUpdate update;
-  std::exception_ptr failure;
-};
-Task<UpdateOrFailure> next_or_failure(LeaseWatch& watch) {
-  UpdateOrFailure result;
-  try {
-    result.update = co_await watch.next();
-  } catch (const std::exception&) {
-    result.failure = std::current_exception();
-  }
-  co_return result;
-}
-
 bool concerns(const LeaseUpdate& update, const LeaseKey& key) {
   const auto is_key = [&key](const LeaseKey& other) { return other == key; };
   return update.snapshot || std::ranges::any_of(update.removed, is_key) ||
@@ -51,6 +34,7 @@ Task<void> Daemon::watch_leases() {
        update = co_await next_update(*watch)) {
     store_state(StoreUse::watch, "");
     keep_the_doubtful(*update);
+    hold_departures(*update);
     const bool first = !synced_;
     const bool changed = state_.peers->apply(*update);
     if (concerns(*update, state_.lease->key)) {
@@ -67,58 +51,6 @@ Task<void> Daemon::watch_leases() {
       memory_is_stale();
     }
   }
-}
-
-// Nothing when it is time to begin anew with a list, for the doubtful ones' sake.
-Task<std::optional<LeaseUpdate>> Daemon::next_update(LeaseWatch& watch) {
-  using namespace asio::experimental::awaitable_operators;
-  if (doubtful_.empty()) {
-    co_return co_await watch.next();
-  }
-  doubt_timer_.expires_at(doubt_ends_);
-  std::variant<UpdateOrFailure, std::monostate> first =
-      co_await (next_or_failure(watch) || doubt_timer_.async_wait(asio::use_awaitable));
-  if (first.index() == 1) {
-    co_return std::nullopt;
-  }
-  UpdateOrFailure& result = std::get<0>(first);
-  if (result.failure) {
-    std::rethrow_exception(result.failure);
-  }
-  co_return std::move(result.update);
-}
-
-// A list that lacks peers which nobody has seen leave: they may have left while we did not watch,
-// or the store was wiped, restored or is sick. They stay until a second list, some seconds later,
-// lacks them as well; a store that was wiped is filled again by then.
-void Daemon::keep_the_doubtful(LeaseUpdate& update) {
-  if (!update.snapshot) {
-    for (const Lease& lease : update.leases) {
-      doubtful_.erase(lease.key);
-    }
-    for (const LeaseKey& key : update.removed) {
-      doubtful_.erase(key);
-    }
-    return;
-  }
-  const auto now = std::chrono::steady_clock::now();
-  const bool believed = now >= doubt_ends_;
-  std::set<LeaseKey> doubtful;
-  bool more = false;
-  for (Lease& lease : state_.peers->missing_from(update.leases)) {
-    const bool known = doubtful_.contains(lease.key);
-    if (!believed || !known) {
-      more = more || !known;
-      doubtful.insert(lease.key);
-      update.leases.push_back(std::move(lease));
-    }
-  }
-  if (more) {
-    doubt_ends_ = now + timing_.doubt;
-    log_warning("{} lacks {} peers that nobody saw leave: they are kept until a second list",
-                state_.store_name, doubtful.size());
-  }
-  doubtful_ = std::move(doubtful);
 }
 
 void Daemon::start_reconciling() {
