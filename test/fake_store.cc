@@ -132,8 +132,9 @@ void FakeStore::fail_with(const std::string& sentence) {
   }
 }
 
-void FakeStore::check() const {
+void FakeStore::check() {
   if (!failure_.empty()) {
+    ++failed_calls_;
     throw std::runtime_error(failure_);
   }
 }
@@ -173,7 +174,7 @@ Task<Result<Lease>> FakeView::acquire(AcquireRequest request) {
   }
   Lease lease{.key = choice->key, .attrs = request.attrs, .expiry = std::nullopt};
   if (!choice->permanent) {
-    lease.expiry = std::chrono::system_clock::now() + kLeaseTime;
+    lease.expiry = store_.now() + kLeaseTime;
   }
   store_.put(lease);
   written_ = lease.attrs;
@@ -197,7 +198,7 @@ Task<Result<Lease>> FakeView::renew(Lease lease) {
     co_return fail("{} is held by {}", lease.key.family(family)->to_text(),
                    found->second.attrs.public_address(family).value_or(IpAddr()).to_text());
   }
-  lease.expiry = std::chrono::system_clock::now() + kLeaseTime;
+  lease.expiry = store_.now() + kLeaseTime;
   if (held && !found->second.expiry) {
     lease.expiry.reset();
   }

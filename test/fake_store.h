@@ -3,7 +3,9 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,12 +46,17 @@ class FakeStore {
     std::size_t config = 0, acquire = 0, renew = 0, watch = 0;
   };
   const Calls& calls() const { return calls_; }
+  // Calls that failed, by fail_with().
+  std::size_t failed_calls() const { return failed_calls_; }
+
+  // The time of day, from which leases last kLeaseTime.
+  std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
 
  private:
   friend class FakeWatch;
   friend class FakeView;
 
-  void check() const;  // throws where it is to fail
+  void check();  // throws where it is to fail
   LeaseUpdate snapshot() const;
   std::vector<Lease> taken() const;
 
@@ -58,6 +65,7 @@ class FakeStore {
   std::set<FakeWatch*> watches_;
   std::string failure_;
   Calls calls_;
+  std::size_t failed_calls_ = 0;
 };
 
 }  // namespace flannel
