@@ -34,7 +34,7 @@ class HostGwBackend : public Backend {
 
 Plan HostGwBackend::plan(const Node& node, std::span<const Lease> peers) const {
   Plan plan;
-  PeerRoutes routes(node);
+  PeerRoutes routes(node, peers.size());
   for (const Lease& peer : peers) {
     if (const Result<void> same = check_type(peer); !same) {
       plan.skipped.push_back({to_text(peer.key), same.error().text});

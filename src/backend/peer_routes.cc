@@ -12,11 +12,13 @@ constexpr std::uint32_t kIpv6Metric = 1024;
 
 }  // namespace
 
-PeerRoutes::PeerRoutes(const Node& node)
+PeerRoutes::PeerRoutes(const Node& node, std::size_t peers)
     : node_(node), use_nexthops_(node.nexthops.enabled), first_id_(node.scope.first_nexthop) {
+  routes_.reserve(peers);
   if (!use_nexthops_) {
     return;
   }
+  nexthops_.reserve(peers);
   taken_.resize(kNexthopIds);
   for (const std::uint32_t id : node.nexthops.taken) {
     taken_[id - first_id_] = true;

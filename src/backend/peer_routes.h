@@ -15,7 +15,8 @@ namespace flannel {
 
 class PeerRoutes {
  public:
-  explicit PeerRoutes(const Node& node);
+  // For about `peers` routes.
+  explicit PeerRoutes(const Node& node, std::size_t peers = 0);
 
   // A route to `subnet` by way of the node itself. Error: it is not on a link of ours.
   Result<void> add_direct(const Prefix& subnet, const IpAddr& node);

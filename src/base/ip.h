@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -35,11 +36,9 @@ class IpAddr {
   // Address length in bits: 32 or 128.
   constexpr unsigned bits() const { return is_v4() ? 32 : 128; }
   constexpr Uint128 number() const {
-    Uint128 number = 0;
-    for (std::size_t i = 0; i < size(); ++i) {
-      number = number << 8 | bytes_[i];
-    }
-    return number;
+    const auto parts = std::bit_cast<std::array<std::uint64_t, 2>>(bytes_);
+    const std::uint64_t high = from_network(parts[0]);
+    return is_v4() ? high >> 32 : static_cast<Uint128>(high) << 64 | from_network(parts[1]);
   }
 
   // Network order; the first size() bytes are used, the rest are 0.
@@ -59,6 +58,10 @@ class IpAddr {
   auto operator<=>(const IpAddr&) const = default;
 
  private:
+  static constexpr std::uint64_t from_network(std::uint64_t bytes) {
+    return std::endian::native == std::endian::little ? __builtin_bswap64(bytes) : bytes;
+  }
+
   // Bytes rather than a number: tables hold thousands of these, and 17 bytes align to 1.
   Family family_ = Family::v4;
   std::array<std::uint8_t, 16> bytes_{};

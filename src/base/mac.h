@@ -25,6 +25,15 @@ struct Mac {
   // `02:00:5e:10:00:01`
   std::string to_text() const;
 
+  // Its 48 bits.
+  constexpr std::uint64_t number() const {
+    std::uint64_t number = 0;
+    for (const std::uint8_t byte : bytes) {
+      number = number << 8 | byte;
+    }
+    return number;
+  }
+
   auto operator<=>(const Mac&) const = default;
 };
 

@@ -23,7 +23,8 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
       subnet_file_timer_(io),
       memory_timer_(io),
       doubt_timer_(io),
-      leave_timer_(io) {
+      leave_timer_(io),
+      heap_timer_(io) {
   state_.options = std::move(options);
   state_.store_name = store_->name();
   // A local store is as near as a memory of it would be.
@@ -257,7 +258,10 @@ void Daemon::start_loops() {
   state_.reconciler = std::make_unique<Reconciler>(
       io_.get_executor(), kernel_, *scope_, [this](const Snapshot& kernel) { return plan(kernel); },
       timing_.reconciler);
-  state_.reconciler->on_pass = [this] { check_ready(); };
+  state_.reconciler->on_pass = [this] {
+    check_ready();
+    heap_timer_.cancel();
+  };
   state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
     host_changed(changes);
   };
@@ -275,6 +279,7 @@ void Daemon::start_loops() {
       [this](const std::string& text) { store_state(StoreUse::watch, text); }));
   spawn(keep_lease());
   spawn(see_off());
+  spawn(give_back_heap());
   spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
   spawn(run_forever("interfaces", timing_.failures, [this] { return follow_host(); }));

@@ -45,6 +45,8 @@ class Daemon {
     std::chrono::milliseconds between_clock_looks{3'600'000};
     // How long peers are kept whose leases were seen to go.
     std::chrono::milliseconds farewell{1'000};
+    // After the last pass; what the next one needs is fetched from the kernel again.
+    std::chrono::milliseconds heap_is_kept{1'000};
   };
 
   // `io` and `kernel` outlive this object.
@@ -84,6 +86,7 @@ class Daemon {
   Task<void> keep_subnet_file();
   Task<void> follow_host();
   Task<void> keep_memory();
+  Task<void> give_back_heap();
 
   NetState plan(const Snapshot& kernel);
   LeaseAttrs announcement(const ExternalInterface& external);
@@ -133,6 +136,7 @@ class Daemon {
   asio::steady_timer memory_timer_;
   asio::steady_timer doubt_timer_;
   asio::steady_timer leave_timer_;
+  asio::steady_timer heap_timer_;
   std::map<StoreUse, std::string> store_troubles_;  // those there are
   std::string own_entry_trouble_;                   // that the log tells of
   std::set<LeaseKey> doubtful_;                     // peers that the last list lacked

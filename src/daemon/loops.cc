@@ -1,5 +1,6 @@
 // The loops of the daemon: leases, the own lease, subnet.env, the host's interfaces.
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -147,6 +148,20 @@ Task<void> Daemon::keep_subnet_file() {
       }
     }
     co_await wait_or_woken(subnet_file_timer_, wait);
+  }
+}
+
+Task<void> Daemon::give_back_heap() {
+  for (;;) {
+    co_await wait_or_woken(heap_timer_, std::chrono::steady_clock::time_point::max());
+    // A pass was made; each further one begins the wait anew.
+    auto end = std::chrono::steady_clock::now() + timing_.heap_is_kept;
+    co_await wait_or_woken(heap_timer_, end);
+    while (std::chrono::steady_clock::now() < end) {
+      end = std::chrono::steady_clock::now() + timing_.heap_is_kept;
+      co_await wait_or_woken(heap_timer_, end);
+    }
+    ::malloc_trim(0);
   }
 }
 

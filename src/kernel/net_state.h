@@ -12,6 +12,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,7 +41,13 @@ class Dev {
 
   constexpr std::string_view text() const { return text_.data(); }
   constexpr bool empty() const { return text_[0] == 0; }
-  auto operator<=>(const Dev&) const = default;
+  // Of all its bytes at once: tables are compared row by row with each change of a peer.
+  std::strong_ordering operator<=>(const Dev& other) const {
+    return std::memcmp(text_.data(), other.text_.data(), text_.size()) <=> 0;
+  }
+  bool operator==(const Dev& other) const {
+    return std::memcmp(text_.data(), other.text_.data(), text_.size()) == 0;
+  }
 
  private:
   std::array<char, 16> text_{};
@@ -216,6 +223,11 @@ std::string to_text(const NetState& state);
 
 template <class T>
 Table<T>::Table(std::vector<T> rows) : rows_(std::move(rows)) {
+  // Most plans follow the order of the peers, which is that of many tables.
+  const auto unordered = [](const T& a, const T& b) { return !(a.key < b.key); };
+  if (std::adjacent_find(rows_.begin(), rows_.end(), unordered) == rows_.end()) {
+    return;
+  }
   const auto by_key = [](const T& a, const T& b) { return a.key < b.key; };
   std::stable_sort(rows_.begin(), rows_.end(), by_key);
   // Of equal keys keep the last: unique() keeps the first, so walk backwards.

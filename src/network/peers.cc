@@ -1,6 +1,7 @@
 #include "network/peers.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 namespace flannel {
@@ -28,19 +29,31 @@ class Peers::Ranges {
  public:
   // The range that overlaps `prefix`, if any.
   const Prefix* overlapping(const Prefix& prefix) const {
-    const auto after = taken_.lower_bound(prefix);
-    if (after != taken_.end() && after->overlaps(prefix)) {
+    const std::vector<Prefix>& taken = taken_[index(prefix)];
+    const auto after = taken.begin() + place(taken, prefix);
+    if (after != taken.end() && after->overlaps(prefix)) {
       return &*after;
     }
-    if (after != taken_.begin() && std::prev(after)->overlaps(prefix)) {
+    if (after != taken.begin() && std::prev(after)->overlaps(prefix)) {
       return &*std::prev(after);
     }
     return nullptr;
   }
-  void add(const Prefix& prefix) { taken_.insert(taken_.end(), prefix); }  // most come in order
+  void add(const Prefix& prefix) {
+    std::vector<Prefix>& taken = taken_[index(prefix)];
+    taken.insert(taken.begin() + place(taken, prefix), prefix);
+  }
 
  private:
-  std::set<Prefix> taken_;
+  static std::size_t index(const Prefix& prefix) { return prefix.ip.is_v4() ? 0 : 1; }
+  // Where it belongs; most come in order.
+  static std::ptrdiff_t place(const std::vector<Prefix>& taken, const Prefix& prefix) {
+    const bool last = taken.empty() || taken.back() < prefix;
+    return (last ? taken.end() : std::lower_bound(taken.begin(), taken.end(), prefix)) -
+           taken.begin();
+  }
+
+  std::array<std::vector<Prefix>, 2> taken_;  // a family each
 };
 
 Peers::Peers(NetworkConfig network, Lease own)
@@ -56,8 +69,8 @@ void Peers::set_own(Lease own) {
 }
 
 const Lease* Peers::own_entry() const {
-  const auto found = all_.find(own_.key);
-  return found == all_.end() ? nullptr : &found->second.lease;
+  const auto found = std::ranges::lower_bound(all_, own_.key, {}, &Entry::key);
+  return found != all_.end() && found->key() == own_.key ? &found->lease : nullptr;
 }
 
 std::vector<Lease> Peers::missing_from(std::span<const Lease> leases) const {
@@ -66,8 +79,8 @@ std::vector<Lease> Peers::missing_from(std::span<const Lease> leases) const {
     listed.insert(lease.key);
   }
   std::vector<Lease> missing;
-  for (const auto& [key, entry] : all_) {
-    if (key != own_.key && !listed.contains(key)) {
+  for (const Entry& entry : all_) {
+    if (entry.key() != own_.key && !listed.contains(entry.key())) {
       missing.push_back(entry.lease);
     }
   }
@@ -75,30 +88,21 @@ std::vector<Lease> Peers::missing_from(std::span<const Lease> leases) const {
 }
 
 bool Peers::apply(const LeaseUpdate& update) {
-  bool changed = false;
+  bool changed = merge(update.leases, update.snapshot);
   if (update.snapshot) {
-    std::map<LeaseKey, Entry> all;
-    for (const Lease& lease : update.leases) {
-      const auto known = all_.find(lease.key);
-      all.insert_or_assign(lease.key, Entry{lease, known != all_.end() && known->second.in_use});
-    }
-    changed = all_.size() != all.size() ||
-              !std::equal(all.begin(), all.end(), all_.begin(), [](const auto& a, const auto& b) {
-                return a.first == b.first && a.second.lease.attrs == b.second.lease.attrs;
-              });
-    all_ = std::move(all);
     changed = changed || !bad_.empty();
     bad_.clear();
   }
-  for (const Lease& lease : update.snapshot ? std::span<const Lease>() : update.leases) {
-    const auto [entry, added] = all_.try_emplace(lease.key, Entry{lease});
-    // A renewal changes nothing but the expiry, and nobody here looks at that.
-    changed = changed || added || entry->second.lease.attrs != lease.attrs;
-    entry->second.lease = lease;
+  for (const Lease& lease : bad_.empty() ? std::span<const Lease>() : update.leases) {
     changed = bad_.erase(to_text(lease.key)) > 0 || changed;
   }
-  for (const LeaseKey& key : update.removed) {
-    changed = all_.erase(key) > 0 || changed;
+  std::vector<LeaseKey> removed = update.removed;
+  std::ranges::sort(removed);
+  const auto is_removed = [&](const Entry& entry) {
+    return std::ranges::binary_search(removed, entry.key());
+  };
+  changed = (!removed.empty() && std::erase_if(all_, is_removed) > 0) || changed;
+  for (const LeaseKey& key : bad_.empty() ? std::vector<LeaseKey>() : removed) {
     changed = bad_.erase(to_text(key)) > 0 || changed;
   }
   for (const BadEntry& entry : update.bad) {
@@ -112,6 +116,41 @@ bool Peers::apply(const LeaseUpdate& update) {
     judge();
   }
   return changed;
+}
+
+// Takes leases in, of several with one key the last; where they are `all`, the others go. True
+// where anything changed but an expiry, at which nobody here looks.
+bool Peers::merge(std::span<const Lease> leases, bool all) {
+  bool changed = false;
+  std::vector<bool> listed(all ? all_.size() : 0);
+  std::map<LeaseKey, const Lease*> added;
+  for (const Lease& lease : leases) {
+    const auto known = std::ranges::lower_bound(all_, lease.key, {}, &Entry::key);
+    if (known == all_.end() || known->key() != lease.key) {
+      added[lease.key] = &lease;
+      continue;
+    }
+    const bool differs = known->lease.attrs != lease.attrs;
+    changed = changed || differs;
+    known->is_new = known->is_new || differs;
+    known->lease = lease;
+    if (all) {
+      listed[static_cast<std::size_t>(known - all_.begin())] = true;
+    }
+  }
+  if (all) {
+    std::size_t at = 0;
+    changed = std::erase_if(all_, [&](const Entry&) { return !listed[at++]; }) > 0 || changed;
+  }
+  if (all) {
+    all_.reserve(all_.size() + added.size());  // the most there is for a while
+  }
+  const auto before = static_cast<std::ptrdiff_t>(all_.size());
+  for (const auto& [key, lease] : added) {
+    all_.push_back({*lease});
+  }
+  std::ranges::inplace_merge(all_, all_.begin() + before, {}, &Entry::key);
+  return changed || !added.empty();
 }
 
 // Why a part of a lease cannot be used; nothing where it can.
@@ -136,12 +175,12 @@ std::optional<std::string> Peers::objection(const Lease& lease, Family family) c
   return std::nullopt;
 }
 
-// The lease without the parts that cannot be used, for which `reasons` says why; the others' ranges
+// The key without the parts that cannot be used, for which `reasons` says why; the others' ranges
 // are added to `taken`. A node that lacks one family is reached by the other.
-Lease Peers::usable_part(const Lease& lease, Ranges& taken, std::string& reasons) const {
-  Lease usable = lease;
+LeaseKey Peers::usable_part(const Lease& lease, Ranges& taken, std::string& reasons) const {
+  LeaseKey usable = lease.key;
   for (const Family family : kFamilies) {
-    std::optional<Prefix>& subnet = part(usable.key, family);
+    std::optional<Prefix>& subnet = part(usable, family);
     if (subnet && !network_.family(family)) {
       subnet.reset();
     }
@@ -160,7 +199,7 @@ Lease Peers::usable_part(const Lease& lease, Ranges& taken, std::string& reasons
       taken.add(*subnet);
     }
   }
-  if (usable.key == LeaseKey{} && reasons.empty()) {
+  if (usable == LeaseKey{} && reasons.empty()) {
     reasons = "no subnet of an enabled family";
   }
   return usable;
@@ -169,32 +208,60 @@ Lease Peers::usable_part(const Lease& lease, Ranges& taken, std::string& reasons
 void Peers::judge() {
   std::map<std::string, std::string> reasons(bad_);
   Ranges taken;
-  usable_.clear();
+  std::vector<Used> used;
+  used.reserve(all_.size());
+  const auto judge_one = [&](Entry& entry) {
+    std::string refusal;
+    const LeaseKey key = usable_part(entry.lease, taken, refusal);
+    entry.in_use = key != LeaseKey{};
+    if (entry.in_use) {
+      used.push_back({key, &entry});
+    }
+    if (!refusal.empty()) {
+      reasons[to_text(entry.lease.key)] = std::move(refusal);
+    }
+  };
   // Those in use keep their place against newcomers that overlap them.
-  for (const bool incumbents : {true, false}) {
-    for (auto& [key, entry] : all_) {
-      if (entry.in_use != incumbents || key == own_.key) {
-        continue;
-      }
-      std::string refusal;
-      Lease usable = usable_part(entry.lease, taken, refusal);
-      entry.in_use = usable.key != LeaseKey{};
-      if (entry.in_use) {
-        usable_.push_back(std::move(usable));
-      }
-      if (!refusal.empty()) {
-        reasons[to_text(key)] = std::move(refusal);
-      }
+  std::vector<Entry*> newcomers;
+  for (Entry& entry : all_) {
+    if (entry.key() == own_.key) {
+      continue;
+    }
+    if (entry.in_use) {
+      judge_one(entry);
+    } else {
+      newcomers.push_back(&entry);
     }
   }
-  const auto by_key = [](const Lease& a, const Lease& b) { return a.key < b.key; };
-  if (!std::is_sorted(usable_.begin(), usable_.end(), by_key)) {
-    std::sort(usable_.begin(), usable_.end(), by_key);
+  std::ranges::for_each(newcomers, [&](Entry* entry) { judge_one(*entry); });
+  if (!std::ranges::is_sorted(used, {}, &Used::key)) {
+    std::ranges::sort(used, {}, &Used::key);
   }
+  replace_usable(used);
   refused_.clear();
   for (auto& [name, reason] : reasons) {
     refused_.push_back({name, std::move(reason)});
   }
+}
+
+// Most are as they were: those are moved, which copies no text.
+void Peers::replace_usable(std::span<const Used> used) {
+  std::vector<Lease> usable;
+  usable.reserve(used.size());
+  auto old = usable_.begin();
+  for (const auto& [key, entry] : used) {
+    while (old != usable_.end() && old->key < key) {
+      ++old;
+    }
+    if (!entry->is_new && old != usable_.end() && old->key == key) {
+      usable.push_back(std::move(*old++));
+    } else {
+      usable.push_back(entry->lease);
+      usable.back().key = key;
+    }
+    entry->is_new = false;
+  }
+  usable_ = std::move(usable);
 }
 
 }  // namespace flannel

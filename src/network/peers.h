@@ -45,16 +45,27 @@ class Peers {
   class Ranges;
 
   std::optional<std::string> objection(const Lease& lease, Family family) const;
-  Lease usable_part(const Lease& lease, Ranges& taken, std::string& reasons) const;
+  LeaseKey usable_part(const Lease& lease, Ranges& taken, std::string& reasons) const;
   void judge();
-
-  NetworkConfig network_;
-  Lease own_;
   struct Entry {
     Lease lease;
     bool in_use = false;  // it, or a part of it, is in usable_
+    bool is_new = true;   // and differs from what is there
+    const LeaseKey& key() const { return lease.key; }
   };
-  std::map<LeaseKey, Entry> all_;           // everything that parsed, our own included
+  // An entry, and the part of its key that can be used.
+  struct Used {
+    LeaseKey key;
+    Entry* entry;
+  };
+  bool merge(std::span<const Lease> leases, bool all);
+  void replace_usable(std::span<const Used> used);
+
+  NetworkConfig network_;
+  Lease own_;
+  // Everything that parsed, our own included, by key. Flat, since all of it is gone through with
+  // each change.
+  std::vector<Entry> all_;
   std::map<std::string, std::string> bad_;  // entry -> reason
   std::vector<Lease> usable_;
   std::vector<Refused> refused_;

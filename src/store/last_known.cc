@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -43,7 +44,7 @@ void make_tables(const Database& database) {
                   " own_value TEXT NOT NULL, time INTEGER NOT NULL);"
                   "CREATE TABLE IF NOT EXISTS leases(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
                   " WITHOUT ROWID;"
-                  "DELETE FROM node; DELETE FROM leases;"
+                  "DELETE FROM node;"
                   "PRAGMA application_id={}; PRAGMA user_version={}",
                   kApplicationId, kVersion));
 }
@@ -68,6 +69,51 @@ LastKnown::Memory read_memory(const Database& database) {
   return memory;
 }
 
+using Row = std::pair<std::string, std::string>;  // of the table `leases`
+
+std::vector<Row> rows_of(std::span<const Lease> leases) {
+  std::vector<Row> rows;
+  rows.reserve(leases.size());
+  for (const Lease& lease : leases) {
+    rows.emplace_back(to_text(lease.key), to_json(lease.attrs));
+  }
+  std::ranges::sort(rows, {}, &Row::first);
+  return rows;
+}
+
+// Of thousands of leases few change: the disk is to be troubled with those alone.
+void write_differences(const Database& database, const std::vector<Row>& rows) {
+  std::vector<std::string> gone;
+  std::vector<const Row*> changed;
+  auto row = rows.begin();
+  Statement have(database, "SELECT key, value FROM leases ORDER BY key");
+  while (have.step()) {
+    const std::string key(have.text(0));
+    for (; row != rows.end() && row->first < key; ++row) {
+      changed.push_back(&*row);
+    }
+    if (row == rows.end() || row->first != key) {
+      gone.push_back(key);
+      continue;
+    }
+    if (row->second != have.text(1)) {
+      changed.push_back(&*row);
+    }
+    ++row;
+  }
+  for (; row != rows.end(); ++row) {
+    changed.push_back(&*row);
+  }
+  Statement remove(database, "DELETE FROM leases WHERE key = ?");
+  for (const std::string& key : gone) {
+    remove.bind(0, key).run();
+  }
+  Statement put(database, "INSERT OR REPLACE INTO leases VALUES(?, ?)");
+  for (const Row* changed_row : changed) {
+    put.bind(0, changed_row->first).bind(1, changed_row->second).run();
+  }
+}
+
 void write_memory(const Database& database, const std::string& config, const Lease& own,
                   std::span<const Lease> peers, system_clock::time_point now) {
   Transaction transaction(database);
@@ -78,10 +124,7 @@ void write_memory(const Database& database, const std::string& config, const Lea
       .bind(2, to_json(own.attrs))
       .bind(3, std::chrono::duration_cast<seconds>(now.time_since_epoch()).count())
       .run();
-  Statement insert(database, "INSERT OR REPLACE INTO leases VALUES(?, ?)");
-  for (const Lease& peer : peers) {
-    insert.bind(0, to_text(peer.key)).bind(1, to_json(peer.attrs)).run();
-  }
+  write_differences(database, rows_of(peers));
   transaction.commit();
 }
 

@@ -56,6 +56,19 @@ TEST_F(LastKnownTest, WhatIsNewReplacesWhatWas) {
   EXPECT_EQ(memory->peers.size(), 1U);
 }
 
+// Leases that go, stay, change and come, at the ends and between.
+TEST_F(LastKnownTest, OnlyDifferencesAreWrittenAndNoneIsMissed) {
+  ASSERT_TRUE(known().remember("{}", lease(1), std::vector{lease(2), lease(3), lease(5)}, time));
+  Lease changed = lease(3);
+  changed.attrs.public_ip = *IpAddr::parse("198.18.9.9");
+  for (const std::vector<Lease>& next :
+       {std::vector{changed, lease(4), lease(5), lease(6)}, std::vector{lease(2), lease(3)},
+        std::vector<Lease>{}, std::vector{lease(7)}}) {
+    ASSERT_TRUE(known().remember("{}", lease(1), next, time));
+    EXPECT_EQ(known().recall()->peers, next);
+  }
+}
+
 TEST_F(LastKnownTest, AnotherStoreOrDaemonHasAnotherMemory) {
   ASSERT_TRUE(known().remember("{}", lease(1), peers, time));
   EXPECT_FALSE(known("etcd b").recall());
