@@ -32,7 +32,7 @@ class Etcd:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="flannel-bench-etcd")
         urls = ["--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379"]
-        self.server = subprocess.Popen(["etcd", f"--data-dir={self.folder}", *urls, "--listen-peer-urls=http://127.0.0.1:2380"],
+        self.server = subprocess.Popen([os.environ.get("FLANNEL_ETCD", "etcd"), f"--data-dir={self.folder}", *urls, "--listen-peer-urls=http://127.0.0.1:2380"],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(200):
             try:
