@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
 FUZZ_SECONDS ?= 20
 SEEDS ?= 5000
-PEERS ?= 0,1000,5000
+PEERS ?= 0,1000,5000,10000,20000
 FIRST_SEED ?= 1000
 
 help:

@@ -154,7 +154,7 @@ Task<void> Daemon::keep_subnet_file() {
 Task<void> Daemon::give_back_heap() {
   for (;;) {
     co_await wait_or_woken(heap_timer_, std::chrono::steady_clock::time_point::max());
-    // A pass was made; each further one begins the wait anew.
+    // Something used it; whatever does so again begins the wait anew.
     auto end = std::chrono::steady_clock::now() + timing_.heap_is_kept;
     co_await wait_or_woken(heap_timer_, end);
     while (std::chrono::steady_clock::now() < end) {

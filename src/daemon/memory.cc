@@ -99,6 +99,7 @@ Task<void> Daemon::keep_memory() {
     memory_stale_ = false;
     const Result<void> result = memory_->remember(
         config_text_, *state_.lease, state_.peers->usable(), std::chrono::system_clock::now());
+    heap_timer_.cancel();  // that took some
     const std::string trouble = result ? "" : result.error().text;
     if (trouble != state_.memory_trouble && !trouble.empty()) {
       log_warning("the state cannot be remembered: {}", trouble);
