@@ -1,6 +1,7 @@
 #include "daemon/options.h"
 
 #include <fmt/ranges.h>
+#include <re2/re2.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -275,6 +276,16 @@ ParsedOptions parse_options(std::span<const std::string> words,
   return parsed;
 }
 
+namespace {
+
+// Endpoints with a user name are refused, but the log has them before that.
+std::string without_credentials(std::string endpoints) {
+  RE2::GlobalReplace(&endpoints, "[^/,]*@", "(hidden)@");
+  return endpoints;
+}
+
+}  // namespace
+
 std::string describe(const Options& o) {
   return fmt::format(
       "CLI flags config: {{etcd-endpoints:{} etcd-prefix:{} etcd-keyfile:{} etcd-certfile:{} "
@@ -282,8 +293,8 @@ std::string describe(const Options& o) {
       "iface-can-reach:{} public-ip:{} "
       "public-ipv6:{} subnet-file:{} state-dir:{} status-socket:{} healthz-ip:{} healthz-port:{} "
       "subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{}}}",
-      o.etcd_endpoints, o.etcd_prefix, o.etcd_keyfile, o.etcd_certfile, o.etcd_cafile,
-      o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store,
+      without_credentials(o.etcd_endpoints), o.etcd_prefix, o.etcd_keyfile, o.etcd_certfile,
+      o.etcd_cafile, o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store,
       fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,
       o.public_ipv6, o.subnet_file, o.state_dir, o.status_socket_path(), o.healthz_ip,
       o.healthz_port, o.subnet_lease_renew_margin, o.route_nexthops, o.ip_masq);

@@ -174,6 +174,13 @@ TEST(Options, ThePasswordIsNotDescribed) {
   EXPECT_EQ(describe(parse({"--etcd-password=geheim"}).options).find("geheim"), std::string::npos);
 }
 
+TEST(Options, NorAreCredentialsInAnEndpoint) {
+  const std::string text =
+      describe(parse({"--etcd-endpoints=http://a:1,https://me:geheim@b:2"}).options);
+  EXPECT_EQ(text.find("geheim"), std::string::npos);
+  EXPECT_NE(text.find("http://a:1,https://(hidden)@b:2"), std::string::npos) << text;
+}
+
 TEST(Options, EndpointsAreSplitAtCommas) {
   EXPECT_EQ(parse({"--etcd-endpoints=http://a:1,b:2"}).options.etcd().endpoints,
             (std::vector<std::string>{"http://a:1", "b:2"}));
