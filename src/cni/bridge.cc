@@ -32,10 +32,6 @@ NetNs open_container(const Request& request) {
   if (!netns) {
     throw_error(Code::invalid_netns, "failed to open netns \"{}\": there is none", request.netns);
   }
-  if (!request.own_netns_allowed && *netns == NetNs::current()) {
-    throw_error(Code::invalid_netns,
-                "plugin's netns and netns from CNI_NETNS should not be the same");
-  }
   return std::move(*netns);
 }
 
@@ -275,6 +271,9 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
     container.configure(result);
   }
   read_macs(host, result, config.container_interface);
+  if (!result.ips.empty()) {
+    container.announce();
+  }
   if (!config.dns.empty()) {
     result.dns = config.dns;
   }
@@ -288,10 +287,6 @@ void bridge_del(const Request& request) {
   const std::optional<NetNs> netns =
       request.netns.empty() ? std::nullopt : NetNs::open(request.netns);
   if (netns) {
-    if (!request.own_netns_allowed && *netns == NetNs::current()) {
-      throw_error(Code::invalid_netns,
-                  "plugin's netns and netns from CNI_NETNS should not be the same");
-    }
     std::vector<IpAddr> had = remove_container_link(*netns, request.attachment.ifname);
     known = had.empty() ? std::move(known) : std::move(had);
   }

@@ -57,10 +57,12 @@ void ensure_address(LinkSocket& host, const BridgeConfig& config, const LinkInfo
     }
     host.remove_address(link.index, address);
   }
-  host.add_address(link.index, wanted);
   // Its own MAC, given to it: otherwise it has the lowest of its ports', which changes as they come
-  // and go.
-  host.set_mac(link.index, link.mac);
+  // and go; it has one since the container is a port. Before the address: whoever finds that there
+  // looks no further.
+  const std::optional<LinkInfo> now = host.find(link.name);
+  host.set_mac(link.index, now ? now->mac : link.mac);
+  host.add_address(link.index, wanted);
 }
 
 }  // namespace

@@ -189,6 +189,12 @@ void ContainerLink::configure(const AddResult& result) {
   links_->add_routes(info_.index, routes_to_make(result));
 }
 
+void ContainerLink::announce() {
+  // Under `arp_notify` the kernel does it for every MAC that is set, also for the one that is
+  // there. It does when the link comes up as well, but then the bridge does not forward yet.
+  links_->set_mac(info_.index, info_.mac);
+}
+
 std::vector<IpAddr> remove_container_link(const NetNs& netns, const std::string& ifname) {
   std::vector<IpAddr> had;
   netns.run([&] {

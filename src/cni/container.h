@@ -22,6 +22,8 @@ class ContainerLink {
   // Gives it the result's addresses and routes and sets it up. A route without gateway goes by the
   // first gateway of its family. Throws CniError.
   void configure(const AddResult& result);
+  // Tells the neighbours who has its addresses now (gratuitous ARP); the other end forwards.
+  void announce();
 
  private:
   const NetNs& netns_;

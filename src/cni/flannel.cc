@@ -38,11 +38,15 @@ json::object add(const Request& request) {
   const FlannelConfig config = parse_flannel(request);
   const FlannelEnv env = need_env(config, kPatience, Code::try_again_later);
   const json::object delegate = make_delegate(request, env);
-  const bool known = find_record(config.data_dir, request.attachment).has_value();
-  // First of all, so that a DEL knows what to remove however far we get.
-  save_record(config.data_dir, request.attachment, delegate);
   const Request handed_on = delegated(request, delegate);
-  if (type_of(delegate) != kBridge.name) {
+  const bool native = type_of(delegate) == kBridge.name;
+  if (native) {
+    kBridge.status(handed_on);  // a DEL has to be able to read what is recorded
+  }
+  const bool known = find_record(config.data_dir, request.attachment).has_value();
+  // Before anything is made, so that a DEL knows what to remove however far we get.
+  save_record(config.data_dir, request.attachment, delegate);
+  if (!native) {
     return to_json(delegate_add(handed_on, type_of(delegate), delegate), request.version);
   }
   const Containers containers{.is_new = !known, .is_gone = [&config](const Attachment& attachment) {

@@ -123,7 +123,7 @@ void encode_route(Batch& batch, int index, const ResultRoute& route) {
   header.rtm_scope = static_cast<std::uint8_t>(route.scope.value_or(RT_SCOPE_UNIVERSE));
   const std::uint32_t table = static_cast<std::uint32_t>(route.table.value_or(RT_TABLE_MAIN));
   header.rtm_table = static_cast<std::uint8_t>(table > 255 ? RT_TABLE_COMPAT : table);
-  batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, header);
+  batch.begin(RTM_NEWROUTE, NLM_F_CREATE, header);
   batch.put_ip(RTA_DST, route.dst.masked().ip);
   batch.put_u32(RTA_TABLE, table);
   batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
@@ -327,7 +327,7 @@ void LinkSocket::set_mac(int index, const Mac& mac) {
   Batch batch;
   batch.begin(RTM_SETLINK, 0, link_header(index));
   batch.put_mac(IFLA_ADDRESS, mac);
-  transact_one(batch, "could not set bridge's mac");
+  transact_one(batch, "could not set a link's mac");
 }
 
 void LinkSocket::set_port(int index, const BridgePort& port) {

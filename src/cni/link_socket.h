@@ -84,7 +84,8 @@ class LinkSocket {
   void remove_address(int index, const Prefix& address);
   // Addresses, and the link up, in one message to the kernel. A failure names its object.
   void configure(int index, std::span<const ResultIp> ips);
-  // Each in its own table, by `gw` where it has one. One that exists is a failure.
+  // Each in its own table, by `gw` where it has one. One
+  // that exists is a failure; by another link it may, for a container with two interfaces.
   void add_routes(int index, std::span<const ResultRoute> routes);
   // Of the main table.
   std::vector<netlink::RouteMessage> routes(Family family);

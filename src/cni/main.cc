@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "cni/error.h"
 #include "cni/json_text.h"
+#include "cni/netns.h"
 #include "cni/plugin.h"
 
 namespace flannel::cni {
@@ -44,7 +45,17 @@ void print_about(const Plugin& plugin) {
                            plugin.name, kVersion, fmt::join(kVersions, ", "));
 }
 
+// Before anything is made, where the reference looks when all is done.
+void refuse_own_netns(const Request& request) {
+  const bool changes = request.verb == Verb::add || request.verb == Verb::del;
+  if (changes && !request.own_netns_allowed && is_own_netns(request.netns)) {
+    throw_error(Code::invalid_netns,
+                "plugin's netns and netns from CNI_NETNS should not be the same");
+  }
+}
+
 void serve(const Plugin& plugin, const Request& request) {
+  refuse_own_netns(request);
   switch (request.verb) {
     case Verb::add:
       print(pretty_print(plugin.add(request)));

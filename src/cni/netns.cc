@@ -47,12 +47,6 @@ NetNs NetNs::current() {
   return NetNs(std::move(fd));
 }
 
-bool NetNs::operator==(const NetNs& other) const {
-  struct stat a{}, b{};
-  return ::fstat(fd(), &a) == 0 && ::fstat(other.fd(), &b) == 0 && a.st_dev == b.st_dev &&
-         a.st_ino == b.st_ino;
-}
-
 void NetNs::run(const std::function<void()>& body) const {
   const NetNs home = current();
   enter(fd());
@@ -61,6 +55,12 @@ void NetNs::run(const std::function<void()>& body) const {
     ~Return() { ::setns(home.fd(), CLONE_NEWNET); }
   } const way_back{home};
   body();
+}
+
+bool is_own_netns(const std::string& path) {
+  struct stat a{}, b{};
+  return ::stat(path.c_str(), &a) == 0 && ::stat("/proc/self/ns/net", &b) == 0 &&
+         a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 bool set_sysctl(const std::string& name, const std::string& value) {

@@ -18,7 +18,6 @@ class NetNs {
   static NetNs current();
 
   int fd() const { return fd_.get(); }
-  bool operator==(const NetNs& other) const;
 
   // Runs `body` inside, and comes back also when it throws.
   void run(const std::function<void()>& body) const;
@@ -28,6 +27,9 @@ class NetNs {
 
   UniqueFd fd_;
 };
+
+// A path to the network namespace of this process.
+bool is_own_netns(const std::string& path);
 
 // Writes a value of /proc/sys, `net/ipv4/ip_forward`, as the network namespace that the thread is
 // in has it. Where /proc/sys is read-only, it is enough that the value is there already; false
