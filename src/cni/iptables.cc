@@ -1,13 +1,18 @@
 #include "cni/iptables.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 
+#include "base/file.h"
 #include "cni/error.h"
+#include "cni/nft.h"
 #include "cni/process.h"
 
 namespace flannel::cni {
 namespace {
+
+constexpr int kTries = 5;
 
 std::string quoted(const std::string& word) {
   if (!word.empty() && word.find_first_of(" \t\"\\'") == std::string::npos) {
@@ -23,18 +28,89 @@ std::string quoted(const std::string& word) {
   return out + "\"";
 }
 
-std::string table_text(const std::vector<std::string>& lines) {
-  return fmt::format("*nat\n{}\nCOMMIT\n", fmt::join(lines, "\n"));
+bool is_in_chain(std::string_view line, std::string_view chain) {
+  return line.starts_with(fmt::format("-A {} ", chain));
 }
 
 }  // namespace
 
-std::string rule_line(std::string_view command, std::string_view chain, const RuleWords& words) {
-  std::string line = fmt::format("{} {}", command, chain);
-  for (const std::string& word : words) {
+std::string rule_line(std::string_view command, const NatRule& rule) {
+  std::string line = fmt::format("{} {}", command, rule.chain);
+  for (const std::string& word : rule.words) {
     line.append(" ").append(quoted(word));
   }
   return line;
+}
+
+std::string_view jump_of(std::string_view line) {
+  const std::size_t jump = line.rfind(" -j ");
+  const std::string_view target = jump == std::string_view::npos ? "" : line.substr(jump + 4);
+  return target.find(' ') == std::string_view::npos ? target : "";
+}
+
+NatTable parse_nat_table(std::string_view text) {
+  NatTable table;
+  std::istringstream lines{std::string(text)};
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(":")) {
+      table.chains.insert(line.substr(1, line.find(' ') - 1));
+    } else if (line.starts_with("-A ")) {
+      table.rules.push_back(line);
+    }
+  }
+  return table;
+}
+
+void NatBatch::ensure_chain(const std::string& chain, Expected expected) {
+  const bool missing = known_ ? !table_.chains.contains(chain) : expected == Expected::absent;
+  if (missing) {
+    lines_.push_back("-N " + chain);
+    table_.chains.insert(chain);
+  }
+}
+
+void NatBatch::ensure_rule(const NatRule& rule, Expected expected) {
+  const std::string line = rule_line("-A", rule);
+  if (std::find(table_.rules.begin(), table_.rules.end(), line) != table_.rules.end()) {
+    return;
+  }
+  const std::string_view command = rule.first ? "-I" : "-A";
+  lines_.push_back(rule_line(!known_ && expected == Expected::present ? "-C" : command, rule));
+  table_.rules.push_back(line);
+}
+
+void NatBatch::remove_rules(const std::function<bool(const std::string& line)>& matches) {
+  const auto removed = std::stable_partition(table_.rules.begin(), table_.rules.end(),
+                                             [&](const auto& line) { return !matches(line); });
+  for (auto line = removed; line != table_.rules.end(); ++line) {
+    lines_.push_back("-D" + line->substr(2));
+  }
+  table_.rules.erase(removed, table_.rules.end());
+}
+
+void NatBatch::clear_chain(const std::string& chain) {
+  if (!table_.chains.contains(chain)) {
+    return;
+  }
+  remove_rules([&](const std::string& line) { return jump_of(line) == chain; });
+  lines_.push_back("-F " + chain);
+  std::erase_if(table_.rules, [&](const std::string& line) { return is_in_chain(line, chain); });
+}
+
+void NatBatch::remove_chain(const std::string& chain, const std::vector<NatRule>& jumps) {
+  if (known_ && !table_.chains.contains(chain)) {
+    return;
+  }
+  if (known_) {
+    clear_chain(chain);
+  } else {
+    for (const NatRule& jump : jumps) {
+      lines_.push_back(rule_line("-D", jump));
+    }
+    lines_.push_back("-F " + chain);
+  }
+  lines_.push_back("-X " + chain);
+  table_.chains.erase(chain);
 }
 
 std::string program_folders() {
@@ -46,61 +122,89 @@ std::string program_folders() {
 std::string Iptables::program(std::string_view suffix) const {
   const std::string name =
       fmt::format("{}{}", family_ == Family::v4 ? "iptables" : "ip6tables", suffix);
-  return find_program(name, program_folders()).value_or("");
+  const std::optional<std::string> path = find_program(name, program_folders());
+  if (!path) {
+    throw_error(Code::internal, "failed to locate {}", name);
+  }
+  return *path;
 }
 
 bool Iptables::installed() const {
-  return !program("-restore").empty();
+  return find_program(family_ == Family::v4 ? "iptables-restore" : "ip6tables-restore",
+                      program_folders())
+      .has_value();
 }
 
-void Iptables::change(const std::vector<std::string>& lines) const {
-  const std::string path = program("-restore");
-  if (path.empty()) {
-    throw_error(Code::internal, "failed to locate {}tables-restore",
-                family_ == Family::v4 ? "ip" : "ip6");
-  }
-  const ProcessOutput output = run_process(path, {"--noflush", "--wait"}, table_text(lines));
-  if (output.status != 0) {
-    throw_error(Code::internal, "{}: {}", path, output.err);
-  }
+bool Iptables::has_nft_chain(const std::string& chain) const {
+  return Nft::has_chain(fmt::format("{} nat {}", family_ == Family::v4 ? "ip" : "ip6", chain));
 }
 
-bool Iptables::try_change(const std::vector<std::string>& lines, bool only_test) const {
+bool Iptables::may_have_chain(const std::string& chain) const {
+  if (has_nft_chain(chain)) {
+    return true;
+  }
+  // The older kind has tables of its own, whose chains only its program can list.
+  const Result<std::string> tables =
+      read_file(family_ == Family::v4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names");
+  return tables && ("\n" + *tables).find("\nnat\n") != std::string::npos;
+}
+
+std::string Iptables::restore(const std::vector<std::string>& lines, bool only_test) const {
   std::vector<std::string> arguments = {"--noflush", "--wait"};
   if (only_test) {
     arguments.emplace_back("--test");
   }
   const std::string path = program("-restore");
-  return !path.empty() && run_process(path, arguments, table_text(lines)).status == 0;
+  const ProcessOutput output =
+      run_process(path, arguments, fmt::format("*nat\n{}\nCOMMIT\n", fmt::join(lines, "\n")));
+  if (output.status == 0) {
+    return "";
+  }
+  return fmt::format("{}: {}", path, output.err);
 }
 
-std::vector<std::string> Iptables::list(const std::string& chain) const {
-  const std::string path = program("");
+NatTable Iptables::list() const {
+  const std::string path = program("-save");
+  const ProcessOutput output = run_process(path, {"-t", "nat"}, "");
+  if (output.status != 0) {
+    throw_error(Code::internal, "{}: {}", path, output.err);
+  }
+  return parse_nat_table(output.out);
+}
+
+void Iptables::change(const NatPlan& plan) const {
+  if (!restore(plan(nullptr).lines()).empty()) {
+    change_known(plan);
+  }
+}
+
+void Iptables::change_known(const NatPlan& plan) const {
+  std::string refusal;
+  std::optional<NatTable> before;
+  for (int left = kTries; left > 0; --left) {
+    NatTable table = list();
+    const NatBatch batch = plan(&table);
+    if (batch.lines().empty()) {
+      return;
+    }
+    if (table == before) {
+      break;  // it was nobody else's change that made it fail
+    }
+    refusal = restore(batch.lines());
+    if (refusal.empty()) {
+      return;
+    }
+    before = std::move(table);
+  }
+  throw_error(Code::internal, "{}", refusal);
+}
+
+bool Iptables::has(const std::vector<NatRule>& rules) const {
   std::vector<std::string> lines;
-  if (path.empty()) {
-    return lines;
+  for (const NatRule& rule : rules) {
+    lines.push_back(rule_line("-C", rule));
   }
-  const ProcessOutput output = run_process(path, {"--wait", "-t", "nat", "-S", chain}, "");
-  std::istringstream text(output.status == 0 ? output.out : "");
-  for (std::string line; std::getline(text, line);) {
-    if (line.starts_with("-A ")) {
-      lines.push_back(line);
-    }
-  }
-  return lines;
-}
-
-std::vector<std::string> removal_of_chain(const std::vector<std::string>& lines,
-                                          const std::string& chain) {
-  std::vector<std::string> out;
-  for (const std::string& line : lines) {
-    if (line.ends_with(" -j " + chain)) {
-      out.push_back("-D" + line.substr(2));
-    }
-  }
-  out.push_back(fmt::format(":{} - [0:0]", chain));  // made where missing, so that -X cannot fail
-  out.push_back(fmt::format("-X {}", chain));
-  return out;
+  return restore(lines, true).empty();
 }
 
 }  // namespace flannel::cni

@@ -1,6 +1,8 @@
-// The programs iptables and ip6tables, as few runs of them as can be.
+// The nat table of iptables and ip6tables, as few runs of the programs as can be.
 #pragma once
 
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,8 +14,60 @@ namespace flannel::cni {
 // The words of a rule behind `-A CHAIN`.
 using RuleWords = std::vector<std::string>;
 
+struct NatRule {
+  std::string chain;
+  // As iptables-save prints them where the rule may be there already: they are compared as text.
+  RuleWords words;
+  bool first = false;  // before all others of its chain
+};
+
 // `-A CHAIN WORD …`, words quoted where they have to be; `command` is -A, -C, -D or -I.
-std::string rule_line(std::string_view command, std::string_view chain, const RuleWords& words);
+std::string rule_line(std::string_view command, const NatRule& rule);
+
+// The target of a line that ends in a jump; empty for any other.
+std::string_view jump_of(std::string_view line);
+
+// The table as it is.
+struct NatTable {
+  std::set<std::string> chains;
+  std::vector<std::string> rules;  // `-A CHAIN …`
+  bool operator==(const NatTable&) const = default;
+};
+
+// What `iptables-save -t nat` prints.
+NatTable parse_nat_table(std::string_view text);
+
+// What is taken for granted of a table that is not known.
+enum class Expected { present, absent };
+
+// Commands as iptables-restore takes them: all or none. Those for a table that is not known fail
+// where anything is not as expected, so that nothing is made twice and nothing of others emptied.
+class NatBatch {
+ public:
+  // `known` null: the table is not known.
+  explicit NatBatch(const NatTable* known)
+      : known_(known != nullptr), table_(known == nullptr ? NatTable{} : *known) {}
+
+  // Makes it where it is missing.
+  void ensure_chain(const std::string& chain, Expected expected);
+  // The same rule twice is one.
+  void ensure_rule(const NatRule& rule, Expected expected);
+  // Takes out the rules of a chain, and those that jump to it, where the table is known.
+  void clear_chain(const std::string& chain);
+  // Takes out the chain and what jumps to it: `jumps` where the table is not known.
+  void remove_chain(const std::string& chain, const std::vector<NatRule>& jumps);
+
+  const std::vector<std::string>& lines() const { return lines_; }
+
+ private:
+  void remove_rules(const std::function<bool(const std::string& line)>& matches);
+
+  bool known_;
+  NatTable table_;  // with what the lines so far do
+  std::vector<std::string> lines_;
+};
+
+using NatPlan = std::function<NatBatch(const NatTable* known)>;
 
 class Iptables {
  public:
@@ -21,27 +75,27 @@ class Iptables {
 
   // The program is there. It may still not work.
   bool installed() const;
+  // False where there is no such chain for sure: the kernel is asked, no program is run.
+  bool may_have_chain(const std::string& chain) const;
+  // The kind of iptables that uses nftables has it, for sure.
+  bool has_nft_chain(const std::string& chain) const;
 
-  // Commands for the nat table as iptables-restore reads them, one a line, all of them or none.
-  // `:CHAIN - [0:0]` makes a chain, or empties it. Throws CniError with the program's own words.
-  void change(const std::vector<std::string>& lines) const;
-  // False where one of the lines fails, and then nothing has changed. With `only_test` nothing
-  // changes at all.
-  bool try_change(const std::vector<std::string>& lines, bool only_test = false) const;
-
-  // The rules of a chain of the nat table, `-A CHAIN …`; none where there is no such chain, or no
-  // such program.
-  std::vector<std::string> list(const std::string& chain) const;
+  // Does what is planned for a table that is not known, and where that fails for the table as it
+  // is, again when others have changed it meanwhile. Throws CniError with the program's own words.
+  void change(const NatPlan& plan) const;
+  // The same for the table as it is.
+  void change_known(const NatPlan& plan) const;
+  // All of these rules are there. Throws CniError where the program is not.
+  bool has(const std::vector<NatRule>& rules) const;
 
  private:
   std::string program(std::string_view suffix) const;
+  NatTable list() const;
+  // What the program says against it; empty where it is done.
+  std::string restore(const std::vector<std::string>& lines, bool only_test = false) const;
 
   Family family_;
 };
-
-// What takes away every rule of `lines` that ends in a jump to `chain`, and the chain.
-std::vector<std::string> removal_of_chain(const std::vector<std::string>& lines,
-                                          const std::string& chain);
 
 // The folders that network programs are in, whatever PATH the runtime gave us.
 std::string program_folders();

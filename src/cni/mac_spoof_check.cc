@@ -1,7 +1,5 @@
 #include "cni/mac_spoof_check.h"
 
-#include <vector>
-
 #include "cni/nft.h"
 
 namespace flannel::cni {
@@ -18,34 +16,43 @@ Names names_of(const Attachment& attachment) {
   return {"macspoofchk-" + id, "cni-br-iface-" + id, "cni-br-iface-" + id + "-mac"};
 }
 
+std::string entry_deletions(const Names& names) {
+  return Nft::deletions(kEntryChain,
+                        [&](std::string_view comment) { return comment == names.comment; });
+}
+
 }  // namespace
 
 void set_up_mac_spoof_check(const Attachment& attachment, const std::string& host_name,
                             const std::string& mac) {
   const Names names = names_of(attachment);
-  Nft::change(fmt::format(
-      "add table bridge nat\n"
-      "add chain {0} {{ type filter hook prerouting priority -300 ; policy accept ; }}\n"
-      "add chain bridge nat {1}\n"
-      "add chain bridge nat {2}\n"
-      "flush chain bridge nat {1}\n"
-      "flush chain bridge nat {2}\n"
-      "add rule {0} iifname \"{3}\" jump {1} comment \"{5}\"\n"
-      "add rule bridge nat {1} jump {2} comment \"{5}\"\n"
-      "add rule bridge nat {2} ether saddr {4} return comment \"{5}\"\n"
-      "add rule bridge nat {2} drop comment \"{5}\"\n",
-      kEntryChain, names.link_chain, names.mac_chain, host_name, mac, names.comment));
+  // A rule that a DEL did not remove would be for a link that is gone.
+  Nft::change(
+      entry_deletions(names) +
+      fmt::format(
+          "add table bridge nat\n"
+          "add chain {0} {{ type filter hook prerouting priority -300 ; policy accept ; }}\n"
+          "add chain bridge nat {1}\n"
+          "add chain bridge nat {2}\n"
+          "flush chain bridge nat {1}\n"
+          "flush chain bridge nat {2}\n"
+          "add rule {0} iifname \"{3}\" jump {1} comment \"{5}\"\n"
+          "add rule bridge nat {1} jump {2} comment \"{5}\"\n"
+          "add rule bridge nat {2} ether saddr {4} return comment \"{5}\"\n"
+          "add rule bridge nat {2} drop comment \"{5}\"\n",
+          kEntryChain, names.link_chain, names.mac_chain, host_name, mac, names.comment));
 }
 
 void tear_down_mac_spoof_check(const Attachment& attachment) {
   const Names names = names_of(attachment);
-  const std::vector<std::string> handles =
-      Nft::handles(kEntryChain, [&](std::string_view comment) { return comment == names.comment; });
-  if (!handles.empty()) {
-    Nft::change(deletions(kEntryChain, handles) + fmt::format("flush chain bridge nat {0}\n"
-                                                              "delete chain bridge nat {0}\n"
-                                                              "delete chain bridge nat {1}\n",
-                                                              names.link_chain, names.mac_chain));
+  std::string commands = entry_deletions(names);
+  for (const std::string& chain : {names.link_chain, names.mac_chain}) {
+    if (Nft::has_chain("bridge nat " + chain)) {
+      commands += fmt::format("flush chain bridge nat {0}\ndelete chain bridge nat {0}\n", chain);
+    }
+  }
+  if (!commands.empty()) {
+    Nft::change(commands);
   }
 }
 

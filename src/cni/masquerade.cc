@@ -39,35 +39,49 @@ std::string nft_comment(const std::string& network, const Attachment& attachment
       .substr(0, kMostComment);
 }
 
-void set_up_iptables(const Masquerade& masquerade) {
+// Two interfaces of a container share its chain, so one that is there is added to.
+NatBatch plan_iptables(const Masquerade& masquerade, Family family, const NatTable* known) {
   const std::string chain = iptables_chain(masquerade.network, masquerade.attachment);
   const std::string comment =
       iptables_comment(masquerade.network, masquerade.attachment.container_id);
-  for (const Family family : {Family::v4, Family::v6}) {
-    std::vector<std::string> lines = {fmt::format(":{} - [0:0]", chain)};
-    const std::string multicast = family == Family::v4 ? "224.0.0.0/4" : "ff00::/8";
-    for (const Prefix& address : masquerade.addresses) {
-      if (address.family() != family) {
-        continue;
-      }
-      lines.push_back(rule_line("-A", chain,
-                                {"-d", address.masked().to_text(), "-m", "comment", "--comment",
-                                 comment, "-j", "ACCEPT"}));
-      lines.push_back(rule_line(
-          "-A", chain,
-          {"!", "-d", multicast, "-m", "comment", "--comment", comment, "-j", "MASQUERADE"}));
-      lines.push_back(rule_line(
-          "-A", "POSTROUTING",
-          {"-s", address.ip.to_text(), "-m", "comment", "--comment", comment, "-j", chain}));
+  const std::string multicast = family == Family::v4 ? "224.0.0.0/4" : "ff00::/8";
+  NatBatch batch(known);
+  const auto ensure = [&](const std::string& in, RuleWords match, const std::string& target) {
+    match.insert(match.end(), {"-m", "comment", "--comment", comment, "-j", target});
+    batch.ensure_rule({in, std::move(match)}, Expected::absent);
+  };
+  for (const Prefix& address : masquerade.addresses) {
+    if (address.family() == family) {
+      const Prefix alone = {address.ip, static_cast<std::uint8_t>(address.ip.bits())};
+      batch.ensure_chain(chain, Expected::absent);
+      ensure(chain, {"-d", address.masked().to_text()}, "ACCEPT");
+      ensure(chain, {"!", "-d", multicast}, "MASQUERADE");
+      ensure("POSTROUTING", {"-s", alone.to_text()}, chain);
     }
-    if (lines.size() > 1) {
-      Iptables(family).change(lines);
+  }
+  return batch;
+}
+
+void set_up_iptables(const Masquerade& masquerade) {
+  for (const Family family : {Family::v4, Family::v6}) {
+    const bool any = std::any_of(masquerade.addresses.begin(), masquerade.addresses.end(),
+                                 [&](const Prefix& address) { return address.family() == family; });
+    if (any) {
+      Iptables(family).change(
+          [&](const NatTable* known) { return plan_iptables(masquerade, family, known); });
     }
   }
 }
 
+// Of the rules with a comment that begins with `prefix`, those that `keep` does not name.
+std::string nft_deletions(const std::string& prefix, const std::set<std::string>& keep) {
+  return Nft::deletions(kNftChain, [&](std::string_view comment) {
+    return comment.starts_with(prefix) && !keep.contains(std::string(comment));
+  });
+}
+
 void set_up_nft(const Masquerade& masquerade) {
-  std::string commands =
+  const std::string commands =
       "add table inet cni_plugins_masquerade { comment \"Masquerading for plugins from "
       "github.com/containernetworking/plugins\" ; }\n"
       "add chain " +
@@ -80,66 +94,44 @@ void set_up_nft(const Masquerade& masquerade) {
       "add rule inet cni_plugins_masquerade postrouting ip daddr == 224.0.0.0/4 return\n"
       "add rule inet cni_plugins_masquerade postrouting ip6 daddr == ff00::/8 return\n"
       "add rule inet cni_plugins_masquerade postrouting goto masq_checks\n";
+  std::string rules;
   for (const Prefix& address : masquerade.addresses) {
-    commands += fmt::format(
+    rules += fmt::format(
         "add rule {0} {1} saddr == {2} {1} daddr != {3} masquerade comment \"{4}\"\n", kNftChain,
         address.ip.is_v4() ? "ip" : "ip6", address.ip.to_text(), address.masked().to_text(),
         nft_comment(masquerade.network, masquerade.attachment));
   }
-  Nft::change(commands);
+  // What a DEL did not remove.
+  Nft::change(commands + nft_deletions(nft_hash(masquerade.network, masquerade.attachment), {}) +
+              rules);
 }
 
-// Of rules with a comment that begins with `prefix`, those that `keep` does not name.
+// The rules of the network's containers away, but those of `keep`.
+NatBatch plan_iptables_collection(const std::string& network, const std::set<std::string>& keep,
+                                  const NatTable& known) {
+  const std::string mark = fmt::format(" --comment \"name: \\\"{}\\\" id: ", network);
+  NatBatch batch(&known);
+  for (const std::string& rule : known.rules) {
+    const std::string chain(jump_of(rule));
+    if (chain.starts_with(kChainPrefix) && rule.find(mark) != std::string::npos &&
+        !keep.contains(chain)) {
+      batch.remove_chain(chain, {});
+    }
+  }
+  return batch;
+}
+
 void remove_nft(const std::string& prefix, const std::set<std::string>& keep) {
-  const std::vector<std::string> handles = Nft::handles(kNftChain, [&](std::string_view comment) {
-    return comment.starts_with(prefix) && !keep.contains(std::string(comment));
-  });
-  if (!handles.empty()) {
-    Nft::change(deletions(kNftChain, handles));
+  const std::string deletions = nft_deletions(prefix, keep);
+  if (!deletions.empty()) {
+    Nft::change(deletions);
   }
-}
-
-void remove_iptables(Family family, const std::vector<std::string>& chains) {
-  const Iptables iptables(family);
-  const std::vector<std::string> rules = iptables.list("POSTROUTING");
-  std::vector<std::string> lines;
-  for (const std::string& chain : chains) {
-    const bool used = std::any_of(rules.begin(), rules.end(), [&](const std::string& rule) {
-      return rule.ends_with(" -j " + chain);
-    });
-    if (used) {
-      const std::vector<std::string> removal = removal_of_chain(rules, chain);
-      lines.insert(lines.end(), removal.begin(), removal.end());
-    }
-  }
-  if (!lines.empty()) {
-    iptables.change(lines);
-  }
-}
-
-// The chains that POSTROUTING jumps to for containers of the network, but those in `keep`.
-std::vector<std::string> chains_of(Family family, const std::string& network,
-                                   const std::set<std::string>& keep) {
-  const std::string mark = fmt::format("name: \\\"{}\\\" id: ", network);
-  std::vector<std::string> chains;
-  for (const std::string& rule : Iptables(family).list("POSTROUTING")) {
-    const std::size_t jump = rule.rfind(" -j ");
-    if (jump == std::string::npos || rule.find(mark) == std::string::npos) {
-      continue;
-    }
-    const std::string chain = rule.substr(jump + 4);
-    if (chain.starts_with(kChainPrefix) && !keep.contains(chain)) {
-      chains.push_back(chain);
-    }
-  }
-  return chains;
 }
 
 }  // namespace
 
 void set_up_masquerade(const Masquerade& masquerade) {
-  const bool prefer_nft = !Iptables(Family::v4).installed() && Nft::installed();
-  const std::string backend = masquerade.backend.value_or(prefer_nft ? "nftables" : "iptables");
+  const std::string backend = masquerade.backend.value_or(preferred_backend());
   if (backend == "iptables") {
     set_up_iptables(masquerade);
   } else if (backend == "nftables") {
@@ -151,7 +143,14 @@ void set_up_masquerade(const Masquerade& masquerade) {
 
 void tear_down_masquerade(const std::string& network, const Attachment& attachment) {
   for (const Family family : {Family::v4, Family::v6}) {
-    remove_iptables(family, {iptables_chain(network, attachment)});
+    const std::string chain = iptables_chain(network, attachment);
+    if (Iptables(family).may_have_chain(chain)) {
+      Iptables(family).change_known([&](const NatTable* known) {
+        NatBatch batch(known);
+        batch.remove_chain(chain, {});
+        return batch;
+      });
+    }
   }
   remove_nft(nft_hash(network, attachment), {});
 }
@@ -163,7 +162,10 @@ void collect_masquerade(const std::string& network, const std::vector<Attachment
     comments.insert(nft_comment(network, attachment));
   }
   for (const Family family : {Family::v4, Family::v6}) {
-    remove_iptables(family, chains_of(family, network, chains));
+    if (Iptables(family).may_have_chain("POSTROUTING")) {
+      Iptables(family).change_known(
+          [&](const NatTable* known) { return plan_iptables_collection(network, chains, *known); });
+    }
   }
   remove_nft(nft_network_hash(network), comments);
 }

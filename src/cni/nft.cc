@@ -1,70 +1,173 @@
 #include "cni/nft.h"
 
-#include <boost/json/parse.hpp>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include <array>
 #include <sstream>
+#include <utility>
 
 #include "cni/error.h"
-#include "cni/fields.h"
 #include "cni/iptables.h"
 #include "cni/process.h"
+#include "kernel/netlink_socket.h"
 
 namespace flannel::cni {
 namespace {
 
+using netlink::Attribute;
+using netlink::Batch;
+using netlink::Bytes;
+using netlink::MessageView;
+
+constexpr std::uint8_t kUserdataComment = 0;  // libnftnl's NFTNL_UDATA_RULE_COMMENT
+
+struct ChainName {
+  std::string family, table, chain;
+};
+
+ChainName parse_chain(const std::string& text) {
+  ChainName name;
+  std::istringstream(text) >> name.family >> name.table >> name.chain;
+  return name;
+}
+
+nfgenmsg header_of(const ChainName& name) {
+  static constexpr std::array<std::pair<std::string_view, std::uint8_t>, 4> kFamilies = {
+      {{"inet", NFPROTO_INET},
+       {"ip", NFPROTO_IPV4},
+       {"bridge", NFPROTO_BRIDGE},
+       {"ip6", NFPROTO_IPV6}}};
+  nfgenmsg header{};
+  header.version = NFNETLINK_V0;
+  for (const auto& [text, family] : kFamilies) {
+    if (text == name.family) {
+      header.nfgen_family = family;
+    }
+  }
+  return header;
+}
+
+constexpr std::uint16_t message_type(int message) {
+  return static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message);
+}
+
+// nft keeps a rule's comment in what the kernel only stores: a type, a length and that many bytes,
+// as often as there is something to keep.
+std::string_view comment_in(Bytes userdata) {
+  while (userdata.size() >= 2) {
+    const std::uint8_t type = userdata[0];
+    const std::size_t length = userdata[1];
+    userdata = userdata.subspan(2);
+    if (length > userdata.size()) {
+      return "";
+    }
+    if (type == kUserdataComment) {
+      return Attribute{0, userdata.first(length)}.text();
+    }
+    userdata = userdata.subspan(length);
+  }
+  return "";
+}
+
 std::string program() {
-  return find_program("nft", program_folders()).value_or("");
+  const std::optional<std::string> path = find_program("nft", program_folders());
+  if (!path) {
+    throw_error(Code::internal, "failed to locate nft");
+  }
+  return *path;
+}
+
+std::vector<NftRule> list_rules(const std::string& chain,
+                                const std::function<bool(std::string_view)>& matches) {
+  if (!Nft::has_chain(chain)) {
+    return {};
+  }
+  const ChainName name = parse_chain(chain);
+  netlink::RequestSocket socket(NETLINK_NETFILTER);
+  Batch list;
+  list.begin(message_type(NFT_MSG_GETRULE), 0, header_of(name));
+  list.put_text(NFTA_RULE_TABLE, name.table);
+  list.put_text(NFTA_RULE_CHAIN, name.chain);
+  return socket.dump<NftRule>(list, "rules", [&](const MessageView& message) {
+    Bytes rest = message.payload;
+    std::optional<NftRule> rule;
+    if (netlink::take_header<nfgenmsg>(rest)) {
+      rule = decode_nft_rule(rest);
+    }
+    // Old kernels list the rules of all chains.
+    const bool wanted =
+        rule && rule->table == name.table && rule->chain == name.chain && matches(rule->comment);
+    return wanted ? rule : std::nullopt;
+  });
 }
 
 }  // namespace
 
+NftRule decode_nft_rule(Bytes attributes) {
+  NftRule rule;
+  while (const std::optional<Attribute> attribute = netlink::next_attribute(attributes)) {
+    switch (attribute->type) {
+      case NFTA_RULE_TABLE:
+        rule.table = attribute->text();
+        break;
+      case NFTA_RULE_CHAIN:
+        rule.chain = attribute->text();
+        break;
+      case NFTA_RULE_HANDLE:
+        rule.handle = 0;
+        for (const std::uint8_t byte : attribute->data) {
+          rule.handle = rule.handle << 8 | byte;
+        }
+        break;
+      case NFTA_RULE_USERDATA:
+        rule.comment = comment_in(attribute->data);
+        break;
+      default:
+        break;
+    }
+  }
+  return rule;
+}
+
 bool Nft::installed() {
-  return !program().empty();
+  return find_program("nft", program_folders()).has_value();
 }
 
 void Nft::change(const std::string& commands) {
-  const std::string path = program();
-  if (path.empty()) {
-    throw_error(Code::internal, "failed to locate nft");
-  }
-  const ProcessOutput output = run_process(path, {"-f", "-"}, commands);
+  const ProcessOutput output = run_process(program(), {"-f", "-"}, commands);
   if (output.status != 0) {
     throw_error(Code::internal, "nft: {}", output.err);
   }
 }
 
-std::vector<std::string> Nft::handles(const std::string& chain,
-                                      const std::function<bool(std::string_view)>& matches) {
-  std::vector<std::string> out;
-  const std::string path = program();
-  if (path.empty()) {
-    return out;
-  }
-  std::vector<std::string> arguments = {"-j", "-a", "list", "chain"};
-  std::istringstream words(chain);
-  for (std::string word; words >> word;) {
-    arguments.push_back(word);
-  }
-  const ProcessOutput output = run_process(path, arguments, "");
-  if (output.status != 0) {
-    return out;
-  }
-  const json::object document = parse_json_object(output.out, "nft");
-  for (const Fields& item : Fields(document).objects("nftables")) {
-    const Fields rule = item.object("rule");
-    const std::optional<std::string> comment = rule.text("comment");
-    if (comment && matches(*comment)) {
-      out.push_back(fmt::format("{}", rule.number("handle").value_or(0)));
-    }
+bool Nft::has_chain(const std::string& chain) {
+  const ChainName name = parse_chain(chain);
+  netlink::RequestSocket socket(NETLINK_NETFILTER);
+  Batch ask;
+  ask.begin(message_type(NFT_MSG_GETCHAIN), 0, header_of(name));
+  ask.put_text(NFTA_CHAIN_TABLE, name.table);
+  ask.put_text(NFTA_CHAIN_NAME, name.chain);
+  return socket.transact(ask)[0].ok();
+}
+
+std::string Nft::deletions(const std::string& chain,
+                           const std::function<bool(std::string_view)>& matches) {
+  std::string out;
+  for (const NftRule& rule : list_rules(chain, matches)) {
+    out += fmt::format("delete rule {} handle {}\n", chain, rule.handle);
   }
   return out;
 }
 
-std::string deletions(const std::string& chain, const std::vector<std::string>& handles) {
-  std::string out;
-  for (const std::string& handle : handles) {
-    out += fmt::format("delete rule {} handle {}\n", chain, handle);
-  }
-  return out;
+std::size_t Nft::count(const std::string& chain,
+                       const std::function<bool(std::string_view)>& matches) {
+  return list_rules(chain, matches).size();
+}
+
+std::string preferred_backend() {
+  return !Iptables(Family::v4).installed() && Nft::installed() ? "nftables" : "iptables";
 }
 
 }  // namespace flannel::cni

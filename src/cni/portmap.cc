@@ -18,11 +18,6 @@
 namespace flannel::cni {
 namespace {
 
-bool uses_nftables(const PortmapConfig& config) {
-  return config.backend ? *config.backend == "nftables"
-                        : !Iptables(Family::v4).installed() && Nft::installed();
-}
-
 AddResult previous_result(const Request& request, const char* missing) {
   const json::value* previous = request.fields().find("prevResult");
   if (previous == nullptr || !previous->is_object()) {
@@ -61,21 +56,19 @@ void allow_localhost(const PortmapConfig& config) {
   }
 }
 
+// Of whichever backend: the one that added it may have been another.
 void tear_down(const PortmapConfig& config) {
-  if (uses_nftables(config)) {
-    tear_down_nft_ports(config.container_id);
-  } else {
-    tear_down_iptables_ports(config.network, config.container_id);
-  }
+  tear_down_iptables_ports(config);
+  tear_down_nft_ports(config.container_id);
 }
 
 json::object add(const Request& request) {
-  const PortmapConfig config = parse_portmap(request);
+  const PortmapConfig config = parse_portmap(request, preferred_backend());
   const AddResult result = previous_result(request, "must be called as chained plugin");
   if (!config.mappings.empty()) {
     Undo undo;
     undo.add([&config] { tear_down(config); });
-    if (uses_nftables(config)) {
+    if (config.backend == "nftables") {
       set_up_nft_ports(config);
     } else {
       set_up_iptables_ports(config);
@@ -88,12 +81,12 @@ json::object add(const Request& request) {
 }
 
 void check(const Request& request) {
-  const PortmapConfig config = parse_portmap(request);
+  const PortmapConfig config = parse_portmap(request, preferred_backend());
   previous_result(request, "Required prevResult missing");
   if (config.mappings.empty()) {
     return;
   }
-  if (uses_nftables(config)) {
+  if (config.backend == "nftables") {
     check_nft_ports(config);
   } else {
     check_iptables_ports(config);
@@ -101,23 +94,21 @@ void check(const Request& request) {
 }
 
 void del(const Request& request) {
-  const PortmapConfig config = parse_portmap(request);
+  const PortmapConfig config = parse_portmap(request, preferred_backend());
   if (!config.mappings.empty()) {
     tear_down(config);
   }
 }
 
 void gc(const Request& request) {
-  const PortmapConfig config = parse_portmap(request);
   // Rules of nftables do not say which network they are of: they stay.
-  if (!uses_nftables(config)) {
-    collect_iptables_ports(config.network, valid_attachments(request));
-  }
+  collect_iptables_ports(request.name, valid_attachments(request));
 }
 
 void status(const Request& request) {
-  const PortmapConfig config = parse_portmap(request);
-  const bool usable = uses_nftables(config) ? Nft::installed() : Iptables(Family::v4).installed();
+  const PortmapConfig config = parse_portmap(request, preferred_backend());
+  const bool usable =
+      config.backend == "nftables" ? Nft::installed() : Iptables(Family::v4).installed();
   if (!usable) {
     throw_error(Code::not_available, "neither iptables nor nft is installed");
   }

@@ -1,6 +1,8 @@
 #include "cni/portmap_config.h"
 
 #include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <cctype>
 
 #include "cni/error.h"
 #include "cni/result.h"
@@ -30,14 +32,18 @@ PortMapping parse_mapping(const Fields& fields) {
   return mapping;
 }
 
-// Words that go into a rule as they are, so none may end its line.
+// A word that goes into a rule as it is, so that it must not end its line.
+void check_word(const std::string& word, const char* name) {
+  if (std::any_of(word.begin(), word.end(), [](unsigned char c) { return std::iscntrl(c) != 0; })) {
+    throw_error(Code::invalid_config, "{}: a control character in {}", name,
+                json::serialize(json::string(word)));
+  }
+}
+
 std::vector<std::string> parse_conditions(const Fields& fields, const char* name) {
   std::vector<std::string> words = fields.texts(name);
   for (const std::string& word : words) {
-    if (std::any_of(word.begin(), word.end(),
-                    [](unsigned char c) { return std::iscntrl(c) != 0; })) {
-      throw_error(Code::invalid_config, "{}: a control character in \"{}\"", name, word);
-    }
+    check_word(word, name);
   }
   return words;
 }
@@ -53,7 +59,7 @@ std::string_view language_of(const std::vector<std::string>& conditions) {
 
 // Options that only one backend has, with the other asked for.
 void check_backend(const PortmapConfig& config) {
-  const std::string backend = config.backend.value_or("iptables");
+  const std::string& backend = config.backend;
   if (backend != "iptables" && backend != "nftables") {
     throw_error(Code::invalid_config, "unrecognized backend \"{}\"", backend);
   }
@@ -90,7 +96,7 @@ void read_addresses(const Request& request, PortmapConfig& config) {
 
 }  // namespace
 
-PortmapConfig parse_portmap(const Request& request) {
+PortmapConfig parse_portmap(const Request& request, const std::string& default_backend) {
   const Fields fields = request.fields();
   PortmapConfig config;
   config.network = request.name;
@@ -98,10 +104,11 @@ PortmapConfig parse_portmap(const Request& request) {
   for (const Fields& item : fields.object("runtimeConfig").objects("portMappings")) {
     config.mappings.push_back(parse_mapping(item));
   }
-  config.backend = fields.text("backend");
+  config.backend = fields.text("backend").value_or(default_backend);
   config.snat = fields.flag("snat").value_or(true);
   config.masquerade_all = fields.flag("masqAll").value_or(false);
   config.set_mark_chain = fields.text("externalSetMarkChain");
+  check_word(config.set_mark_chain.value_or(""), "externalSetMarkChain");
   const std::optional<std::int64_t> bit = fields.number("markMasqBit");
   if (bit && config.set_mark_chain) {
     throw_error(Code::invalid_config, "Cannot specify externalSetMarkChain and markMasqBit");

@@ -23,7 +23,7 @@ struct PortmapConfig {
   std::string container_id;
   std::vector<PortMapping> mappings;
   std::optional<Prefix> v4, v6;               // the container's addresses, host bits kept
-  std::optional<std::string> backend;         // `iptables` or `nftables`; nothing: what is there
+  std::string backend;                        // `iptables` or `nftables`
   bool snat = true;                           // masquerade what comes from the host and from itself
   bool masquerade_all = false;                // and everything else
   unsigned mark_bit = 13;                     // 0..31: marks packets to be masqueraded
@@ -42,7 +42,7 @@ struct PortmapConfig {
   }
 };
 
-// Throws CniError.
-PortmapConfig parse_portmap(const Request& request);
+// `default_backend` where the configuration names none. Throws CniError.
+PortmapConfig parse_portmap(const Request& request, const std::string& default_backend);
 
 }  // namespace flannel::cni

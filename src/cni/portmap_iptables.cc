@@ -6,7 +6,6 @@
 
 #include "cni/error.h"
 #include "cni/hash_name.h"
-#include "cni/iptables.h"
 
 namespace flannel::cni {
 namespace {
@@ -17,14 +16,13 @@ const std::string kMasqueradeChain = "CNI-HOSTPORT-MASQ";
 constexpr std::size_t kMostPorts = 15;     // of one multiport match
 constexpr std::size_t kMostComment = 255;  // of the comment match
 
-struct Rule {
-  std::string chain;
-  RuleWords words;
-  bool first = false;  // before all others of its chain
-};
-
 std::string own_chain(const std::string& network, const std::string& container_id) {
   return chain_name("CNI-DN-", network, container_id);
+}
+
+// Of versions before 2018, that masqueraded by container.
+std::string old_chain(const std::string& network, const std::string& container_id) {
+  return chain_name("CNI-SN-", network, container_id);
 }
 
 std::string comment_of(const PortmapConfig& config) {
@@ -34,8 +32,8 @@ std::string comment_of(const PortmapConfig& config) {
 }
 
 // In the order in which the reference makes them.
-std::vector<Rule> shared_rules(const PortmapConfig& config) {
-  std::vector<Rule> rules;
+std::vector<NatRule> shared_rules(const PortmapConfig& config) {
+  std::vector<NatRule> rules;
   const std::string mark = fmt::format("{:#x}/{:#x}", 1U << config.mark_bit, 1U << config.mark_bit);
   if (config.snat && !config.set_mark_chain) {
     rules.push_back({kSetMarkChain,
@@ -66,12 +64,12 @@ std::vector<std::string> port_lists(const std::vector<std::uint16_t>& ports) {
   return out;
 }
 
-std::vector<Rule> entry_rules(const PortmapConfig& config, Family family) {
+std::vector<NatRule> entry_rules(const PortmapConfig& config, Family family) {
   std::map<std::string, std::vector<std::uint16_t>> ports;
   for (const PortMapping& mapping : config.mappings) {
     ports[mapping.protocol].push_back(mapping.host_port);
   }
-  std::vector<Rule> rules;
+  std::vector<NatRule> rules;
   for (const auto& [protocol, numbers] : ports) {
     for (const std::string& list : port_lists(numbers)) {
       RuleWords words = {"-m",        "comment", "--comment", comment_of(config),    "-m",
@@ -90,11 +88,11 @@ std::string target_of(const Prefix& address, std::uint16_t port) {
                      port);
 }
 
-std::vector<Rule> own_rules(const PortmapConfig& config, Family family) {
+std::vector<NatRule> own_rules(const PortmapConfig& config, Family family) {
   const Prefix& address = *config.address(family);
   const std::string chain = own_chain(config.network, config.container_id);
   const std::string everybody = family == Family::v4 ? "0.0.0.0/0" : "::/0";
-  std::vector<Rule> rules;
+  std::vector<NatRule> rules;
   for (const PortMapping& mapping : config.mappings) {
     if (!PortmapConfig::applies(mapping, family)) {
       continue;
@@ -120,109 +118,74 @@ std::vector<Rule> own_rules(const PortmapConfig& config, Family family) {
   return rules;
 }
 
-std::vector<std::string> lines_of(std::string_view command, const std::vector<Rule>& rules) {
-  std::vector<std::string> lines;
-  for (const Rule& rule : rules) {
-    lines.push_back(rule_line(command, rule.chain, rule.words));
-  }
-  return lines;
-}
-
-std::vector<Rule> container_rules(const PortmapConfig& config, Family family) {
-  std::vector<Rule> rules = own_rules(config, family);
-  const std::vector<Rule> entries = entry_rules(config, family);
+std::vector<NatRule> container_rules(const PortmapConfig& config, Family family) {
+  std::vector<NatRule> rules = own_rules(config, family);
+  const std::vector<NatRule> entries = entry_rules(config, family);
   rules.insert(rules.end(), entries.begin(), entries.end());
   return rules;
 }
 
-std::vector<std::string> joined(std::vector<std::string> lines,
-                                const std::vector<std::string>& more) {
-  lines.insert(lines.end(), more.begin(), more.end());
-  return lines;
-}
-
-// A chain with all that leads to it.
-void remove_chain(const Iptables& iptables, const std::string& entry, const std::string& chain) {
-  const std::vector<std::string> rules = iptables.list(entry);
-  const bool used = std::any_of(rules.begin(), rules.end(), [&](const std::string& rule) {
-    return rule.ends_with(" -j " + chain);
-  });
-  if (used) {
-    iptables.change(removal_of_chain(rules, chain));
-  }
-}
-
 }  // namespace
 
-std::vector<std::string> check_of_shared_chains(const PortmapConfig& config) {
-  return lines_of("-C", shared_rules(config));
+NatBatch plan_iptables_ports(const PortmapConfig& config, Family family, const NatTable* known) {
+  NatBatch batch(known);
+  for (const NatRule& rule : shared_rules(config)) {
+    if (rule.chain.starts_with("CNI-")) {
+      batch.ensure_chain(rule.chain, Expected::present);
+    } else if (rule.words.back() == kDnatChain) {
+      batch.ensure_chain(kDnatChain, Expected::present);
+    }
+    batch.ensure_rule(rule, Expected::present);
+  }
+  const std::string chain = own_chain(config.network, config.container_id);
+  batch.clear_chain(chain);  // one that a DEL did not remove
+  batch.ensure_chain(chain, Expected::absent);
+  for (const NatRule& rule : container_rules(config, family)) {
+    batch.ensure_rule(rule, Expected::absent);
+  }
+  return batch;
 }
 
-std::vector<std::string> making_of_shared_chains(const PortmapConfig& config,
-                                                 const std::vector<std::string>& rules) {
-  const auto any = [&](const auto& predicate) {
-    return std::any_of(rules.begin(), rules.end(), predicate);
-  };
-  std::vector<std::string> lines;
-  std::set<std::string> made;
-  // A chain is there when it has a rule, or something leads to it. Making it would empty it.
-  const auto make = [&](const std::string& chain) {
-    const bool there = any([&](const std::string& rule) {
-      return rule.starts_with("-A " + chain + " ") || rule.ends_with(" -j " + chain);
-    });
-    if (!there && made.insert(chain).second) {
-      lines.push_back(fmt::format(":{} - [0:0]", chain));
-    }
-  };
-  for (const Rule& rule : shared_rules(config)) {
-    if (rule.chain.starts_with("CNI-")) {
-      make(rule.chain);
-    }
-    if (rule.words.back() == kDnatChain) {
-      make(kDnatChain);
-    }
-    const std::string line = rule_line("-A", rule.chain, rule.words);
-    if (!any([&](const std::string& each) { return each == line; })) {
-      lines.push_back(rule.first ? rule_line("-I", rule.chain, rule.words) : line);
+NatBatch plan_iptables_removal(const PortmapConfig& config, Family family, const NatTable* known) {
+  NatBatch batch(known);
+  batch.remove_chain(own_chain(config.network, config.container_id), entry_rules(config, family));
+  if (known != nullptr) {
+    batch.remove_chain(old_chain(config.network, config.container_id), {});
+  }
+  return batch;
+}
+
+NatBatch plan_iptables_collection(const std::string& network, const std::vector<Attachment>& valid,
+                                  const NatTable& known) {
+  std::set<std::string, std::less<>> keep;
+  for (const Attachment& attachment : valid) {
+    keep.insert(own_chain(network, attachment.container_id));
+    keep.insert(old_chain(network, attachment.container_id));
+  }
+  const std::string mark = fmt::format("nat name: \\\"{}\\\" id: ", network);  // dnat or snat
+  NatBatch batch(&known);
+  for (const std::string& rule : known.rules) {
+    const std::string_view chain = jump_of(rule);
+    const bool of_container = chain.starts_with("CNI-DN-") || chain.starts_with("CNI-SN-");
+    if (of_container && rule.find(mark) != std::string::npos && !keep.contains(chain)) {
+      batch.remove_chain(std::string(chain), {});
     }
   }
-  return lines;
-}
-
-std::vector<std::string> rules_of_container(const PortmapConfig& config, Family family) {
-  const std::string chain = own_chain(config.network, config.container_id);
-  return joined({fmt::format(":{} - [0:0]", chain)},
-                lines_of("-A", container_rules(config, family)));
-}
-
-std::vector<std::string> check_of_container(const PortmapConfig& config, Family family) {
-  return lines_of("-C", container_rules(config, family));
+  return batch;
 }
 
 void set_up_iptables_ports(const PortmapConfig& config) {
   for (const Family family : {Family::v4, Family::v6}) {
-    if (!config.address(family)) {
-      continue;
+    if (config.address(family)) {
+      Iptables(family).change(
+          [&](const NatTable* known) { return plan_iptables_ports(config, family, known); });
     }
-    const Iptables iptables(family);
-    const std::vector<std::string> own = rules_of_container(config, family);
-    // Usually the shared chains are there, and one run is enough.
-    if (iptables.try_change(joined(check_of_shared_chains(config), own))) {
-      continue;
-    }
-    std::vector<std::string> rules;
-    for (const std::string& chain : {std::string("PREROUTING"), std::string("OUTPUT"),
-                                     std::string("POSTROUTING"), kSetMarkChain, kMasqueradeChain}) {
-      rules = joined(std::move(rules), iptables.list(chain));
-    }
-    iptables.change(joined(making_of_shared_chains(config, rules), own));
   }
 }
 
 void check_iptables_ports(const PortmapConfig& config) {
   for (const Family family : {Family::v4, Family::v6}) {
-    if (config.address(family) &&
-        !Iptables(family).try_change(check_of_container(config, family), true)) {
+    if (config.address(family) && !Iptables(family).has(container_rules(config, family))) {
       throw_error(Code::internal, "could not check {} dnat: a rule of chain {} is missing",
                   family == Family::v4 ? "ipv4" : "ipv6",
                   own_chain(config.network, config.container_id));
@@ -230,32 +193,26 @@ void check_iptables_ports(const PortmapConfig& config) {
   }
 }
 
-void tear_down_iptables_ports(const std::string& network, const std::string& container_id) {
+void tear_down_iptables_ports(const PortmapConfig& config) {
   for (const Family family : {Family::v4, Family::v6}) {
     const Iptables iptables(family);
-    remove_chain(iptables, kDnatChain, own_chain(network, container_id));
+    const NatPlan plan = [&](const NatTable* known) {
+      return plan_iptables_removal(config, family, known);
+    };
+    if (iptables.has_nft_chain(old_chain(config.network, config.container_id))) {
+      iptables.change_known(plan);
+    } else if (iptables.may_have_chain(own_chain(config.network, config.container_id))) {
+      iptables.change(plan);
+    }
   }
 }
 
 void collect_iptables_ports(const std::string& network, const std::vector<Attachment>& valid) {
-  std::set<std::string> keep;
-  for (const Attachment& attachment : valid) {
-    keep.insert(own_chain(network, attachment.container_id));
-  }
-  const std::string mark = fmt::format("dnat name: \\\"{}\\\" id: ", network);
   for (const Family family : {Family::v4, Family::v6}) {
     const Iptables iptables(family);
-    const std::vector<std::string> rules = iptables.list(kDnatChain);
-    std::set<std::string> stale;
-    for (const std::string& rule : rules) {
-      const std::size_t jump = rule.rfind(" -j ");
-      const bool ours = jump != std::string::npos && rule.find(mark) != std::string::npos;
-      if (ours && !keep.contains(rule.substr(jump + 4))) {
-        stale.insert(rule.substr(jump + 4));
-      }
-    }
-    for (const std::string& chain : stale) {
-      iptables.change(removal_of_chain(rules, chain));
+    if (iptables.may_have_chain(kDnatChain)) {
+      iptables.change_known(
+          [&](const NatTable* known) { return plan_iptables_collection(network, valid, *known); });
     }
   }
 }

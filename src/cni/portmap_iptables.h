@@ -7,27 +7,25 @@
 #include <string>
 #include <vector>
 
+#include "cni/iptables.h"
 #include "cni/portmap_config.h"
 
 namespace flannel::cni {
 
-// Lines for iptables-restore: that the chains all containers share are as they should be, which
-// fails otherwise.
-std::vector<std::string> check_of_shared_chains(const PortmapConfig& config);
-// What makes them so, where `rules` are those of POSTROUTING, PREROUTING, OUTPUT and the shared
-// chains now.
-std::vector<std::string> making_of_shared_chains(const PortmapConfig& config,
-                                                 const std::vector<std::string>& rules);
-// The container's own chain and the rules that lead there.
-std::vector<std::string> rules_of_container(const PortmapConfig& config, Family family);
-// The same as checks.
-std::vector<std::string> check_of_container(const PortmapConfig& config, Family family);
+// The chains that all containers share, expected to be there, and the container's own, expected
+// not to be. `config` has an address of the family.
+NatBatch plan_iptables_ports(const PortmapConfig& config, Family family, const NatTable* known);
+// The container's own away, with those of older versions.
+NatBatch plan_iptables_removal(const PortmapConfig& config, Family family, const NatTable* known);
+// Those of all containers of the network away but those of `valid`.
+NatBatch plan_iptables_collection(const std::string& network, const std::vector<Attachment>& valid,
+                                  const NatTable& known);
 
+// All throw CniError.
 void set_up_iptables_ports(const PortmapConfig& config);
 void check_iptables_ports(const PortmapConfig& config);
-// Of the container, whatever its configuration was. None is fine.
-void tear_down_iptables_ports(const std::string& network, const std::string& container_id);
-// Of all containers of the network but those of `valid`.
+// Of both families; none is fine.
+void tear_down_iptables_ports(const PortmapConfig& config);
 void collect_iptables_ports(const std::string& network, const std::vector<Attachment>& valid);
 
 }  // namespace flannel::cni

@@ -41,11 +41,23 @@ std::string shared_chains(const PortmapConfig& config, Family family) {
 
 void check_chain(const std::string& chain, const std::string& container_id, std::size_t wanted) {
   const std::size_t found =
-      Nft::handles(chain, [&](std::string_view comment) { return comment == container_id; }).size();
+      Nft::count(chain, [&](std::string_view comment) { return comment == container_id; });
   if (found < wanted) {
     throw_error(Code::internal, "missing hostport rules in \"{}\" chain: {} of {}", chain, found,
                 wanted);
   }
+}
+
+// Of the container's rules in both families.
+std::string removal(const std::string& container_id) {
+  std::string commands;
+  for (const Family family : {Family::v4, Family::v6}) {
+    for (const char* name : {"hostports", "hostip_hostports", "masquerading"}) {
+      commands += Nft::deletions(table_of(family) + " " + name,
+                                 [&](std::string_view comment) { return comment == container_id; });
+    }
+  }
+  return commands;
 }
 
 }  // namespace
@@ -84,7 +96,7 @@ std::string nft_ports(const PortmapConfig& config, Family family) {
 }
 
 void set_up_nft_ports(const PortmapConfig& config) {
-  std::string commands;
+  std::string commands = removal(config.container_id);  // what a DEL did not
   for (const Family family : {Family::v4, Family::v6}) {
     if (config.address(family)) {
       commands += nft_ports(config, family);
@@ -113,15 +125,7 @@ void check_nft_ports(const PortmapConfig& config) {
 }
 
 void tear_down_nft_ports(const std::string& container_id) {
-  std::string commands;
-  for (const Family family : {Family::v4, Family::v6}) {
-    for (const char* name : {"hostports", "hostip_hostports", "masquerading"}) {
-      const std::string chain = table_of(family) + " " + name;
-      commands += deletions(chain, Nft::handles(chain, [&](std::string_view comment) {
-                              return comment == container_id;
-                            }));
-    }
-  }
+  const std::string commands = removal(container_id);
   if (!commands.empty()) {
     Nft::change(commands);
   }
