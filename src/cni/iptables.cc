@@ -149,14 +149,10 @@ bool Iptables::may_have_chain(const std::string& chain) const {
   return tables && ("\n" + *tables).find("\nnat\n") != std::string::npos;
 }
 
-std::string Iptables::restore(const std::vector<std::string>& lines, bool only_test) const {
-  std::vector<std::string> arguments = {"--noflush", "--wait"};
-  if (only_test) {
-    arguments.emplace_back("--test");
-  }
+std::string Iptables::restore(const std::vector<std::string>& lines) const {
   const std::string path = program("-restore");
-  const ProcessOutput output =
-      run_process(path, arguments, fmt::format("*nat\n{}\nCOMMIT\n", fmt::join(lines, "\n")));
+  const ProcessOutput output = run_process(
+      path, {"--noflush", "--wait"}, fmt::format("*nat\n{}\nCOMMIT\n", fmt::join(lines, "\n")));
   if (output.status == 0) {
     return "";
   }
@@ -204,7 +200,7 @@ bool Iptables::has(const std::vector<NatRule>& rules) const {
   for (const NatRule& rule : rules) {
     lines.push_back(rule_line("-C", rule));
   }
-  return restore(lines, true).empty();
+  return restore(lines).empty();  // with --test it would not look
 }
 
 }  // namespace flannel::cni

@@ -92,7 +92,7 @@ class Iptables {
   std::string program(std::string_view suffix) const;
   NatTable list() const;
   // What the program says against it; empty where it is done.
-  std::string restore(const std::vector<std::string>& lines, bool only_test = false) const;
+  std::string restore(const std::vector<std::string>& lines) const;
 
   Family family_;
 };
