@@ -48,9 +48,6 @@ Reservations::Reservations(const std::string& folder) : folder_(folder) {
   }
   const std::string path = path_of("lock");
   lock_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0750));
-  if (!lock_ && errno == ENOSPC) {  // addresses can be released even where no file can be made
-    lock_ = UniqueFd(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  }
   if (!lock_) {
     throw_error(Code::io_failure, "open {}: {}", path, std::strerror(errno));
   }
