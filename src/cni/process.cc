@@ -62,7 +62,7 @@ std::vector<std::string> merged_environment(
     }
   }
   for (const auto& [name, value] : variables) {
-    out.push_back(name + "=" + value);
+    out.push_back(fmt::format("{}={}", name, value));
   }
   return out;
 }
@@ -116,7 +116,7 @@ std::optional<std::string> find_program(const std::string& name, const std::stri
   std::string_view rest = folders;
   while (!rest.empty()) {
     const std::size_t end = rest.find(':');
-    const std::string path = std::string(rest.substr(0, end)) + "/" + name;
+    std::string path = fmt::format("{}/{}", rest.substr(0, end), name);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     std::error_code error;
     if (std::filesystem::is_regular_file(path, error)) {

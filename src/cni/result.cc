@@ -110,8 +110,8 @@ AddResult parse_flat(const Fields& fields) {
       result.ips.push_back(
           {.interface = {}, .address = *address, .gateway = config.address("gateway")});
     }
-    for (ResultRoute& route : parse_routes(config, "routes")) {
-      result.routes.push_back(std::move(route));
+    for (const ResultRoute& route : parse_routes(config, "routes")) {
+      result.routes.push_back(route);
     }
   }
   result.dns = parse_dns(fields.object("dns"));
