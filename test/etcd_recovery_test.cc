@@ -13,6 +13,13 @@ class EtcdRecovery : public EtcdStoreTest {
     out.on_state = [this](const std::string& state) { states.push_back(state); };
     return out;
   }
+  // Of a user that allow() made.
+  EtcdOptions options_of(const EtcdServer& server, const std::string& user) {
+    EtcdOptions out = options(server);
+    out.username = user;
+    out.password = user + "-secret";
+    return out;
+  }
   static void put_peer(const EtcdServer& server, unsigned number) {
     server.ctl({"put", fmt::format("{}10.5.{}.0-24", kSubnets, number),
                 fmt::format(R"({{"PublicIP":"198.18.0.{}"}})", number)});
@@ -155,9 +162,7 @@ void allow(const EtcdServer& server) {
 TEST_F(EtcdRecovery, ATokenThatExpiredIsFetchedAnew) {
   EtcdServer server(EtcdServer::Security::plain, {"--auth-token-ttl=1"});
   allow(server);
-  EtcdOptions known = options(server);
-  known.username = "node";
-  known.password = "node-secret";
+  const EtcdOptions known = options_of(server, "node");
   const auto store = open(known);
   const auto watch = store->watch();
   EXPECT_TRUE(run(watch->next()).snapshot);
@@ -180,9 +185,7 @@ TEST_F(EtcdRecovery, ATokenThatIsSignedExpiresToo) {
       EtcdServer::Security::plain,
       {fmt::format("--auth-token=jwt,pub-key={},priv-key={},sign-method=RS256,ttl=1s", pub, key)});
   allow(server);
-  EtcdOptions known = options(server);
-  known.username = "node";
-  known.password = "node-secret";
+  const EtcdOptions known = options_of(server, "node");
   const auto store = open(known);
   EXPECT_EQ(run(store->config()), std::nullopt);
   loop.run_for(2500ms);
@@ -193,9 +196,7 @@ TEST_F(EtcdRecovery, ATokenThatIsSignedExpiresToo) {
 TEST_F(EtcdRecovery, AUserOfAnotherPrefixIsRefused) {
   EtcdServer server;
   allow(server);
-  EtcdOptions stranger = options(server);
-  stranger.username = "stranger";
-  stranger.password = "stranger-secret";
+  EtcdOptions stranger = options_of(server, "stranger");
   const auto store = open(stranger);
   EXPECT_EQ(error_of(store->config()), "etcdserver: permission denied");
   EXPECT_EQ(error_of(store->acquire(request_of("198.18.0.2"))), "etcdserver: permission denied");
@@ -208,9 +209,7 @@ TEST_F(EtcdRecovery, AUserOfAnotherPrefixIsRefused) {
 TEST_F(EtcdRecovery, AWatchWaitsForItsPasswordToBeTaken) {
   EtcdServer server;
   allow(server);
-  EtcdOptions known = options(server);
-  known.username = "node";
-  known.password = "node-secret";
+  const EtcdOptions known = options_of(server, "node");
   const auto store = open(known);
   const auto watch = store->watch();
   EXPECT_TRUE(run(watch->next()).snapshot);

@@ -27,14 +27,6 @@ constexpr int kNameTries = 10;
 constexpr microseconds kFirstLook{50};
 constexpr microseconds kRunningWithin{2'550'000};  // as long as the reference waits in all
 
-NetNs open_container(const Request& request) {
-  std::optional<NetNs> netns = NetNs::open(request.netns);
-  if (!netns) {
-    throw_error(Code::invalid_netns, "failed to open netns \"{}\": there is none", request.netns);
-  }
-  return std::move(*netns);
-}
-
 const LinkInfo& need_bridge(const std::optional<LinkInfo>& link, const std::string& name) {
   if (!link) {
     throw_error(Code::internal, "could not lookup \"{}\": it is gone", name);
@@ -204,12 +196,8 @@ void add_layer3(const Request& request, const BridgeConfig& config, const Contai
 // The addresses that a result named in the configuration says the container has.
 std::vector<IpAddr> remembered_addresses(const Request& request) {
   std::vector<IpAddr> out;
-  const json::value* previous = request.fields().find("prevResult");
-  if (previous == nullptr || !previous->is_object()) {
-    return out;
-  }
   try {
-    for (const ResultIp& ip : parse_result(previous->get_object(), request.version).ips) {
+    for (const ResultIp& ip : previous_result(request).value_or(AddResult()).ips) {
       out.push_back(ip.address.ip);
     }
   } catch (const CniError&) {
@@ -243,7 +231,7 @@ void status(const Request& request) {
 
 AddResult bridge_add(const Request& request, const Containers& containers) {
   const BridgeConfig config = parse_bridge(request);
-  const NetNs netns = open_container(request);
+  const NetNs netns = NetNs::need(request.netns);
   const Attachment& attachment = request.attachment;
   LinkSocket host;
   Undo undo;

@@ -63,24 +63,17 @@ void check_routes(LinkSocket& links, const AddResult& result) {
   }
 }
 
-AddResult previous_result(const Request& request) {
-  const json::value* previous = request.fields().find("prevResult");
-  if (previous == nullptr || !previous->is_object()) {
-    throw_error(Code::invalid_config, "Required prevResult missing");
-  }
-  return parse_result(previous->get_object(), request.version);
-}
-
 }  // namespace
 
 void bridge_check(const Request& request) {
   const BridgeConfig config = parse_bridge(request);
-  const std::optional<NetNs> netns = NetNs::open(request.netns);
-  if (!netns) {
-    throw_error(Code::invalid_netns, "failed to open netns \"{}\": there is none", request.netns);
-  }
+  const NetNs netns = NetNs::need(request.netns);
   ipam_check(request, config.ipam);
-  const AddResult result = previous_result(request);
+  const std::optional<AddResult> previous = previous_result(request);
+  if (!previous) {
+    throw_error(Code::invalid_config, "Required prevResult missing");
+  }
+  const AddResult& result = *previous;
   const ResultInterface* of_bridge = find_interface(result, config.bridge, "");
   const ResultInterface* of_container =
       find_interface(result, request.attachment.ifname, request.netns);
@@ -100,7 +93,7 @@ void bridge_check(const Request& request) {
                 bridge.name, config.promiscuous, bridge.promiscuous);
   }
   LinkInfo container;
-  netns->run([&] {
+  netns.run([&] {
     LinkSocket links;
     container = check_link(links, *of_container, "veth");
     check_addresses(links, container, result);

@@ -55,13 +55,18 @@ json::object add(const Request& request) {
   return to_json(bridge_add(handed_on, containers), request.version);
 }
 
+// An earlier ADD's result names what the container has.
+void hand_on_previous_result(const Request& request, json::object& delegate) {
+  if (const json::value* previous = request.fields().find("prevResult")) {
+    delegate["prevResult"] = *previous;
+  }
+}
+
 void remove(const Request& request, const DelegateRecord& record) {
   json::object delegate = record.delegate ? *record.delegate : make_delegate_for_removal(request);
   const std::string type = type_of(delegate);
   if (type == kBridge.name) {
-    if (const json::value* previous = request.fields().find("prevResult")) {
-      delegate["prevResult"] = *previous;  // names the addresses
-    }
+    hand_on_previous_result(request, delegate);
     bridge_del(delegated(request, delegate));
   } else {
     run_delegate(request, "DEL", type, delegate);
@@ -85,9 +90,7 @@ void check(const Request& request) {
                 request.attachment.container_id);
   }
   json::object delegate = *record->delegate;
-  if (const json::value* previous = request.fields().find("prevResult")) {
-    delegate["prevResult"] = *previous;
-  }
+  hand_on_previous_result(request, delegate);
   const std::string type = type_of(delegate);
   if (type == kBridge.name) {
     bridge_check(delegated(request, delegate));

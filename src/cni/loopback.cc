@@ -9,21 +9,9 @@ namespace {
 
 constexpr const char* kName = "lo";
 
-NetNs open_container(const Request& request) {
-  std::optional<NetNs> netns = NetNs::open(request.netns);
-  if (!netns) {
-    throw_error(Code::invalid_netns, "failed to open netns \"{}\": there is none", request.netns);
-  }
-  return std::move(*netns);
-}
-
 json::object add(const Request& request) {
-  const NetNs netns = open_container(request);
-  AddResult result;
-  if (const json::value* previous = request.fields().find("prevResult");
-      previous != nullptr && previous->is_object()) {
-    result = parse_result(previous->get_object(), request.version);
-  }
+  const NetNs netns = NetNs::need(request.netns);
+  AddResult result = previous_result(request).value_or(AddResult());
   const std::int64_t index = static_cast<std::int64_t>(result.interfaces.size());
   netns.run([&] {
     LinkSocket links;
@@ -43,7 +31,7 @@ json::object add(const Request& request) {
 }
 
 void check(const Request& request) {
-  open_container(request).run([&] {
+  NetNs::need(request.netns).run([&] {
     const std::optional<LinkInfo> link = LinkSocket().find(kName);
     if (!link || !link->up) {
       throw_error(Code::internal, "{} is not up", kName);

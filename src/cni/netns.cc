@@ -39,6 +39,14 @@ std::optional<NetNs> NetNs::open(const std::string& path) {
   return NetNs(std::move(fd));
 }
 
+NetNs NetNs::need(const std::string& path) {
+  std::optional<NetNs> netns = open(path);
+  if (!netns) {
+    throw_error(Code::invalid_netns, "failed to open netns \"{}\": there is none", path);
+  }
+  return std::move(*netns);
+}
+
 NetNs NetNs::current() {
   UniqueFd fd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
   if (!fd) {

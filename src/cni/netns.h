@@ -14,6 +14,8 @@ class NetNs {
   // Nothing where there is no such path, or no namespace behind it any more; throws CniError
   // (invalid_netns) where it cannot be opened.
   static std::optional<NetNs> open(const std::string& path);
+  // The same, where one has to be there: else throws CniError (invalid_netns).
+  static NetNs need(const std::string& path);
   // That of this process. Throws as open().
   static NetNs current();
 

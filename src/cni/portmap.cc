@@ -18,12 +18,12 @@
 namespace flannel::cni {
 namespace {
 
-AddResult previous_result(const Request& request, const char* missing) {
-  const json::value* previous = request.fields().find("prevResult");
-  if (previous == nullptr || !previous->is_object()) {
+AddResult need_previous_result(const Request& request, const char* missing) {
+  std::optional<AddResult> result = previous_result(request);
+  if (!result) {
     throw_error(Code::invalid_config, "{}", missing);
   }
-  return parse_result(previous->get_object(), request.version);
+  return std::move(*result);
 }
 
 void forget_old_connections(const PortmapConfig& config) {
@@ -64,7 +64,7 @@ void tear_down(const PortmapConfig& config) {
 
 json::object add(const Request& request) {
   const PortmapConfig config = parse_portmap(request, preferred_backend());
-  const AddResult result = previous_result(request, "must be called as chained plugin");
+  const AddResult result = need_previous_result(request, "must be called as chained plugin");
   if (!config.mappings.empty()) {
     Undo undo;
     undo.add([&config] { tear_down(config); });
@@ -82,7 +82,7 @@ json::object add(const Request& request) {
 
 void check(const Request& request) {
   const PortmapConfig config = parse_portmap(request, preferred_backend());
-  previous_result(request, "Required prevResult missing");
+  need_previous_result(request, "Required prevResult missing");
   if (config.mappings.empty()) {
     return;
   }

@@ -77,11 +77,7 @@ void check_backend(const PortmapConfig& config) {
 
 // The first address of each family on the container's interface.
 void read_addresses(const Request& request, PortmapConfig& config) {
-  const json::value* previous = request.fields().find("prevResult");
-  if (previous == nullptr || !previous->is_object()) {
-    return;
-  }
-  const AddResult result = parse_result(previous->get_object(), request.version);
+  const AddResult result = previous_result(request).value_or(AddResult());
   for (const ResultIp& ip : result.ips) {
     std::optional<Prefix>& address = ip.address.ip.is_v4() ? config.v4 : config.v6;
     const std::size_t index = static_cast<std::size_t>(ip.interface.value_or(-1));

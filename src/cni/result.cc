@@ -5,7 +5,6 @@
 
 #include "cni/error.h"
 #include "cni/json_text.h"
-#include "cni/request.h"
 
 namespace flannel::cni {
 namespace {
@@ -217,6 +216,13 @@ AddResult parse_result(const json::object& document, std::string_view version) {
   result.routes = parse_routes(fields, "routes");
   result.dns = parse_dns(fields.object("dns"));
   return result;
+}
+
+std::optional<AddResult> previous_result(const Request& request) {
+  const json::value* previous = request.fields().find("prevResult");
+  return previous == nullptr || !previous->is_object()
+             ? std::nullopt
+             : std::optional(parse_result(previous->get_object(), request.version));
 }
 
 }  // namespace flannel::cni

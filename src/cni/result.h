@@ -11,6 +11,7 @@
 
 #include "base/ip.h"
 #include "cni/fields.h"
+#include "cni/request.h"
 
 namespace flannel::cni {
 
@@ -63,6 +64,10 @@ json::object to_json(const AddResult& result, std::string_view version);
 
 // A result of any version, by its own cniVersion, or `version` where it has none. Throws CniError.
 AddResult parse_result(const json::object& document, std::string_view version);
+
+// `prevResult` of the configuration: what the plugins before this one, or an earlier ADD, gave;
+// nothing where there is none. Throws CniError.
+std::optional<AddResult> previous_result(const Request& request);
 
 // The parts a network configuration has as well. Throw CniError.
 std::vector<ResultRoute> parse_routes(const Fields& fields, std::string_view name);
