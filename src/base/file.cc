@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,6 +106,19 @@ Result<bool> create_file(const std::string& path, std::string_view text, mode_t 
     ::unlink(path.c_str());
   }
   return reason == EEXIST ? Result<bool>(false) : fail("write {}: {}", path, std::strerror(reason));
+}
+
+Result<UniqueFd> lock_file(const std::string& path, mode_t mode) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, mode));
+  if (!fd) {
+    return fail("open {}: {}", path, std::strerror(errno));
+  }
+  while (::flock(fd.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) {
+      return fail("lock {}: {}", path, std::strerror(errno));
+    }
+  }
+  return fd;
 }
 
 }  // namespace flannel

@@ -37,6 +37,11 @@ Result<std::string> read_file(const std::string& path);
 // fsync, rename. `mode` regardless of the umask; missing parent directories are made, 0755.
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode);
 
+// Waits until no other process holds the file's lock, and holds it until the descriptor is closed.
+// The file is made where it is missing, with `mode`; its folder has to be there. The error names
+// it.
+Result<UniqueFd> lock_file(const std::string& path, mode_t mode);
+
 // Makes a file that is complete as soon as it has its name, and never has it otherwise, also when
 // the process is killed meanwhile: nothing else stays. `durable`: it is on the disk as well. False
 // where there is one of that name, which is left as it is. The folder has to be there.

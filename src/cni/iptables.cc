@@ -13,6 +13,9 @@ namespace flannel::cni {
 namespace {
 
 constexpr int kTries = 5;
+// Two of us that find a chain missing at the same moment would both make what leads there: each run
+// of iptables-restore is all or nothing, but looking before it is not part of it.
+const std::string kLockFile = "/run/flannel-cni-nat.lock";
 
 std::string quoted(const std::string& word) {
   if (!word.empty() && word.find_first_of(" \t\"\\'") == std::string::npos) {
@@ -175,6 +178,8 @@ void Iptables::change(const NatPlan& plan) const {
 }
 
 void Iptables::change_known(const NatPlan& plan) const {
+  // Where there can be no lock, iptables-restore's own has to do.
+  const Result<UniqueFd> lock = lock_file(kLockFile, 0600);
   std::string refusal;
   std::optional<NatTable> before;
   for (int left = kTries; left > 0; --left) {

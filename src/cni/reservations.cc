@@ -1,7 +1,6 @@
 #include "cni/reservations.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,16 +45,11 @@ Reservations::Reservations(const std::string& folder) : folder_(folder) {
   if (error) {
     throw_error(Code::io_failure, "mkdir {}: {}", folder_, error.message());
   }
-  const std::string path = path_of("lock");
-  lock_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0750));
-  if (!lock_) {
-    throw_error(Code::io_failure, "open {}: {}", path, std::strerror(errno));
+  Result<UniqueFd> lock = lock_file(path_of("lock"), 0750);
+  if (!lock) {
+    throw CniError(Code::io_failure, lock.error().text);
   }
-  while (::flock(lock_.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) {
-      throw_error(Code::io_failure, "lock {}: {}", path, std::strerror(errno));
-    }
-  }
+  lock_ = std::move(*lock);
 }
 
 bool Reservations::reserve(const IpAddr& address, const Attachment& holder) {
