@@ -1,6 +1,6 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd demo test test-asan soak fuzz lint release bench bench-etcd install install-cni clean
+.PHONY: help newer-etcd demo test test-asan soak fuzz lint release bench bench-etcd bench-cni install install-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
@@ -19,6 +19,7 @@ help:
 	@echo "make release    build build/release/bin/flanneld, flannelctl and flannel"
 	@echo "make bench      measure (needs root; see docs/developing.md)"
 	@echo "make bench-etcd the same with leases in etcd; FLANNELD_REFERENCE=PATH: beside another flanneld"
+	@echo "make bench-cni the CNI plugin; CNI_REFERENCE=FOLDER: beside the plugins there"
 	@echo "make install    copy the release to PREFIX ($(PREFIX))"
 	@echo "make install-cni  the CNI plugin to CNI_BIN ($(CNI_BIN)), and by the names of plugins missing there"
 	@echo "make clean      remove build/"
@@ -75,6 +76,11 @@ bench: release
 
 bench-etcd: release
 	@python3 test/bench/etcd.py $(PEERS) flannel-cpp=build/release/bin/flanneld $(if $(FLANNELD_REFERENCE),flannel=$(FLANNELD_REFERENCE))
+
+bench-cni: release
+	@mkdir -p build/release/cni
+	@for name in flannel bridge host-local portmap loopback; do ln -sf ../bin/flannel build/release/cni/$$name; done
+	@python3 test/bench/cni.py flannel-cpp=build/release/cni $(if $(CNI_REFERENCE),go=$(CNI_REFERENCE))
 
 install: release
 	install -D -m 0755 build/release/bin/flanneld $(DESTDIR)$(PREFIX)/bin/flanneld

@@ -240,10 +240,11 @@ class CniFixture : public testing::Test {
         out.insert("reservation " + name);
       }
     }
-    for (const char* command :
-         {"iptables-save -t nat", "ip6tables-save -t nat", "nft list ruleset"}) {
+    for (const char* command : {"iptables-save", "ip6tables-save", "nft"}) {
+      const std::string rules =
+          shell(command + std::string(*command == 'n' ? " list ruleset" : ""));
       for (const char* trace : {"id: ", "macspoofchk-", "CNI-DN-"}) {
-        if (succeeds(std::string(command) + " 2>/dev/null | grep -qF '" + trace + "'")) {
+        if (rules.find(trace) != std::string::npos) {
           out.insert(std::string("rule: ") + command);
         }
       }

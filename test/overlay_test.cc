@@ -141,5 +141,23 @@ TEST_F(OverlayTest, RouterAdvertisementsAreNotHeard) {
   EXPECT_EQ(lab.on("n1", {"cat", "/proc/sys/net/ipv6/conf/flannel.1/accept_ra"}).output, "0\n");
 }
 
+// A floating address that comes and goes is no reason to make the device and the lease anew, not
+// even where ours came by DHCP.
+TEST_F(OverlayTest, AnAddressBesideOursChangesNothing) {
+  ASSERT_EQ(lab.ip("n1", {"addr", "change", "198.18.0.11/16", "dev", "eth0", "valid_lft", "3600",
+                          "preferred_lft", "3600"})
+                .status,
+            0);
+  const Lease before = lease_of(1);
+  const std::string device = lab.ip("n1", {"-o", "link", "show", "flannel.1"}).output;
+  for (const char* address : {"198.18.0.211/16", "198.18.0.212/32"}) {
+    ASSERT_EQ(lab.ip("n1", {"addr", "add", address, "dev", "eth0"}).status, 0);
+  }
+  EXPECT_TRUE(eventually([&] { return is_as_planned(1); }));
+  EXPECT_EQ(lease_of(1).attrs, before.attrs);
+  EXPECT_EQ(lab.ip("n1", {"-o", "link", "show", "flannel.1"}).output, device);
+  EXPECT_TRUE(ping());
+}
+
 }  // namespace
 }  // namespace flannel

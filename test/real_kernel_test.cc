@@ -1,5 +1,6 @@
 // What only the real kernel has: objects of others in every state, and its notifications.
 
+#include "reconcile/diff.h"
 #include "test/kernel_fixture.h"
 
 namespace flannel {
@@ -28,6 +29,31 @@ TEST_P(RealKernel, TakesOverWhatTheReferenceLeft) {
   apply({{Op::Verb::add, nexthop()}, {Op::Verb::change, route()}});
   EXPECT_EQ(to_text(Object(*dump().routes.begin())), to_text(Object(route())));
   EXPECT_EQ(dump().routes.size(), 1U);
+}
+
+// They have our name and send what they should not: the reconciler makes them anew.
+TEST_P(RealKernel, ADeviceWithAGroupOrThatReportsMissesIsSeenToBeAnother) {
+  add(overlay());
+  const Vxlan ours = std::get<Vxlan>(dump().links.begin()->kind);
+  for (const char* option : {"group 239.1.1.1", "l2miss"}) {
+    shell("ip link del flannel.1");
+    shell(std::string("ip link add flannel.1 type vxlan id 1 local 198.18.0.2 dev eth0 dstport "
+                      "8472 nolearning ") +
+          option);
+    const Vxlan found = std::get<Vxlan>(dump().links.begin()->kind);
+    EXPECT_NE(found, ours) << option;
+    EXPECT_TRUE(needs_recreation(device(), *dump().links.begin())) << option;
+  }
+}
+
+TEST_P(RealKernel, ADefaultRouteOfSeveralPathsIsByTheFirst) {
+  shell(
+      "ip link add eth2 type veth peer name eth3 && ip link set eth2 up && "
+      "ip addr add 198.18.5.2/24 dev eth2 && ip route replace default nexthop via 198.18.0.1 "
+      "dev eth0 nexthop via 198.18.5.1 dev eth2");
+  const HostView host = kernel().host();
+  ASSERT_EQ(host.default_routes.size(), 1U);
+  EXPECT_EQ(host.default_routes[0].dev.text(), "eth0");
 }
 
 TEST_P(RealKernel, NexthopIdsOfOthersAreListed) {

@@ -17,8 +17,10 @@ constexpr std::uint16_t kKernelPort = 8472;  // what Linux takes where no port i
 // Outer Ethernet, IP, UDP and VXLAN headers (RFC 7348).
 constexpr std::uint32_t kOverheadV4 = 14 + 20 + 8 + 8;
 constexpr std::uint32_t kOverheadV6 = 14 + 40 + 8 + 8;
-// The least an IPv4 host must be able to take (RFC 791); v6 asks for more itself.
-constexpr std::uint32_t kMinMtu = 68;
+// The least a link must be able to carry (RFC 791, RFC 8200); below, the kernel takes the device's
+// addresses away.
+constexpr std::uint32_t kMinMtuV4 = 68;
+constexpr std::uint32_t kMinMtuV6 = 1280;
 
 std::uint32_t overhead(Family family) {
   return family == Family::v4 ? kOverheadV4 : kOverheadV6;
@@ -195,8 +197,9 @@ Result<std::uint32_t> VxlanBackend::mtu(const NetworkConfig& network,
   const std::uint32_t outer = options_.mtu != 0 ? options_.mtu : external.mtu;
   // Pods have one MTU for both families: the smaller.
   const std::uint32_t headers = overhead(network.v6 ? Family::v6 : Family::v4);
-  if (outer < headers + kMinMtu) {
-    return fail("MTU {} leaves less than {} bytes after {} of encapsulation", outer, kMinMtu,
+  const std::uint32_t least = network.v6 ? kMinMtuV6 : kMinMtuV4;
+  if (outer < headers + least) {
+    return fail("MTU {} leaves less than {} bytes after {} of encapsulation", outer, least,
                 headers);
   }
   return outer - headers;

@@ -40,6 +40,9 @@ TEST(Vxlan, MtuIsTheInterfacesLessTheEncapsulation) {
   EXPECT_EQ(mtu(TestNode(test_network(R"({"Type":"vxlan","MTU":100})"))), 0U);
   EXPECT_EQ(mtu(TestNode(v6_network(R"({"Type":"vxlan"})"))), 1430U);
   EXPECT_EQ(mtu(TestNode(dual_network(R"({"Type":"vxlan"})"))), 1430U);
+  // IPv6 needs links of 1280 bytes.
+  EXPECT_EQ(mtu(TestNode(dual_network(R"({"Type":"vxlan","MTU":1350})"))), 1280U);
+  EXPECT_EQ(mtu(TestNode(dual_network(R"({"Type":"vxlan","MTU":1349})"))), 0U);
 }
 
 TEST(Vxlan, AnnouncesWhatTheReferenceReads) {

@@ -42,6 +42,11 @@ Result<std::string> read_file(const std::string& path) {
 
 namespace {
 
+std::string folder_of(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? "." : folder.string();
+}
+
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t put = ::write(fd, text.data(), text.size());
@@ -56,13 +61,11 @@ bool write_all(int fd, std::string_view text) {
 }  // namespace
 
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const std::string folder = folder_of(path);
   std::error_code error;
-  if (!folder.empty()) {
-    std::filesystem::create_directories(folder, error);
-    if (error) {
-      return fail("mkdir {}: {}", folder.string(), error.message());
-    }
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    return fail("mkdir {}: {}", folder, error.message());
   }
   std::string temporary = path + ".XXXXXX";
   const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
@@ -81,11 +84,10 @@ Result<void> replace_file(const std::string& path, std::string_view text, mode_t
 
 Result<bool> create_file(const std::string& path, std::string_view text, mode_t mode,
                          bool durable) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   // A file without a name first; where the file system has none (overlayfs before 6.6), the name
   // comes first.
   const UniqueFd nameless(
-      ::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
+      ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
   const UniqueFd named(
       nameless ? -1 : ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!nameless && !named) {
@@ -110,6 +112,9 @@ Result<bool> create_file(const std::string& path, std::string_view text, mode_t 
 
 Result<UniqueFd> lock_file(const std::string& path, mode_t mode) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, mode));
+  if (!fd && errno == ENOSPC) {
+    fd = UniqueFd(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
   if (!fd) {
     return fail("open {}: {}", path, std::strerror(errno));
   }

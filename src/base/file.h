@@ -38,8 +38,8 @@ Result<std::string> read_file(const std::string& path);
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode);
 
 // Waits until no other process holds the file's lock, and holds it until the descriptor is closed.
-// The file is made where it is missing, with `mode`; its folder has to be there. The error names
-// it.
+// The file is made where it is missing, with `mode`; its folder has to be there, and is locked
+// itself where the disk has no room for the file. The error names the file.
 Result<UniqueFd> lock_file(const std::string& path, mode_t mode);
 
 // Makes a file that is complete as soon as it has its name, and never has it otherwise, also when

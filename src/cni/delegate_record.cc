@@ -18,12 +18,14 @@ namespace flannel::cni {
 namespace {
 
 constexpr std::string_view kInterfaceField = "flannelInterface";
+// Which no container's name may have in it, nor an interface's.
+constexpr char kSeparator = ':';
 
 std::string shared_path(const std::string& folder, const Attachment& attachment) {
   return folder + "/" + attachment.container_id;
 }
 std::string own_path(const std::string& folder, const Attachment& attachment) {
-  return shared_path(folder, attachment) + "." + attachment.ifname;
+  return shared_path(folder, attachment) + kSeparator + attachment.ifname;
 }
 
 std::optional<DelegateRecord> read_record(const std::string& path, std::string container_id) {
@@ -96,7 +98,7 @@ std::vector<DelegateRecord> list_records(const std::string& folder) {
     if (!record) {
       continue;
     }
-    const std::string suffix = "." + record->attachment.ifname;
+    const std::string suffix = kSeparator + record->attachment.ifname;
     if (suffix.size() > 1 && name.ends_with(suffix)) {
       record->attachment.container_id = name.substr(0, name.size() - suffix.size());
     }

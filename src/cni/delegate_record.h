@@ -12,7 +12,7 @@ namespace flannel::cni {
 
 // The file `CONTAINER` holds the configuration as the reference writes it, so that either removes
 // what the other added. It also names its interface, since another of the same container has a file
-// of its own, `CONTAINER.INTERFACE`.
+// of its own, `CONTAINER:INTERFACE`.
 struct DelegateRecord {
   std::string path;
   // Of a file that the reference wrote, or that cannot be read: without the interface.

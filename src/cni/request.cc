@@ -154,10 +154,11 @@ std::vector<std::string> parse_args(std::string_view args,
   std::vector<std::string> values(known.size());
   std::string unknown;
   bool ignore_unknown = false;
-  while (!args.empty()) {
+  for (bool more = !args.empty(); more;) {
     const std::size_t end = args.find(';');
     const std::string_view pair = args.substr(0, end);
-    args.remove_prefix(end == std::string_view::npos ? args.size() : end + 1);
+    more = end != std::string_view::npos;
+    args.remove_prefix(more ? end + 1 : args.size());
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos || pair.find('=', equals + 1) != std::string_view::npos) {
       throw_error(Code::internal, "ARGS: invalid pair \"{}\"", pair);

@@ -206,8 +206,10 @@ Task<void> Daemon::choose_external() {
 }
 
 Result<ExternalInterface> Daemon::find_external() {
-  return choose_interface(state_.options.interface_wish(), *state_.network, kernel_.host(),
-                          [this](const IpAddr& to) { return kernel_.paths({&to, 1}).front(); });
+  return choose_interface(
+      state_.options.interface_wish(), *state_.network, kernel_.host(),
+      [this](const IpAddr& to) { return kernel_.paths({&to, 1}).front(); },
+      state_.external ? &*state_.external : nullptr);
 }
 
 // Error: the backend cannot use it, and nothing has changed.

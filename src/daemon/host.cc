@@ -43,6 +43,25 @@ std::optional<IpAddr> best_address(const HostInterface& interface, Family family
   return best;
 }
 
+// A host on which the addresses in use are their interface's first, and lasting: one that comes
+// beside them, as a floating address does, is no reason to move the node to it.
+HostView in_use_first(HostView host, const ExternalInterface* in_use) {
+  for (HostInterface& interface : host.interfaces) {
+    if (in_use == nullptr || interface.name != in_use->name) {
+      continue;
+    }
+    const auto others = std::stable_partition(
+        interface.addresses.begin(), interface.addresses.end(), [&](const HostAddress& address) {
+          return address.prefix.ip == in_use->v4 || address.prefix.ip == in_use->v6;
+        });
+    for (auto address = interface.addresses.begin(); address != others; ++address) {
+      address->permanent = true;
+      address->temporary = false;
+    }
+  }
+  return host;
+}
+
 const HostInterface* find_name(const HostView& host, const Dev& name) {
   const auto at = std::find_if(host.interfaces.begin(), host.interfaces.end(),
                                [&](const HostInterface& i) { return i.name == name; });
@@ -240,8 +259,10 @@ Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish
 }  // namespace
 
 Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const NetworkConfig& network,
-                                           const HostView& host,
-                                           const std::function<Path(const IpAddr&)>& path_to) {
+                                           const HostView& now,
+                                           const std::function<Path(const IpAddr&)>& path_to,
+                                           const ExternalInterface* in_use) {
+  const HostView host = in_use_first(now, in_use);
   std::vector<Result<Found>> candidates;
   for (const std::string& name : wish.names) {
     candidates.push_back(by_name(name, wish, network, host));

@@ -25,9 +25,11 @@ struct InterfaceWish {
 // Without a rule: the interface that has --public-ip (else --public-ipv6), else that of the
 // default route. An empty name or expression stands for the default route too. Where both families
 // are enabled the interface must have an address of each. `path_to` gives the kernel's way to an
-// address. The error says what was looked for and not found.
+// address. An address that is `in_use` goes before its equals, in whatever order the kernel lists
+// them now. The error says what was looked for and not found.
 Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const NetworkConfig& network,
                                            const HostView& host,
-                                           const std::function<Path(const IpAddr&)>& path_to);
+                                           const std::function<Path(const IpAddr&)>& path_to,
+                                           const ExternalInterface* in_use = nullptr);
 
 }  // namespace flannel

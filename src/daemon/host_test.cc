@@ -111,6 +111,36 @@ TEST(ChooseInterface, PrefersLastingGlobalAddresses) {
             "eth0 1500 198.18.0.3 - 198.18.0.3 -");
 }
 
+// A floating address comes to a node that has its own by DHCP: IPv4 lists it behind, IPv6 before.
+TEST(ChooseInterface, StaysWithTheAddressInUseWhileItCan) {
+  HostView host;
+  host.interfaces.push_back({"eth0", 2, 1500, true, {}});
+  host.interfaces[0].addresses = {
+      {.prefix = *Prefix::parse("198.18.0.2/24"), .permanent = false},
+      {.prefix = *Prefix::parse("198.18.0.100/32")},
+      {.prefix = *Prefix::parse("fd99::100/128")},
+      {.prefix = *Prefix::parse("fd99::2/64")},
+  };
+  const auto stays = [&](const InterfaceWish& wish) {
+    ExternalInterface in_use{.name = "eth0"};
+    in_use.v4 = *IpAddr::parse("198.18.0.2");
+    in_use.v6 = *IpAddr::parse("fd99::2");
+    return choose_interface(
+        wish, dual_network(), host, [](const IpAddr&) { return Path(); }, &in_use);
+  };
+  for (const InterfaceWish& wish :
+       {InterfaceWish{.names = {"eth0"}}, InterfaceWish{.regexes = {"^198|^fd99"}}}) {
+    EXPECT_EQ(stays(wish)->v4->to_text(), "198.18.0.2");
+    EXPECT_EQ(stays(wish)->v6->to_text(), "fd99::2");
+  }
+  EXPECT_EQ(chosen({{"eth0"}, {}, "", "", ""}, dual_network(), host),
+            "eth0 1500 198.18.0.100 fd99::100 198.18.0.100 fd99::100");
+  host.interfaces[0].addresses[0].deprecated = true;
+  host.interfaces[0].addresses.pop_back();
+  EXPECT_EQ(stays({.names = {"eth0"}})->v4->to_text(), "198.18.0.100") << "it cannot stay";
+  EXPECT_EQ(stays({.names = {"eth0"}})->v6->to_text(), "fd99::100");
+}
+
 TEST(ChooseInterface, PublishesWhatTheOperatorSays) {
   const HostView host = two_interfaces("eth0", "eth1");
   EXPECT_EQ(chosen({{"eth0"}, {}, "", "1.2.3.4", ""}, v4_network(), host),

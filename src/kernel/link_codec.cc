@@ -38,6 +38,13 @@ VxlanMessage decode_vxlan(Bytes data) {
       case IFLA_VXLAN_GBP:
         out.vxlan.gbp = true;
         break;
+      case IFLA_VXLAN_GROUP:
+      case IFLA_VXLAN_GROUP6:
+        out.vxlan.group = attribute->ip();
+        break;
+      case IFLA_VXLAN_L2MISS:
+        out.vxlan.l2miss = attribute->u8().value_or(0) != 0;
+        break;
       default:
         break;
     }

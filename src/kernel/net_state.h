@@ -63,6 +63,9 @@ struct Vxlan {
   std::uint16_t port = 0;  // UDP port, host order
   bool gbp = false;
   bool learning = false;
+  // What no device of ours has: where to send what the FDB does not know, and asking for it.
+  std::optional<IpAddr> group;
+  bool l2miss = false;
   bool operator==(const Vxlan&) const = default;
 };
 

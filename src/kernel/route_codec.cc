@@ -29,6 +29,12 @@ void put_key(Batch& batch, const Route& route) {
   }
 }
 
+// The device of a multipath route's first path; 0 where the bytes hold none.
+int first_path(Bytes paths) {
+  const std::optional<rtnexthop> first = take_header<rtnexthop>(paths);
+  return first ? first->rtnh_ifindex : 0;
+}
+
 }  // namespace
 
 std::optional<RouteMessage> decode_route(const MessageView& message) {
@@ -60,6 +66,9 @@ std::optional<RouteMessage> decode_route(const MessageView& message) {
         break;
       case RTA_OIF:
         out.index = static_cast<int>(attribute->u32().value_or(0));
+        break;
+      case RTA_MULTIPATH:  // by its first path: whatever more there is, it is none of ours
+        out.index = first_path(attribute->data);
         break;
       case RTA_NH_ID:
         out.route.nexthop = attribute->u32().value_or(0);

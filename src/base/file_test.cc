@@ -1,0 +1,89 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+namespace flannel {
+namespace {
+
+class Files : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NE(::mkdtemp(folder_.data()), nullptr); }
+  void TearDown() override {
+    ::umount2(folder_.c_str(), MNT_DETACH);
+    std::filesystem::remove_all(folder_);
+  }
+  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  std::size_t count() const {
+    const std::filesystem::directory_iterator entries(folder_);
+    return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
+  }
+  static mode_t mode_of(const std::string& path) {
+    struct stat about{};
+    EXPECT_EQ(::stat(path.c_str(), &about), 0);
+    return about.st_mode & 07777;
+  }
+  static bool is_locked(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    return ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0;
+  }
+
+  std::string folder_ = testing::TempDir() + "file-test-XXXXXX";
+};
+
+TEST_F(Files, ReplacesWholeFiles) {
+  ASSERT_TRUE(replace_file(path("a/b/file"), "one", 0640));
+  ASSERT_TRUE(replace_file(path("a/b/file"), "two", 0604));
+  EXPECT_EQ(read_file(path("a/b/file")), "two");
+  EXPECT_EQ(mode_of(path("a/b/file")), 0604U);
+  std::filesystem::create_directory(path("folder"));
+  EXPECT_EQ(replace_file(path("folder"), "x", 0600).error().text,
+            "write " + path("folder") + ": Is a directory");
+  EXPECT_EQ(count(), 2U) << "a temporary file stayed";
+  EXPECT_EQ(read_file(path("none")).error().text,
+            "open " + path("none") + ": No such file or directory");
+}
+
+TEST_F(Files, MakesAFileOnce) {
+  EXPECT_EQ(create_file(path("file"), "first", 0600, true), true);
+  EXPECT_EQ(create_file(path("file"), "second", 0600), false);
+  EXPECT_EQ(read_file(path("file")), "first");
+  EXPECT_EQ(mode_of(path("file")), 0600U);
+  EXPECT_EQ(count(), 1U);
+  EXPECT_EQ(create_file(path("none/file"), "", 0600).error().text,
+            "create " + path("none/file") + ": No such file or directory");
+}
+
+TEST_F(Files, HoldsALockUntilItIsClosed) {
+  {
+    const Result<UniqueFd> lock = lock_file(path("lock"), 0600);
+    ASSERT_TRUE(lock);
+    EXPECT_TRUE(is_locked(path("lock")));
+    EXPECT_EQ(mode_of(path("lock")), 0600U);
+  }
+  EXPECT_FALSE(is_locked(path("lock")));
+  EXPECT_EQ(lock_file(path("none/lock"), 0600).error().text,
+            "open " + path("none/lock") + ": No such file or directory");
+}
+
+TEST_F(Files, AFullDisk) {
+  if (::mount("none", folder_.c_str(), "tmpfs", 0, "nr_inodes=2") != 0) {
+    GTEST_SKIP() << "needs root";
+  }
+  ASSERT_EQ(create_file(path("last"), "", 0600), true);
+  EXPECT_EQ(create_file(path("file"), "text", 0600).error().text,
+            "create " + path("file") + ": No space left on device");
+  EXPECT_FALSE(replace_file(path("last"), "text", 0600));
+  EXPECT_EQ(read_file(path("last")), "") << "what was there is lost";
+  const Result<UniqueFd> lock = lock_file(path("lock"), 0600);
+  ASSERT_TRUE(lock);
+  EXPECT_TRUE(is_locked(folder_)) << "in place of a file that cannot be made";
+}
+
+}  // namespace
+}  // namespace flannel

@@ -1,0 +1,148 @@
+// subnet.env, the delegate's configuration, and the records of containers.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <boost/json/serialize.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "cni/delegate_record.h"
+#include "cni/error.h"
+#include "cni/flannel_delegate.h"
+
+namespace flannel::cni {
+namespace {
+
+constexpr const char* kEnv =
+    "FLANNEL_NETWORK=10.5.0.0/16,10.6.0.0/16,10.5.0.0/16\r\n"
+    "FLANNEL_SUBNET=10.5.1.1/24\r\n"
+    "FLANNEL_IPV6_NETWORK=fc00:5::/48\n"
+    "FLANNEL_IPV6_SUBNET=fc00:5:0:1::1/64\n"
+    "FLANNEL_MTU=1450\n"
+    "FLANNEL_IPMASQ=true\n"
+    "\n"
+    "WHATEVER\n";
+
+TEST(FlannelEnv, ReadsListsBothFamiliesAndForeignLines) {
+  const FlannelEnv env = *parse_flannel_env(kEnv, "env");
+  EXPECT_EQ(env.networks,
+            (std::vector<Prefix>{*Prefix::parse("10.5.0.0/16"), *Prefix::parse("10.6.0.0/16"),
+                                 *Prefix::parse("fc00:5::/48")}));
+  EXPECT_EQ(env.subnet->to_text(), "10.5.1.0/24");
+  EXPECT_EQ(env.ipv6_subnet->to_text(), "fc00:5:0:1::/64");
+  EXPECT_EQ(env.mtu, 1450U);
+  EXPECT_TRUE(env.ip_masq);
+}
+
+TEST(FlannelEnv, NamesWhatIsWrong) {
+  const auto error = [](const char* text) {
+    const Result<FlannelEnv> env = parse_flannel_env(text, "env");
+    return env ? "none" : env.error().text;
+  };
+  EXPECT_EQ(error(""),
+            "env is missing FLANNEL_NETWORK, FLANNEL_IPV6_NETWORK, FLANNEL_SUBNET, "
+            "FLANNEL_IPV6_SUBNET, FLANNEL_MTU, FLANNEL_IPMASQ");
+  EXPECT_EQ(error("FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_IPV6_SUBNET=fc00::1/64\nFLANNEL_MTU=0\n"),
+            "env is missing FLANNEL_IPMASQ");
+  EXPECT_NE(error("FLANNEL_NETWORK\n").find("FLANNEL_NETWORK"), std::string::npos);
+  EXPECT_NE(error("FLANNEL_SUBNET=x\n").find("FLANNEL_SUBNET"), std::string::npos);
+  EXPECT_NE(error("FLANNEL_MTU=-1\n").find("FLANNEL_MTU"), std::string::npos);
+  EXPECT_NE(error("FLANNEL_MTU=99999999999\n").find("FLANNEL_MTU"), std::string::npos);
+}
+
+Request request_of(const std::string& config) {
+  Request request;
+  request.name = "cbr0";
+  request.version = "1.0.0";
+  request.attachment = {"id", "eth0"};
+  request.config = parse_json_object(config, "configuration");
+  return request;
+}
+
+TEST(FlannelDelegate, IsCompletedAsByTheReference) {
+  const FlannelEnv env = *parse_flannel_env(kEnv, "env");
+  EXPECT_EQ(
+      json::serialize(
+          make_delegate(request_of(R"({"cniVersion":"1.0.0","delegate":{"hairpinMode":true},
+                         "ipam":{"routes":[{"dst":"10.9.0.0/16"}]},
+                         "runtimeConfig":{"mac":"m"}})"),
+                        env)),
+      R"({"cniVersion":"1.0.0","hairpinMode":true,"ipMasq":false,"ipam":{"ranges":[[{"subnet":)"
+      R"("10.5.1.0/24"}],[{"subnet":"fc00:5:0:1::/64"}]],"routes":[{"dst":"10.9.0.0/16"},{"dst":)"
+      R"("10.5.0.0/16"},{"dst":"10.6.0.0/16"},{"dst":"fc00:5::/48"}],"type":"host-local"},)"
+      R"("isGateway":true,"mtu":1450,"name":"cbr0","runtimeConfig":{"mac":"m"},"type":"bridge"})");
+  const json::object other = make_delegate(
+      request_of(R"({"delegate":{"type":"macvlan","mtu":9,"ipMasq":true},"ipam":{"type":"x"}})"),
+      env);
+  EXPECT_FALSE(other.contains("isGateway"));
+  EXPECT_FALSE(other.contains("cniVersion"));
+  EXPECT_EQ(other.at("mtu"), 9);
+  EXPECT_EQ(other.at("ipMasq"), true);
+  EXPECT_EQ(other.at("ipam").at("type"), "x");
+}
+
+TEST(FlannelDelegate, RefusesWhatItSetsItself) {
+  const FlannelEnv env = *parse_flannel_env(kEnv, "env");
+  for (const char* bad : {R"({"delegate":{"name":"x"}})", R"({"delegate":{"ipam":{}}})",
+                          R"({"delegate":{"type":5}})", R"({"delegate":5})", R"({"ipam":5})",
+                          R"({"ipam":{"routes":[{}]}})", R"({"runtimeConfig":[]})"}) {
+    EXPECT_THROW(make_delegate(request_of(bad), env), CniError) << bad;
+  }
+}
+
+class Records : public testing::Test {
+ protected:
+  Records() {
+    std::string name = std::filesystem::temp_directory_path() / "records-test-XXXXXX";
+    folder_ = ::mkdtemp(name.data());
+  }
+  ~Records() override { std::filesystem::remove_all(folder_); }
+  void put(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ + "/" + name) << text;
+  }
+  std::string folder_;
+  json::object delegate_{{"type", "bridge"}, {"name", "cbr0"}};
+};
+
+TEST_F(Records, KeepOneForEachInterface) {
+  save_record(folder_, {"id", "eth0"}, delegate_);
+  save_record(folder_, {"id", "eth0"}, delegate_);
+  save_record(folder_, {"id", "eth1"}, {{"type", "ptp"}});
+  EXPECT_EQ(list_records(folder_).size(), 2U);
+  EXPECT_EQ(find_record(folder_, {"id", "eth0"})->path, folder_ + "/id");
+  EXPECT_EQ(find_record(folder_, {"id", "eth0"})->delegate, delegate_);
+  EXPECT_EQ(find_record(folder_, {"id", "eth1"})->delegate->at("type"), "ptp");
+  EXPECT_FALSE(find_record(folder_, {"id", "eth2"}));
+  remove_record(*find_record(folder_, {"id", "eth0"}));
+  EXPECT_FALSE(find_record(folder_, {"id", "eth0"}));
+  EXPECT_EQ(list_records(folder_).at(0).attachment, (Attachment{"id", "eth1"}));
+}
+
+TEST_F(Records, DoNotMixContainersWhoseNamesHaveDots) {
+  save_record(folder_, {"id.eth1", "eth0"}, delegate_);
+  save_record(folder_, {"id", "eth0"}, delegate_);
+  EXPECT_FALSE(find_record(folder_, {"id", "eth1"}));
+  save_record(folder_, {"id", "eth1"}, delegate_);
+  EXPECT_EQ(list_records(folder_).size(), 3U);
+}
+
+TEST_F(Records, AreTheReferencesAsWell) {
+  put("go", R"({"cniVersion":"1.0.0","ipam":{"type":"host-local"},"name":"cbr0","type":"bridge"})");
+  const std::optional<DelegateRecord> record = find_record(folder_, {"go", "eth0"});
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->delegate->at("type"), "bridge");
+  EXPECT_EQ(record->attachment.ifname, "");
+}
+
+TEST_F(Records, TornOnesAreFoundWithoutADelegate) {
+  for (const char* torn : {"", "{", "[]", "\xff\xfe"}) {
+    put("torn", torn);
+    const std::optional<DelegateRecord> record = find_record(folder_, {"torn", "eth0"});
+    ASSERT_TRUE(record) << torn;
+    EXPECT_FALSE(record->delegate) << torn;
+  }
+}
+
+}  // namespace
+}  // namespace flannel::cni

@@ -1,0 +1,193 @@
+// What each field of the configuration does to the kernel.
+#include "test/cni_fixture.h"
+
+namespace flannel::cni {
+namespace {
+
+class CniBridge : public CniFixture {
+ protected:
+  Answer refused(const Pod& pod, const json::object& config, const std::string& text) {
+    Answer answer = call("ADD", pod, config);
+    EXPECT_FALSE(answer.ok()) << answer.out;
+    EXPECT_NE(answer.text("msg").find(text), std::string::npos) << answer.out;
+    return answer;
+  }
+  json::object ipam(const json::object& more) const {
+    return merged({{"type", "host-local"}, {"dataDir", networks()}, {"subnet", "10.5.1.0/24"}},
+                  more);
+  }
+};
+
+TEST_F(CniBridge, KeepsAnAddressOfAnotherSubnetUnlessForced) {
+  const Pod pod = make_pod("pod");
+  shell("ip link add cni0 type bridge && ip addr add 10.4.1.1/24 dev cni0 && ip link set cni0 up");
+  const std::string complaint = "\"cni0\" already has an IP address different from 10.5.1.1/24";
+  const Answer answer = refused(pod, bridge_config(), complaint);
+  EXPECT_NE(answer.text("details").find("it has 10.4.1.1/24"), std::string::npos) << answer.out;
+  EXPECT_EQ(leftovers(), Names());
+  const json::object forced = bridge_config({{"forceAddress", true}});
+  add(pod, forced);
+  EXPECT_EQ(shell("ip -br addr show cni0").find("10.4.1.1"), std::string::npos);
+  EXPECT_TRUE(pings(pod.netns, "10.5.1.1"));
+  del(pod, forced);
+}
+
+TEST_F(CniBridge, RepairsABridgeThatNobodyUses) {
+  const Pod old = make_pod("old"), pod = make_pod("new");
+  const json::object before =
+      bridge_config({{"name", "before"}, {"ipam", ipam({{"subnet", "10.4.1.0/24"}})}});
+  const json::object now = bridge_config({{"repairBridge", true}});
+  add(old, before);
+  refused(pod, now, "already has an IP address different from 10.5.1.1/24");
+  del(old, before);
+  add(pod, now);
+  EXPECT_TRUE(pings(pod.netns, "10.5.1.1"));
+}
+
+TEST_F(CniBridge, PinsItsMac) {
+  add(make_pod("one"), bridge_config());
+  const std::string mac = shell("cat /sys/class/net/cni0/address");
+  for (const char* id : {"two", "three", "four", "five"}) {
+    const Answer added = add(make_pod(id), bridge_config());
+    EXPECT_EQ(std::string(added.document.at("interfaces").at(0).at("mac").get_string()) + "\n",
+              mac);
+  }
+  EXPECT_EQ(shell("cat /sys/class/net/cni0/address"), mac);
+  EXPECT_EQ(shell("cat /sys/class/net/cni0/addr_assign_type"), "3\n");  // NET_ADDR_SET
+}
+
+TEST_F(CniBridge, SetsModesOfBridgeAndPort) {
+  const Pod pod = make_pod("pod"), other = make_pod("other");
+  const json::object config = bridge_config({{"promiscMode", true}, {"portIsolation", true}});
+  const Answer added = add(pod, config);
+  EXPECT_NE(shell("ip -d link show cni0").find("promiscuity 1"), std::string::npos);
+  const std::string port = shell("bridge -d link show dev " + added.host_end());
+  EXPECT_NE(port.find("isolated on"), std::string::npos) << port;
+  EXPECT_NE(port.find("hairpin off"), std::string::npos) << port;
+  EXPECT_TRUE(call("CHECK", pod, with_result(config, added)).ok());
+  add(other, config);
+  EXPECT_FALSE(succeeds("nsenter --net=" + other.netns + " ping -c1 -W1 " + added.ip()));
+  EXPECT_TRUE(pings(pod.netns, "10.5.1.1"));
+}
+
+TEST_F(CniBridge, TakesMacAndAddressFromEveryPlace) {
+  const Variables args{{"CNI_ARGS", "IgnoreUnknown=1;IP=10.5.1.77;MAC=02:00:00:00:00:77"}};
+  const Pod pod = make_pod("pod");
+  const Answer added = add(pod, bridge_config(), args);
+  EXPECT_EQ(added.ip(), "10.5.1.77");
+  EXPECT_NE(in(pod, "ip link show eth0").find("02:00:00:00:00:77"), std::string::npos);
+  const json::object runtime{{"mac", "02:00:00:00:00:78"}, {"ips", json::array{"10.5.1.78/24"}}};
+  const Pod second = make_pod("second");
+  const json::object config = bridge_config({{"runtimeConfig", runtime}});
+  const Answer other = add(second, config);
+  EXPECT_EQ(other.ip(), "10.5.1.78");
+  EXPECT_EQ(other.document.at("interfaces").at(2).at("mac").get_string(), "02:00:00:00:00:78");
+  refused(make_pod("third"), config, "is not available in range set 10.5.1.1-10.5.1.254");
+  const Answer unknown = call("ADD", make_pod("fourth"), bridge_config(), {{"CNI_ARGS", "A=1"}});
+  EXPECT_EQ(unknown.text("msg"), "ARGS: unknown args [\"A=1\"]");
+}
+
+TEST_F(CniBridge, GivesOneAddressOfEachRange) {
+  const Pod pod = make_pod("pod");
+  const json::object config = bridge_config(
+      {{"ipam",
+        {{"type", "host-local"},
+         {"dataDir", networks()},
+         {"ranges",
+          {{{{"subnet", "10.5.1.0/24"}, {"rangeStart", "10.5.1.20"}, {"rangeEnd", "10.5.1.29"}}},
+           {{{"subnet", "fc00:5::/64"}, {"gateway", "fc00:5::ff"}}}}}}}});
+  const Answer added = add(pod, config);
+  EXPECT_EQ(added.ip(0), "10.5.1.20");
+  EXPECT_EQ(added.ip(1), "fc00:5::1");
+  EXPECT_TRUE(pings(pod.netns, "fc00:5::ff"));
+  EXPECT_EQ(names_in(reservations()),
+            (Names{"lock", "last_reserved_ip.0", "last_reserved_ip.1", "10.5.1.20", "fc00:5::1"}));
+  del(pod, config);
+}
+
+TEST_F(CniBridge, MakesRoutesWithTheirAttributes) {
+  const json::array routes = {
+      {{"dst", "10.7.0.0/16"}, {"mtu", 1300}, {"advmss", 1200}, {"priority", 77}},
+      {{"dst", "10.8.0.0/16"}, {"table", 1234}},
+      {{"dst", "10.9.0.0/16"}, {"gw", "10.5.1.9"}},
+      {{"dst", "10.9.0.0/16"}, {"gw", "10.5.1.9"}},
+      {{"dst", "10.10.0.1/32"}, {"scope", 0}}};
+  const Pod pod = make_pod("pod");
+  const json::object config = bridge_config({{"mtu", 1400}, {"ipam", ipam({{"routes", routes}})}});
+  const Answer added = add(pod, config);
+  const std::string made = in(pod, "ip route");
+  EXPECT_NE(made.find("10.7.0.0/16 via 10.5.1.1 dev eth0 metric 77 mtu 1300 advmss 1200"),
+            std::string::npos)
+      << made;
+  EXPECT_NE(made.find("10.9.0.0/16 via 10.5.1.9 dev eth0"), std::string::npos) << made;
+  EXPECT_NE(in(pod, "ip route show table 1234").find("10.8.0.0/16 via 10.5.1.1"),
+            std::string::npos);
+  EXPECT_NE(in(pod, "ip link show eth0").find("mtu 1400"), std::string::npos);
+  EXPECT_TRUE(call("CHECK", pod, with_result(config, added)).ok());
+  in(pod, "ip route del 10.7.0.0/16");
+  EXPECT_NE(call("CHECK", pod, with_result(config, added)).text("msg").find("10.7.0.0/16"),
+            std::string::npos);
+}
+
+TEST_F(CniBridge, TellsOfNameServers) {
+  write(folder + "/resolv.conf",
+        "# x\nsearch a.test b.test\nnameserver 198.18.0.53\noptions ndots:2\n");
+  const json::object config =
+      bridge_config({{"ipam", ipam({{"resolvConf", folder + "/resolv.conf"}})}});
+  EXPECT_EQ(
+      json::serialize(add(make_pod("pod"), config).document.at("dns")),
+      R"({"nameservers":["198.18.0.53"],"options":["ndots:2"],"search":["a.test","b.test"]})");
+}
+
+TEST_F(CniBridge, LeavesTheContainersEndAlone) {
+  const Pod pod = make_pod("pod");
+  json::object config = bridge_config({{"disableContainerInterface", true}});
+  refused(pod, config, "cannot use IPAM when DisableContainerInterface flag is set");
+  config["ipam"] = json::object();
+  config["isGateway"] = false;
+  const Answer added = add(pod, config);
+  EXPECT_EQ(added.document.if_contains("ips"), nullptr) << added.out;
+  EXPECT_EQ(in(pod, "ip -br link show up dev eth0"), "");
+  del(pod, config);
+  EXPECT_EQ(leftovers(), Names());
+}
+
+TEST_F(CniBridge, SeesWhatChangedSinceItsAdd) {
+  const json::object config = flannel_config();
+  const Pod pod = make_pod("pod");
+  const json::object checked = with_result(config, add(pod, config));
+  const auto complaint = [&] { return call("CHECK", pod, checked).text("msg"); };
+  EXPECT_EQ(complaint(), "");
+  in(pod, "ip addr add 10.5.1.200/24 dev eth0");  // more is fine
+  EXPECT_EQ(complaint(), "");
+  in(pod, "ip link set eth0 address 02:00:00:00:00:01");
+  EXPECT_NE(complaint().find("Mac doesn't match"), std::string::npos) << complaint();
+  in(pod, "ip link del eth0");
+  EXPECT_NE(complaint().find("eth0 not found"), std::string::npos) << complaint();
+  std::filesystem::remove(reservations() + "/10.5.1.2");
+  EXPECT_NE(complaint().find("Failed to find address"), std::string::npos) << complaint();
+  EXPECT_EQ(call("CHECK", make_pod("nobody"), checked).code(), 3);
+}
+
+TEST_F(CniBridge, SeparatesVlans) {
+  if (!succeeds("ip link add vlan-test type bridge vlan_filtering 1 2>/dev/null")) {
+    GTEST_SKIP() << "SKIPPED: this kernel's bridge has no VLAN filtering";
+  }
+  shell("ip link del vlan-test");
+  const auto in_vlan = [&](int vlan, const char* subnet) {
+    return bridge_config({{"name", fmt::format("vlan{}", vlan)},
+                          {"vlan", vlan},
+                          {"ipam", ipam({{"subnet", subnet}})}});
+  };
+  const Pod one = make_pod("one"), two = make_pod("two");
+  const Answer added = add(one, in_vlan(100, "10.5.1.0/24"));
+  EXPECT_EQ(added.document.at("interfaces").at(3).at("name").get_string(), "cni0.100");
+  add(two, in_vlan(200, "10.5.2.0/24"));
+  EXPECT_TRUE(pings(one.netns, "10.5.1.1"));
+  EXPECT_TRUE(pings(two.netns, "10.5.2.1"));
+  EXPECT_NE(shell("bridge vlan show dev " + added.host_end()).find("100 PVID Egress Untagged"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace flannel::cni

@@ -1,0 +1,49 @@
+// Fuzzes the files that the CNI plugin finds on a node: a reservation, the last one's address, and
+// a container's record, of the same bytes. An ADD and a DEL go on, or say what is wrong.
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+#include "cni/delegate_record.h"
+#include "cni/error.h"
+#include "cni/host_local.h"
+
+namespace {
+
+std::string make_folder() {
+  std::string name = std::filesystem::temp_directory_path() / "fuzz-cni-files-XXXXXX";
+  return ::mkdtemp(name.data());
+}
+
+struct Folder {
+  std::string path = make_folder();
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace flannel;
+  using namespace flannel::cni;
+  static const Folder folder;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  for (const char* name : {"/10.5.1.2", "/last_reserved_ip.0", "/id"}) {
+    std::ofstream(folder.path + name) << text;
+  }
+  const Prefix subnet = *Prefix::parse("10.5.1.0/29");
+  const Range range{subnet, *IpAddr::parse("10.5.1.1"), *IpAddr::parse("10.5.1.6"),
+                    *IpAddr::parse("10.5.1.1")};
+  const HostLocalConfig config{
+      .folder = folder.path, .sets = {{{range}}}, .requested = {}, .routes = {}, .resolv_conf = {}};
+  try {
+    (void)allocate(config, {"x", "eth0"});
+  } catch (const CniError&) {
+  }
+  release(folder.path, {"x", "eth0"});
+  (void)find_record(folder.path, {"id", "eth0"});
+  (void)list_records(folder.path);
+  return 0;
+}
