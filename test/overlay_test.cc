@@ -105,6 +105,8 @@ TEST_F(OverlayTest, AnInterfaceThatGoesAndComesBackIsFollowed) {
   ASSERT_EQ(lab.ip("n1", {"link", "del", "eth0"}).status, 0);
   EXPECT_TRUE(eventually([&] { return trouble().find("eth0") != std::string::npos; }));
   EXPECT_EQ(status(1).at("state").as_string(), "degraded");
+  const std::string page = lab.ctl({"status"}).output;
+  EXPECT_NE(page.find(trouble()), std::string::npos) << page;
   ASSERT_EQ(lab.ip("net", {"link", "add", "n1", "type", "veth", "peer", "name", "eth0", "netns",
                            lab.name() + "-n1"})
                 .status,

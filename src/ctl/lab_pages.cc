@@ -29,6 +29,18 @@ std::string text_at(const json::value& document, const char* pointer) {
   return value->is_string() ? std::string(value->get_string()) : json::serialize(*value);
 }
 
+// Why a node is not ready, or degraded; empty where it is well.
+std::string reason(const json::value& status) {
+  for (const char* where :
+       {"/reason", "/interface/trouble", "/store/trouble", "/kernel/problems/0/text"}) {
+    const std::string text = text_at(status, where);
+    if (!text.empty() && text != "-") {
+      return text;
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 std::vector<Family> Lab::families() const {
@@ -68,7 +80,7 @@ std::string Lab::status() const {
     out += fmt::format("n{:<5}{:<10}{:<10}{:<16}{:<8}{}\n", i,
                        alive ? fmt::format("{}", process->second.pid) : "ended",
                        text_at(status, "/state"), pod_address(i, families().front()),
-                       text_at(status, "/peers/count"), text_at(status, "/reason"));
+                       text_at(status, "/peers/count"), reason(status));
   }
   return out;
 }
