@@ -40,7 +40,7 @@ VxlanMessage decode_vxlan(Bytes data) {
         break;
       case IFLA_VXLAN_GROUP:
       case IFLA_VXLAN_GROUP6:
-        out.vxlan.group = attribute->ip();
+        out.vxlan.group = true;
         break;
       case IFLA_VXLAN_L2MISS:
         out.vxlan.l2miss = attribute->u8().value_or(0) != 0;

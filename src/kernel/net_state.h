@@ -64,7 +64,7 @@ struct Vxlan {
   bool gbp = false;
   bool learning = false;
   // What no device of ours has: where to send what the FDB does not know, and asking for it.
-  std::optional<IpAddr> group;
+  bool group = false;
   bool l2miss = false;
   bool operator==(const Vxlan&) const = default;
 };

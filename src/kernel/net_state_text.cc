@@ -12,7 +12,7 @@ struct Text {
       out += fmt::format(" vxlan id {} local {} dev {} dstport {}{}{}", vxlan->vni,
                          vxlan->local.to_text(), vxlan->lower.text(), vxlan->port,
                          vxlan->learning ? " learning" : " nolearning", vxlan->gbp ? " gbp" : "");
-      out += vxlan->group ? " group " + vxlan->group->to_text() : "";
+      out += vxlan->group ? " group" : "";
       out += vxlan->l2miss ? " l2miss" : "";
     } else {
       out += " " + std::get<OtherKind>(link.kind).kind;
