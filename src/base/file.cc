@@ -86,8 +86,7 @@ Result<bool> create_file(const std::string& path, std::string_view text, mode_t 
                          bool durable) {
   // A file without a name first; where the file system has none (overlayfs before 6.6), the name
   // comes first.
-  const UniqueFd nameless(
-      ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
+  const UniqueFd nameless(::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
   const UniqueFd named(
       nameless ? -1 : ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!nameless && !named) {
