@@ -185,8 +185,19 @@ TEST_F(CniBridge, SeparatesVlans) {
   add(two, in_vlan(200, "10.5.2.0/24"));
   EXPECT_TRUE(pings(one.netns, "10.5.1.1"));
   EXPECT_TRUE(pings(two.netns, "10.5.2.1"));
-  EXPECT_NE(shell("bridge vlan show dev " + added.host_end()).find("100 PVID Egress Untagged"),
-            std::string::npos);
+  const auto vlans_of = [](const Answer& answer) {
+    return shell("bridge vlan show dev " + answer.host_end());
+  };
+  EXPECT_NE(vlans_of(added).find("100 PVID Egress Untagged"), std::string::npos);
+  EXPECT_EQ(vlans_of(added).find(" 1 "), std::string::npos) << "the default VLAN";
+  const Answer trunk =
+      add(make_pod("trunk"),
+          bridge_config({{"name", "trunk"},
+                         {"vlanTrunk", {{{"minID", 100}, {"maxID", 102}}, {{"id", 7}}}},
+                         {"ipam", ipam({{"subnet", "10.5.3.0/24"}})}}));
+  for (const char* tagged : {" 7\n", " 100\n", " 101\n", " 102\n"}) {
+    EXPECT_NE(vlans_of(trunk).find(tagged), std::string::npos) << tagged << vlans_of(trunk);
+  }
 }
 
 }  // namespace

@@ -114,6 +114,21 @@ TEST_F(CniPlugin, TwoInterfacesOfOneContainerDoNotCollide) {
   EXPECT_EQ(leftovers(), Names());
 }
 
+TEST_F(CniPlugin, RemovesThePortOfANamespaceWithoutAName) {
+  const json::object config = flannel_config();
+  const Pod held = make_pod("held"), other = make_pod("other");
+  const Answer result = add(held, config);
+  add(other, config);
+  json::object wrong = with_result(config, result);
+  wrong.at("prevResult").at("interfaces").at(1).at("mac") = "02:00:00:00:00:01";
+  del(held, wrong, {{"CNI_NETNS", ""}});
+  EXPECT_TRUE(succeeds("ip link show " + result.host_end())) << "by then it may be another's";
+  const Answer again = add(held, flannel_config(), {{"CNI_IFNAME", "eth1"}});
+  del(held, with_result(config, again), {{"CNI_NETNS", ""}, {"CNI_IFNAME", "eth1"}});
+  EXPECT_FALSE(succeeds("ip link show " + again.host_end() + " 2>&1"));
+  EXPECT_TRUE(pings(other.netns, "10.5.1.1"));
+}
+
 TEST_F(CniPlugin, RemovesWithoutANamespace) {
   const json::object config = flannel_config();
   const Pod gone = make_pod("gone"), nameless = make_pod("nameless"), torn = make_pod("torn");

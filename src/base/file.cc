@@ -11,6 +11,14 @@
 #include <filesystem>
 
 namespace flannel {
+namespace {
+
+std::string folder_of(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? "." : folder.string();
+}
+
+}  // namespace
 
 UniqueFd::~UniqueFd() {
   if (fd_ >= 0) {
@@ -18,33 +26,22 @@ UniqueFd::~UniqueFd() {
   }
 }
 
-Result<std::string> read_file(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) {
-    return fail("open {}: {}", path, std::strerror(errno));
-  }
+Result<std::string> read_all(int fd) {
   std::string text;
   std::array<char, 16384> chunk;
   for (;;) {
-    const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
+    const ssize_t got = ::read(fd, chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) {
       continue;
     }
     if (got < 0) {
-      return fail("read {}: {}", path, std::strerror(errno));
+      return fail("{}", std::strerror(errno));
     }
     if (got == 0) {
       return text;
     }
     text.append(chunk.data(), static_cast<std::size_t>(got));
   }
-}
-
-namespace {
-
-std::string folder_of(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  return folder.empty() ? "." : folder.string();
 }
 
 bool write_all(int fd, std::string_view text) {
@@ -58,7 +55,14 @@ bool write_all(int fd, std::string_view text) {
   return true;
 }
 
-}  // namespace
+Result<std::string> read_file(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    return fail("open {}: {}", path, std::strerror(errno));
+  }
+  Result<std::string> text = read_all(fd.get());
+  return text ? std::move(text) : fail("read {}: {}", path, text.error().text);
+}
 
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode) {
   const std::string folder = folder_of(path);

@@ -30,6 +30,11 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+// All that is left to read; the error is the system's reason.
+Result<std::string> read_all(int fd);
+// All of the text or, with errno, false.
+bool write_all(int fd, std::string_view text);
+
 // The whole text of a file; the error is `open PATH: REASON`, as Go words it.
 Result<std::string> read_file(const std::string& path);
 

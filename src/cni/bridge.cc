@@ -96,9 +96,11 @@ LinkInfo make_port(LinkSocket& host, const BridgeConfig& config, const LinkInfo&
                    Undo& undo) {
   pair.container_netns = netns.fd();
   pair.bridge = bridge.index;
+  std::optional<LinkInfo> port;
   for (int left = kNameTries;; --left) {
     pair.host_name = random_name();
-    if (host.add_veth(pair)) {
+    port = host.add_veth(pair);
+    if (port) {
       break;
     }
     if (left == 0 || has_link(netns, pair.container_name)) {
@@ -106,10 +108,6 @@ LinkInfo make_port(LinkSocket& host, const BridgeConfig& config, const LinkInfo&
                   "container veth name (\"{}\") peer provided (\"{}\") already exists",
                   pair.container_name, pair.host_name);
     }
-  }
-  const std::optional<LinkInfo> port = host.find(pair.host_name);
-  if (!port) {
-    throw_error(Code::internal, "failed to lookup \"{}\": it is gone", pair.host_name);
   }
   undo.add([&host, index = port->index] { host.remove(index); });
   set_sysctl("net/ipv6/conf/" + pair.host_name + "/accept_ra", "0");
@@ -163,11 +161,9 @@ void add_layer3(const Request& request, const BridgeConfig& config, const Contai
                 LinkSocket& host, const LinkInfo& bridge, ContainerLink& container,
                 AddResult& result, Undo& undo) {
   AddResult given = ipam_add(request, config.ipam, containers);
-  std::vector<IpAddr> known;
-  for (const ResultIp& ip : given.ips) {
-    known.push_back(ip.address.ip);
-  }
-  undo.add([&request, ipam = config.ipam, known] { ipam_del(request, ipam, known); });
+  undo.add([&request, ipam = config.ipam, known = addresses_of(given)] {
+    ipam_del(request, ipam, known);
+  });
   result.ips = std::move(given.ips);
   result.routes = std::move(given.routes);
   result.dns = std::move(given.dns);
@@ -193,17 +189,19 @@ void add_layer3(const Request& request, const BridgeConfig& config, const Contai
   }
 }
 
-// The addresses that a result named in the configuration says the container has.
-std::vector<IpAddr> remembered_addresses(const Request& request) {
-  std::vector<IpAddr> out;
-  try {
-    for (const ResultIp& ip : previous_result(request).value_or(AddResult()).ips) {
-      out.push_back(ip.address.ip);
+// A container whose namespace has no name any more may live on, held by a process: its port goes by
+// what its ADD said of it.
+void remove_port(const BridgeConfig& config, const AddResult& result) {
+  LinkSocket host;
+  const std::optional<LinkInfo> bridge = host.find(config.bridge);
+  for (const ResultInterface& each : result.interfaces) {
+    const std::optional<LinkInfo> link =
+        bridge && each.sandbox.empty() ? host.find(each.name) : std::nullopt;
+    if (link && link->kind == "veth" && link->master == bridge->index &&
+        link->mac.to_text() == each.mac) {
+      host.remove(link->index);
     }
-  } catch (const CniError&) {
-    out.clear();  // a DEL goes on without it
   }
-  return out;
 }
 
 json::object add(const Request& request) {
@@ -242,7 +240,9 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
       .mtu = config.mtu,
       .alias = fmt::format("{} {} {}", request.name, attachment.container_id, attachment.ifname)};
   const LinkInfo port = make_port(host, config, bridge, netns, pair, config.trunk, undo);
-  host.set_port(port.index, {.hairpin = config.hairpin, .isolated = config.isolated});
+  if (config.hairpin || config.isolated) {
+    host.set_port(port.index, {.hairpin = config.hairpin, .isolated = config.isolated});
+  }
   ContainerLink container(netns, attachment.ifname, config);
   AddResult result;
   result.interfaces = {
@@ -271,12 +271,15 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
 
 void bridge_del(const Request& request) {
   const BridgeConfig config = parse_bridge(request);
-  std::vector<IpAddr> known = remembered_addresses(request);
+  const AddResult result = remembered_result(request);
+  std::vector<IpAddr> known = addresses_of(result);
   const std::optional<NetNs> netns =
       request.netns.empty() ? std::nullopt : NetNs::open(request.netns);
   if (netns) {
     std::vector<IpAddr> had = remove_container_link(*netns, request.attachment.ifname);
     known = had.empty() ? std::move(known) : std::move(had);
+  } else {
+    remove_port(config, result);
   }
   ipam_del(request, config.ipam, known);
   if (config.check_mac_spoofing) {

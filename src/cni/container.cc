@@ -36,8 +36,6 @@ void prepare(const std::string& ifname, bool detect_duplicates) {
     set_sysctl(ipv6_conf + "enhanced_dad", "1");
   }
   set_sysctl(ipv6_conf + "accept_dad", detect_duplicates ? "1" : "0");
-  // The kernel tells the neighbours of an address when it appears.
-  set_sysctl("net/ipv4/conf/" + ifname + "/arp_notify", "1");
 }
 
 void enable_ipv6(const std::string& ifname) {
@@ -182,11 +180,14 @@ void ContainerLink::configure(const AddResult& result) {
   if (ipv6) {
     netns_.run([&] { enable_ipv6(ifname_); });
   }
-  links_->configure(info_.index, result.ips);
+  const std::vector<ResultRoute> routes = routes_to_make(result);
   if (ipv6 && detect_duplicates_) {
+    links_->configure(info_.index, result.ips, {});
     settle(*links_, info_.index, ifname_);
+    links_->configure(info_.index, {}, routes);
+  } else {
+    links_->configure(info_.index, result.ips, routes);
   }
-  links_->add_routes(info_.index, routes_to_make(result));
 }
 
 void ContainerLink::announce() {

@@ -54,29 +54,36 @@ bool may_be_of(const DelegateRecord& record, const Attachment& attachment) {
   return record.attachment.ifname.empty() || record.attachment.ifname == attachment.ifname;
 }
 
+// False where there is one of that name.
+bool create_record(const std::string& folder, const std::string& path, const std::string& text) {
+  Result<bool> created = create_file(path, text, 0600, true);
+  std::error_code error;
+  if (!created && std::filesystem::create_directories(folder, error)) {
+    ::chmod(folder.c_str(), 0700);  // a configuration may hold secrets
+    created = create_file(path, text, 0600, true);
+  }
+  if (!created) {
+    throw CniError(Code::io_failure, created.error().text);
+  }
+  return *created;
+}
+
 }  // namespace
 
-void save_record(const std::string& folder, const Attachment& attachment,
+bool save_record(const std::string& folder, const Attachment& attachment,
                  const json::object& delegate) {
-  std::error_code error;
-  if (std::filesystem::create_directories(folder, error)) {
-    ::chmod(folder.c_str(), 0700);  // a configuration may hold secrets
-  }
-  const std::optional<DelegateRecord> other =
-      read_record(shared_path(folder, attachment), attachment.container_id);
-  const bool taken = other && !may_be_of(*other, attachment);
   json::object content = delegate;
   content.emplace(kInterfaceField, attachment.ifname);
-  const std::string path = taken ? own_path(folder, attachment) : shared_path(folder, attachment);
   const std::string text = json::serialize(sort_fields(content));
-  const Result<bool> created = create_file(path, text, 0600, true);
-  // One that is there is replaced: the runtime adds the container again.
-  const Result<void> written = created && !*created ? replace_file(path, text, 0600)
-                               : created            ? Result<void>()
-                                                    : std::unexpected(created.error());
-  if (!written) {
-    throw CniError(Code::io_failure, written.error().text);
+  const std::optional<DelegateRecord> record = find_record(folder, attachment);
+  if (record) {
+    if (const Result<void> written = replace_file(record->path, text, 0600); !written) {
+      throw CniError(Code::io_failure, written.error().text);
+    }
+  } else if (!create_record(folder, shared_path(folder, attachment), text)) {
+    create_record(folder, own_path(folder, attachment), text);  // that one is another interface's
   }
+  return record.has_value();
 }
 
 std::optional<DelegateRecord> find_record(const std::string& folder, const Attachment& attachment) {

@@ -20,8 +20,9 @@ struct DelegateRecord {
   std::optional<json::object> delegate;  // nothing where it cannot be read
 };
 
-// Written at once or not at all, before anything is made. Throws CniError (io_failure).
-void save_record(const std::string& folder, const Attachment& attachment,
+// Written at once or not at all, before anything is made. True where there was one already: the
+// interface was added before. Throws CniError (io_failure).
+bool save_record(const std::string& folder, const Attachment& attachment,
                  const json::object& delegate);
 std::optional<DelegateRecord> find_record(const std::string& folder, const Attachment& attachment);
 std::vector<DelegateRecord> list_records(const std::string& folder);

@@ -43,9 +43,8 @@ json::object add(const Request& request) {
   if (native) {
     kBridge.status(handed_on);  // a DEL has to be able to read what is recorded
   }
-  const bool known = find_record(config.data_dir, request.attachment).has_value();
   // Before anything is made, so that a DEL knows what to remove however far we get.
-  save_record(config.data_dir, request.attachment, delegate);
+  const bool known = save_record(config.data_dir, request.attachment, delegate);
   if (!native) {
     return to_json(delegate_add(handed_on, type_of(delegate), delegate), request.version);
   }

@@ -106,9 +106,9 @@ class Records : public testing::Test {
 };
 
 TEST_F(Records, KeepOneForEachInterface) {
-  save_record(folder_, {"id", "eth0"}, delegate_);
-  save_record(folder_, {"id", "eth0"}, delegate_);
-  save_record(folder_, {"id", "eth1"}, {{"type", "ptp"}});
+  EXPECT_FALSE(save_record(folder_, {"id", "eth0"}, delegate_));
+  EXPECT_TRUE(save_record(folder_, {"id", "eth0"}, delegate_));
+  EXPECT_FALSE(save_record(folder_, {"id", "eth1"}, {{"type", "ptp"}}));
   EXPECT_EQ(list_records(folder_).size(), 2U);
   EXPECT_EQ(find_record(folder_, {"id", "eth0"})->path, folder_ + "/id");
   EXPECT_EQ(find_record(folder_, {"id", "eth0"})->delegate, delegate_);

@@ -1,5 +1,6 @@
 #include "cni/host_local.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -11,14 +12,6 @@
 
 namespace flannel::cni {
 namespace {
-
-// When this node was booted, in seconds since 1970.
-std::int64_t boot_time() {
-  timespec now{}, up{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  ::clock_gettime(CLOCK_BOOTTIME, &up);
-  return now.tv_sec - up.tv_sec;
-}
 
 // Addresses of a set in turn, from the one after the last given to that one itself, once around.
 class Cursor {
@@ -88,10 +81,10 @@ ResultIp take_requested(Reservations& reservations, const RangeSet& set, const I
 
 // True where some address of the set became free.
 bool reclaim(Reservations& reservations, const RangeSet& set, const Containers& containers) {
-  const std::int64_t boot = boot_time();
+  const std::int64_t oldest = containers.oldest();
   bool any = false;
   for (const Reservation& reservation : reservations.list()) {
-    const bool stale = reservation.since < boot || reservation.holder.container_id.empty() ||
+    const bool stale = reservation.since < oldest || reservation.holder.container_id.empty() ||
                        containers.is_gone(reservation.holder);
     if (stale && set.find(reservation.address) != nullptr) {
       reservations.release(reservation.address);
@@ -171,7 +164,8 @@ json::object add(const Request& request) {
 }
 
 void check(const Request& request) {
-  if (!has_address(parse_host_local(request).folder, request.attachment)) {
+  const std::string folder = parse_host_local(request).folder;
+  if (!has_address(folder, request.attachment, addresses_of(remembered_result(request)))) {
     throw_error(Code::internal, "host-local: Failed to find address added by container {}",
                 request.attachment.container_id);
   }
@@ -190,6 +184,18 @@ void status(const Request& request) {
 }
 
 }  // namespace
+
+std::int64_t boot_time() {
+  timespec now{}, up{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  ::clock_gettime(CLOCK_BOOTTIME, &up);
+  // Made while the node booted, by the clock of then; kernels before 5.18 do not tell of a tmpfs.
+  struct statx run{};
+  if (::statx(AT_FDCWD, "/run", 0, STATX_BTIME, &run) != 0 || (run.stx_mask & STATX_BTIME) == 0) {
+    return 0;
+  }
+  return std::min<std::int64_t>(now.tv_sec - up.tv_sec, run.stx_btime.tv_sec);
+}
 
 AddResult allocate(const HostLocalConfig& config, const Attachment& attachment,
                    const Containers& containers) {
@@ -232,11 +238,18 @@ void release(const std::string& folder, const Attachment& attachment,
   }
 }
 
-bool has_address(const std::string& folder, const Attachment& attachment) {
+bool has_address(const std::string& folder, const Attachment& attachment,
+                 const std::vector<IpAddr>& known) {
   if (is_missing(folder)) {
     return false;
   }
   const Reservations reservations(folder);
+  for (const IpAddr& address : known) {
+    const std::optional<Reservation> reservation = reservations.find(address);
+    if (reservation && reservation->is_of(attachment)) {
+      return true;
+    }
+  }
   const std::vector<Reservation> all = reservations.list();
   return std::any_of(all.begin(), all.end(),
                      [&](const Reservation& each) { return each.is_of(attachment); });

@@ -9,12 +9,18 @@
 
 namespace flannel::cni {
 
+// When this node was booted, in seconds since 1970; 0 where it cannot be told. A clock that was set
+// since makes it earlier at most, never later: reservations of now are not taken for older ones.
+std::int64_t boot_time();
+
 // Told by the caller where it knows more of containers than the reservations do.
 struct Containers {
   // This container has no reservation: none was ever asked for it. Saves reading all of them.
   bool is_new = false;
   // True for a container that is gone for certain. Asked only when a range is full.
   std::function<bool(const Attachment&)> is_gone = [](const Attachment&) { return false; };
+  // Seconds since 1970: containers of before are gone. Asked only when a range is full.
+  std::function<std::int64_t()> oldest = boot_time;
 };
 
 // One address from each range set, and the routes and DNS settings that go with them. When a set is
@@ -28,8 +34,9 @@ AddResult allocate(const HostLocalConfig& config, const Attachment& attachment,
 void release(const std::string& folder, const Attachment& attachment,
              const std::vector<IpAddr>& known = {});
 
-// It has at least one address.
-bool has_address(const std::string& folder, const Attachment& attachment);
+// It has at least one address; of those that it is known to have one is enough to look at.
+bool has_address(const std::string& folder, const Attachment& attachment,
+                 const std::vector<IpAddr>& known = {});
 
 // Takes back the addresses of all but `valid`, which is sorted.
 void release_others(const std::string& folder, const std::vector<Attachment>& valid);

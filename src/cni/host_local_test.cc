@@ -137,9 +137,10 @@ TEST_F(HostLocal, TakesBackWhatNobodyUsesWhenFull) {
       "10.5.1.9/24");
   put("10.5.1.10", "");  // a crash
   EXPECT_EQ(add("e", range), "10.5.1.10/24");
-  const timespec old[2] = {{1000, 0}, {1000, 0}};  // before this boot
+  const timespec old[2] = {{1000, 0}, {1000, 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, (network() + "/10.5.1.8").c_str(), old, 0), 0);
-  EXPECT_EQ(add("f", range), "10.5.1.8/24");
+  EXPECT_NE(add("f", range, {.oldest = [] { return 1000; }}).find("no IP"), std::string::npos);
+  EXPECT_EQ(add("f", range, {.oldest = [] { return 1001; }}), "10.5.1.8/24");
   put("10.5.1.200", "");  // of no range
   EXPECT_NE(add("g", range).find("no IP addresses available"), std::string::npos);
 }

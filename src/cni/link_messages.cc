@@ -3,6 +3,7 @@
 #include <linux/if.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/veth.h>
 #include <sys/socket.h>
 
@@ -63,6 +64,17 @@ void encode_address(Batch& batch, int index, const Prefix& address, std::uint8_t
   if (const std::optional<IpAddr> broadcast = broadcast_of(address)) {
     batch.put_ip(IFA_BROADCAST, *broadcast);
   }
+}
+
+void encode_up(Batch& batch, int index) {
+  batch.begin(RTM_SETLINK, 0, link_header(index, IFF_UP, IFF_UP));
+  const std::size_t spec = batch.nest(IFLA_AF_SPEC);
+  const std::size_t v4 = batch.nest(AF_INET);
+  const std::size_t settings = batch.nest(IFLA_INET_CONF);
+  batch.put_u32(IPV4_DEVCONF_ARP_NOTIFY, 1);
+  batch.end_nest(settings);
+  batch.end_nest(v4);
+  batch.end_nest(spec);
 }
 
 void encode_route(Batch& batch, int index, const ResultRoute& route) {

@@ -18,6 +18,8 @@ ifaddrmsg address_header(int index, const Prefix& address);
 // With the broadcast address that the subnet has, and IFA_F_… flags.
 void encode_address(netlink::Batch& batch, int index, const Prefix& address,
                     std::uint8_t flags = 0);
+// Sets a link up whose addresses the kernel announces (`arp_notify`).
+void encode_up(netlink::Batch& batch, int index);
 // `proto boot`, by the link.
 void encode_route(netlink::Batch& batch, int index, const ResultRoute& route);
 // `type` is RTM_SETLINK to add a VLAN to a bridge port, RTM_DELLINK to remove it.

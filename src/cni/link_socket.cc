@@ -123,7 +123,7 @@ std::optional<std::string> LinkSocket::device_to(const IpAddr& address) {
   std::optional<LinkInfo> link;
   if (index != 0) {
     Batch by_index;
-    by_index.begin(RTM_GETLINK, 0, link_header(index));
+    by_index.ask(RTM_GETLINK, link_header(index));
     socket_.transact(by_index, [&link](std::size_t, const MessageView& message) {
       link = decode_info(message);
     });
@@ -157,20 +157,27 @@ void LinkSocket::add_bridge(std::string_view name, std::uint32_t mtu, bool vlan_
   transact_one(batch, fmt::format("could not add \"{}\"", name), EEXIST);
 }
 
-bool LinkSocket::add_veth(const VethPair& pair) {
+std::optional<LinkInfo> LinkSocket::add_veth(const VethPair& pair) {
   Batch batch;
   encode_veth(batch, pair);
   if (transact_one(batch, "failed to make veth pair", EEXIST) == EEXIST) {
-    return false;
+    return std::nullopt;
   }
+  Batch rest;
   if (!pair.alias.empty()) {  // which the kernel ignores at creation
-    Batch alias;
-    alias.begin(RTM_SETLINK, 0, link_header(0));
-    alias.put_text(IFLA_IFNAME, pair.host_name);
-    alias.put_text(IFLA_IFALIAS, pair.alias);
-    transact_one(alias, fmt::format("could not name the owner of \"{}\"", pair.host_name));
+    rest.begin(RTM_SETLINK, 0, link_header(0));
+    rest.put_text(IFLA_IFNAME, pair.host_name);
+    rest.put_text(IFLA_IFALIAS, pair.alias);
   }
-  return true;
+  netlink::encode_get_link(rest, Dev(pair.host_name));
+  std::optional<LinkInfo> made;
+  // An alias is for people to read: none is no failure.
+  socket_.transact(
+      rest, [&made](std::size_t, const MessageView& message) { made = decode_info(message); });
+  if (!made) {
+    throw_error(Code::internal, "failed to lookup \"{}\": it is gone", pair.host_name);
+  }
+  return made;
 }
 
 bool LinkSocket::remove(int index) {
@@ -254,26 +261,26 @@ void LinkSocket::remove_address(int index, const Prefix& address) {
                EADDRNOTAVAIL);
 }
 
-void LinkSocket::configure(int index, std::span<const ResultIp> ips) {
+void LinkSocket::configure(int index, std::span<const ResultIp> ips,
+                           std::span<const ResultRoute> routes) {
   Batch batch;
   for (const ResultIp& ip : ips) {
     encode_address(batch, index, ip.address);
   }
-  batch.begin(RTM_SETLINK, 0, link_header(index, IFF_UP, IFF_UP));
-  transact(batch, [&](std::size_t i) {
-    return i < ips.size() ? fmt::format("failed to add IP addr {}", ips[i].address.to_text())
-                          : std::string("failed to set the interface UP");
-  });
-}
-
-void LinkSocket::add_routes(int index, std::span<const ResultRoute> routes) {
-  Batch batch;
+  encode_up(batch, index);
   for (const ResultRoute& route : routes) {
     encode_route(batch, index, route);
   }
   transact(batch, [&](std::size_t i) {
-    return fmt::format("failed to add route '{}{}{}'", routes[i].dst.to_text(),
-                       routes[i].gw ? " via " : "", routes[i].gw ? routes[i].gw->to_text() : "");
+    if (i < ips.size()) {
+      return fmt::format("failed to add IP addr {}", ips[i].address.to_text());
+    }
+    if (i == ips.size()) {
+      return std::string("failed to set the interface UP");
+    }
+    const ResultRoute& route = routes[i - ips.size() - 1];
+    return fmt::format("failed to add route '{}{}{}'", route.dst.to_text(), route.gw ? " via " : "",
+                       route.gw ? route.gw->to_text() : "");
   });
 }
 

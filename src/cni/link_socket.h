@@ -64,9 +64,9 @@ class LinkSocket {
 
   // One that exists already is left as it is.
   void add_bridge(std::string_view name, std::uint32_t mtu, bool vlan_filtering);
-  // Both ends, with one queue each; the host end up and in its bridge. False where one of the two
-  // names is taken.
-  bool add_veth(const VethPair& pair);
+  // Both ends, with one queue each; the host end, which is returned, up and in its bridge. Nothing
+  // where one of the two names is taken.
+  std::optional<LinkInfo> add_veth(const VethPair& pair);
   // False where it is not there.
   bool remove(int index);
   void set_up(int index);
@@ -82,11 +82,11 @@ class LinkSocket {
   // One that is there already is fine. It is usable at once: nobody else can have it.
   void add_address(int index, const Prefix& address);
   void remove_address(int index, const Prefix& address);
-  // Addresses, and the link up, in one message to the kernel. A failure names its object.
-  void configure(int index, std::span<const ResultIp> ips);
-  // Each in its own table, by `gw` where it has one. One
-  // that exists is a failure; by another link it may, for a container with two interfaces.
-  void add_routes(int index, std::span<const ResultRoute> routes);
+  // Addresses, the link up, and routes, in one message to the kernel. Each route in its own table,
+  // by `gw` where it has one. One that exists is a failure; by another link it may, for a container
+  // with two interfaces. The kernel tells the neighbours of the link's addresses (`arp_notify`). A
+  // failure names its object.
+  void configure(int index, std::span<const ResultIp> ips, std::span<const ResultRoute> routes);
   // Of the main table.
   std::vector<netlink::RouteMessage> routes(Family family);
 

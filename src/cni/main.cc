@@ -2,13 +2,15 @@
 #include <unistd.h>
 
 #include <boost/json/serialize.hpp>
-#include <cstdio>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
-#include <iterator>
 #include <string>
+#include <string_view>
 
+#include "base/file.h"
 #include "base/version.h"
 #include "cni/error.h"
 #include "cni/json_text.h"
@@ -18,9 +20,18 @@
 namespace flannel::cni {
 namespace {
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+void print(std::string_view text) {
+  if (!write_all(STDOUT_FILENO, text)) {
+    throw_error(Code::io_failure, "cannot write the result: {}", std::strerror(errno));
+  }
+}
+
+std::string read_input() {
+  Result<std::string> text = read_all(STDIN_FILENO);
+  if (!text) {
+    throw_error(Code::io_failure, "error reading from stdin: {}", text.error().text);
+  }
+  return std::move(*text);
 }
 
 void print_error(const CniError& error) {
@@ -30,7 +41,7 @@ void print_error(const CniError& error) {
   if (!error.details().empty()) {
     out.emplace("details", error.details());
   }
-  print(pretty_print(out));
+  (void)write_all(STDOUT_FILENO, pretty_print(out));  // who does not read has the exit status
 }
 
 void print_versions() {
@@ -82,13 +93,12 @@ int run(const Plugin& plugin) {
     print_about(plugin);
     return 0;
   }
-  if (command == "VERSION") {
-    print_versions();
-    return 0;
-  }
   try {
-    const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
-    serve(plugin, parse_request(environment, input));
+    if (command == "VERSION") {
+      print_versions();
+      return 0;
+    }
+    serve(plugin, parse_request(environment, read_input()));
     return 0;
   } catch (const CniError& error) {
     print_error(error);

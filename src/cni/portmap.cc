@@ -33,15 +33,19 @@ void forget_old_connections(const PortmapConfig& config) {
       ports.push_back(mapping.host_port);
     }
   }
+  std::vector<Family> families;
   for (const Family family : {Family::v4, Family::v6}) {
-    if (ports.empty() || !config.address(family)) {
-      continue;
+    if (config.address(family)) {
+      families.push_back(family);
     }
-    try {
-      forget_udp_connections(family, ports);
-    } catch (const std::exception& error) {
-      std::cerr << "old UDP connections stay: " << error.what() << '\n';
-    }
+  }
+  if (ports.empty() || families.empty()) {
+    return;
+  }
+  try {
+    forget_udp_connections(families, ports);
+  } catch (const std::exception& error) {
+    std::cerr << "old UDP connections stay: " << error.what() << '\n';
   }
 }
 

@@ -37,12 +37,8 @@ Pipe make_pipe() {
 // A file in memory, so that no program can block us by not reading.
 UniqueFd input_file(std::string_view text) {
   UniqueFd fd(::memfd_create("input", MFD_CLOEXEC));
-  while (fd && !text.empty()) {
-    const ssize_t put = ::write(fd.get(), text.data(), text.size());
-    if (put < 0) {
-      throw_error(Code::io_failure, "cannot write a program's input: {}", std::strerror(errno));
-    }
-    text.remove_prefix(static_cast<std::size_t>(put));
+  if (!fd || !write_all(fd.get(), text)) {
+    throw_error(Code::io_failure, "cannot write a program's input: {}", std::strerror(errno));
   }
   ::lseek(fd.get(), 0, SEEK_SET);
   return fd;

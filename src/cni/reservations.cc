@@ -109,7 +109,7 @@ void Reservations::set_last_reserved(std::size_t range_set, const IpAddr& addres
   const std::string path = path_of(fmt::format("last_reserved_ip.{}", range_set));
   const std::string text = address.to_text();
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+  if (!fd || !write_all(fd.get(), text)) {
     throw_error(Code::io_failure, "cannot write {}: {}", path, std::strerror(errno));
   }
 }

@@ -225,4 +225,20 @@ std::optional<AddResult> previous_result(const Request& request) {
              : std::optional(parse_result(previous->get_object(), request.version));
 }
 
+AddResult remembered_result(const Request& request) {
+  try {
+    return previous_result(request).value_or(AddResult());
+  } catch (const CniError&) {
+    return {};
+  }
+}
+
+std::vector<IpAddr> addresses_of(const AddResult& result) {
+  std::vector<IpAddr> out;
+  for (const ResultIp& ip : result.ips) {
+    out.push_back(ip.address.ip);
+  }
+  return out;
+}
+
 }  // namespace flannel::cni

@@ -68,6 +68,10 @@ AddResult parse_result(const json::object& document, std::string_view version);
 // `prevResult` of the configuration: what the plugins before this one, or an earlier ADD, gave;
 // nothing where there is none. Throws CniError.
 std::optional<AddResult> previous_result(const Request& request);
+// The same for who goes on without: empty where there is none, or none that can be read.
+AddResult remembered_result(const Request& request);
+
+std::vector<IpAddr> addresses_of(const AddResult& result);
 
 // The parts a network configuration has as well. Throw CniError.
 std::vector<ResultRoute> parse_routes(const Fields& fields, std::string_view name);

@@ -183,7 +183,7 @@ void encode_remove_link(Batch& batch, int index) {
 }
 
 void encode_get_link(Batch& batch, const Dev& name) {
-  batch.begin(RTM_GETLINK, 0, ifinfomsg{});
+  batch.ask(RTM_GETLINK, ifinfomsg{});
   batch.put_text(IFLA_IFNAME, name.text());
   batch.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 }

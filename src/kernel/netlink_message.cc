@@ -102,6 +102,7 @@ void* Batch::begin_message(std::uint16_t type, std::uint16_t flags, std::size_t 
     buffer_.resize(2 * buffer_.size());
   }
   starts_.push_back(used_);
+  asks_ = false;
   const nlmsghdr header{.nlmsg_len = NLMSG_HDRLEN,
                         .nlmsg_type = type,
                         .nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags)};
@@ -179,13 +180,21 @@ void Batch::clear() {
   starts_.clear();
 }
 
-Bytes Batch::finish(std::uint32_t first_sequence, std::uint16_t extra) {
+Bytes Batch::finish(std::uint32_t first_sequence) {
+  return finish(first_sequence, asks_ ? 0 : NLM_F_ACK);
+}
+
+Bytes Batch::finish_dump(std::uint32_t sequence) {
+  return finish(sequence, NLM_F_DUMP);
+}
+
+Bytes Batch::finish(std::uint32_t first_sequence, std::uint16_t flags) {
   settle();
   for (const std::size_t start : starts_) {
     reinterpret_cast<nlmsghdr*>(buffer_.data() + start)->nlmsg_seq = first_sequence++;
   }
   if (!starts_.empty()) {
-    current()->nlmsg_flags = static_cast<std::uint16_t>(current()->nlmsg_flags | extra);
+    current()->nlmsg_flags = static_cast<std::uint16_t>(current()->nlmsg_flags | flags);
   }
   return Bytes(buffer_).first(used_);
 }

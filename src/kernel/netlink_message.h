@@ -73,6 +73,12 @@ class Batch {
     void* at = begin_message(type, flags, sizeof header);
     std::memcpy(at, &header, sizeof header);
   }
+  // The same for a question: one object answers it, or an error, and nothing more.
+  template <class Header>
+  void ask(std::uint16_t type, const Header& header) {
+    begin(type, 0, header);
+    asks_ = true;
+  }
   void put_u8(std::uint16_t type, std::uint8_t value);
   void put_u16(std::uint16_t type, std::uint16_t value);
   void put_u32(std::uint16_t type, std::uint32_t value);
@@ -95,19 +101,24 @@ class Batch {
   bool empty() const { return starts_.empty(); }
   // Bytes so far.
   std::size_t size() const { return used_; }
+  // The last message is a question.
+  bool asks() const { return asks_; }
   void clear();
 
-  // Numbers the messages from `first_sequence` and asks for an answer to the last one; `extra`
-  // flags go to it as well.
-  Bytes finish(std::uint32_t first_sequence, std::uint16_t extra = NLM_F_ACK);
+  // Numbers the messages from `first_sequence` and sees to it that the last one is answered.
+  Bytes finish(std::uint32_t first_sequence);
+  // The same for a single message that asks for a whole list.
+  Bytes finish_dump(std::uint32_t sequence);
 
  private:
   void* begin_message(std::uint16_t type, std::uint16_t flags, std::size_t header_size);
   void* put_raw(std::size_t size);
   nlmsghdr* current();
   void settle();
+  Bytes finish(std::uint32_t first_sequence, std::uint16_t flags);
 
   std::vector<std::uint8_t> buffer_;
+  bool asks_ = false;
   std::size_t used_ = 0;             // bytes up to the end of the last message
   std::vector<std::size_t> starts_;  // offsets of the messages
 };

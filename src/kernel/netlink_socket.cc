@@ -15,7 +15,9 @@ namespace {
 
 // The kernel fills dump messages up to 32 kB where the reader has the room.
 constexpr std::size_t kReceiveSize = 65'536;
-// Answers to a whole batch, or a burst of notifications, must fit: each takes about 1 kB there.
+// Answers to a whole batch, or a burst of notifications, must fit: each takes 1 to 5 kB there. The
+// system's default has room for a few.
+constexpr std::size_t kFewAnswers = 16;
 constexpr int kRequestReceiveBuffer = 4 << 20;
 constexpr int kNotificationReceiveBuffer = 16 << 20;
 constexpr int kDumpTries = 10;
@@ -24,22 +26,19 @@ constexpr int kDumpTries = 10;
   throw std::system_error(errno, std::generic_category(), "netlink: " + std::string(what));
 }
 
-UniqueFd open_socket(int type, int protocol, int receive_buffer) {
+UniqueFd open_socket(int type, int protocol) {
   UniqueFd fd(::socket(AF_NETLINK, type | SOCK_CLOEXEC, protocol));
   if (!fd) {
     fail_with_errno("socket");
   }
-  // Without CAP_NET_ADMIN the system's limit applies.
-  if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) !=
-      0) {
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-  }
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    fail_with_errno("bind");
-  }
   return fd;
+}
+
+void set_receive_buffer(int fd, int bytes) {
+  // Without CAP_NET_ADMIN the system's limit applies.
+  if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0) {
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  }
 }
 
 void set_option(int fd, int option) {
@@ -91,7 +90,7 @@ std::optional<OpResult> decode_answer(const MessageView& message) {
 }
 
 RequestSocket::RequestSocket(int protocol)
-    : fd_(open_socket(SOCK_RAW, protocol, kRequestReceiveBuffer)), buffer_(kReceiveSize) {
+    : fd_(open_socket(SOCK_RAW, protocol)), buffer_(kReceiveSize) {
   set_option(fd_.get(), NETLINK_CAP_ACK);
   set_option(fd_.get(), NETLINK_EXT_ACK);
   set_option(fd_.get(), NETLINK_GET_STRICT_CHK);
@@ -132,6 +131,10 @@ std::vector<OpResult> RequestSocket::transact(
   const std::uint32_t first = sequence_;
   const std::uint32_t count = static_cast<std::uint32_t>(batch.count());
   sequence_ += count;
+  if (count > kFewAnswers && !has_room_) {
+    set_receive_buffer(fd_.get(), kRequestReceiveBuffer);
+    has_room_ = true;
+  }
   send(batch.finish(first));
   for (bool done = false; !done;) {
     Bytes rest = receive();
@@ -155,6 +158,7 @@ std::vector<OpResult> RequestSocket::transact(
         done = done || index == count - 1;
       } else if (index < count) {
         take(index, *message);
+        done = done || (index == count - 1 && batch.asks());
       }
     }
   }
@@ -179,7 +183,7 @@ void RequestSocket::dump_messages(Batch& request, std::string_view what,
 int RequestSocket::dump_once(Batch& request, std::string_view what,
                              const std::function<void(const MessageView&)>& take) {
   const std::uint32_t sequence = sequence_++;
-  send(request.finish(sequence, NLM_F_DUMP));
+  send(request.finish_dump(sequence));
   bool interrupted = false;
   for (;;) {
     Bytes rest = receive();
@@ -216,8 +220,15 @@ int RequestSocket::dump_once(Batch& request, std::string_view what,
 }
 
 NotificationSocket::NotificationSocket()
-    : fd_(open_socket(SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE, kNotificationReceiveBuffer)),
-      buffer_(kReceiveSize) {
+    : fd_(open_socket(SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE)), buffer_(kReceiveSize) {
+  set_receive_buffer(fd_.get(), kNotificationReceiveBuffer);
+  // One that asks has a number as soon as it does. One that only listens needs one as well: the
+  // kernel's own is 0, and whose number a notification bears does not get it.
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    fail_with_errno("bind");
+  }
   constexpr std::array kGroups = {RTNLGRP_LINK,      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
                                   RTNLGRP_NEIGH,     RTNLGRP_NEXTHOP,     RTNLGRP_IPV4_ROUTE,
                                   RTNLGRP_IPV6_ROUTE};

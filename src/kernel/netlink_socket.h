@@ -54,6 +54,7 @@ class RequestSocket {
 
   UniqueFd fd_;
   std::uint32_t sequence_ = 1;
+  bool has_room_ = false;  // for the answers to any batch
   std::vector<std::uint8_t> buffer_;
 };
 

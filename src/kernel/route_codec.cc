@@ -130,7 +130,7 @@ void encode_get_path(Batch& batch, const IpAddr& to) {
   rtmsg header{};
   header.rtm_family = socket_family(to.family());
   header.rtm_dst_len = static_cast<std::uint8_t>(to.bits());
-  batch.begin(RTM_GETROUTE, 0, header);
+  batch.ask(RTM_GETROUTE, header);
   batch.put_ip(RTA_DST, to);
 }
 
