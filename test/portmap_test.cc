@@ -134,7 +134,11 @@ TEST_P(PortmapOf, UdpOfBeforeGoesToTheContainerToo) {
   outside_->run([&] { client = connected(SOCK_DGRAM, "198.18.0.2", 5353); });
   EXPECT_EQ(answer_by(client), "");
   add("c1", kMappings, backend());
-  EXPECT_EQ(answer_by(client), "198.18.0.3");
+  std::string answer;
+  for (int i = 0; i < 50 && answer.empty(); ++i) {  // a second an answer: they go behind our back
+    answer = answer_by(client);
+  }
+  EXPECT_EQ(answer, "198.18.0.3");
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, PortmapOf, testing::Values("iptables", "nftables"),

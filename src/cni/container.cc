@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "cni/error.h"
+#include "cni/process.h"
 #include "kernel/netlink_socket.h"
 
 namespace flannel::cni {
@@ -89,24 +90,6 @@ std::vector<ResultRoute> routes_to_make(const AddResult& result) {
   return out;
 }
 
-// The child's part of remove_container_link(): its own session and no terminal, so that neither
-// signals for us nor who waits for the end of our output concerns it.
-[[noreturn]] void remove_in_background(LinkSocket& links, int index, int report) {
-  ::setsid();
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    ::dup2(null, fd);
-  }
-  std::string trouble;
-  try {
-    links.remove(index);
-  } catch (const std::exception& error) {
-    trouble = error.what();
-  }
-  const bool told = trouble.empty() || ::write(report, trouble.data(), trouble.size()) > 0;
-  ::_exit(told ? 0 : 1);
-}
-
 bool tells_of_removal(const netlink::MessageView& message, int index) {
   netlink::Bytes rest = message.payload;
   const std::optional<ifinfomsg> header = netlink::take_header<ifinfomsg>(rest);
@@ -146,18 +129,21 @@ void wait_for_removal(netlink::NotificationSocket& notifications, int index, pid
 void remove_early(LinkSocket& links, int index) {
   netlink::NotificationSocket notifications;
   std::array<int, 2> ends{};
-  const pid_t child = ::pipe2(ends.data(), O_CLOEXEC) == 0 ? ::fork() : -1;
-  if (child < 0) {
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
     links.remove(index);
     return;
   }
   const UniqueFd read_end(ends[0]);
   UniqueFd write_end(ends[1]);
-  if (child == 0) {
-    remove_in_background(links, index, write_end.get());
-  }
+  const std::optional<pid_t> child = in_background([&] {
+    try {
+      links.remove(index);
+    } catch (const std::exception& error) {
+      write_all(write_end.get(), error.what());
+    }
+  });
   write_end = UniqueFd();
-  wait_for_removal(notifications, index, child, read_end.get());
+  wait_for_removal(notifications, index, child.value_or(0), read_end.get());
 }
 
 }  // namespace

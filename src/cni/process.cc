@@ -157,4 +157,22 @@ ProcessOutput run_process(const std::string& path, const std::vector<std::string
   return result;
 }
 
+std::optional<pid_t> in_background(const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  if (child > 0) {
+    return child;
+  }
+  if (child < 0) {
+    work();
+    return std::nullopt;
+  }
+  ::setsid();
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    ::dup2(null, fd);
+  }
+  work();
+  ::_exit(0);
+}
+
 }  // namespace flannel::cni

@@ -1,6 +1,9 @@
-// Other programs, run to their end.
+// Other processes: programs run to their end, and work that goes on behind us.
 #pragma once
 
+#include <sys/types.h>
+
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,5 +27,10 @@ std::optional<std::string> find_program(const std::string& name, const std::stri
 ProcessOutput run_process(const std::string& path, const std::vector<std::string>& arguments,
                           const std::string& input,
                           const std::vector<std::pair<std::string, std::string>>& variables = {});
+
+// Does `work`, which throws nothing, in a child with a session of its own and no terminal: neither
+// signals for us nor who waits for the end of our output concerns it. Its process id; where none
+// can be made the work is done when this returns, and there is no id.
+std::optional<pid_t> in_background(const std::function<void()>& work);
 
 }  // namespace flannel::cni
