@@ -85,6 +85,39 @@ TEST_P(RealKernel, TellsWhenTheHostChanges) {
   EXPECT_FALSE(told.dump_needed);
 }
 
+TEST_P(RealKernel, TellsOfWhateverMayChangeAWay) {
+  for (const char* change :
+       {"ip route add unreachable 203.0.113.0/24", "ip route del unreachable 203.0.113.0/24",
+        "ip route add 203.0.113.0/24 dev eth0 table 77"}) {
+    drain();
+    shell(change);
+    const Changes told = changes([](const Changes& c) { return !c.host.routes.empty(); });
+    EXPECT_EQ(told.host.routes, std::vector<Prefix>{*Prefix::parse("203.0.113.0/24")}) << change;
+    EXPECT_TRUE(told.ours.empty()) << change;
+  }
+  for (const char* change :
+       {"ip rule add to 203.0.113.0/24 table 77", "ip -6 rule add to 2001:db8::/64 table 77",
+        "ip rule del to 203.0.113.0/24 table 77"}) {
+    drain();
+    shell(change);
+    EXPECT_TRUE(changes([](const Changes& c) { return c.host.all; }).host.all) << change;
+  }
+}
+
+TEST_P(RealKernel, ARouteOfAnotherKindInPlaceOfOursIsSeen) {
+  add(overlay());
+  const Route ours = plain_route();
+  apply({{Op::Verb::add, ours}});
+  drain();
+  shell("ip route replace blackhole " + ours.key.dst.to_text());
+  const Changes told = changes([](const Changes& c) { return !c.ours.empty(); });
+  ASSERT_FALSE(told.ours.empty());
+  EXPECT_TRUE(told.ours[0].removed);
+  EXPECT_EQ(std::get<Route>(told.ours[0].object).key, ours.key);
+  apply({{Op::Verb::add, ours}});
+  EXPECT_EQ(dump().routes.size(), 1U);
+}
+
 // With them the kernel drops routes and nexthops without a word.
 TEST_P(RealKernel, ALinkThatOurRoutesLeaveByAsksForADumpWhenItChanges) {
   Route route = plain_route();

@@ -6,7 +6,7 @@
 namespace flannel {
 namespace {
 
-// Rules of policy routing and other tables change without a notification that we take.
+// A setting of the host (ignore_routes_with_linkdown, a VRF) can change a way without a word.
 constexpr std::chrono::minutes kGoodFor{5};
 
 std::set<IpAddr> addresses_of(std::span<const Lease> peers) {

@@ -130,24 +130,28 @@ TEST(RouteCodec, ReadsWhatItWrites) {
   }
 }
 
-TEST(RouteCodec, OnlyUnicastRoutesOfTheMainTableCount) {
+TEST(RouteCodec, TellsPlainRoutesFromTheOthers) {
   rtmsg header{};
   header.rtm_family = AF_INET;
   header.rtm_table = RT_TABLE_MAIN;
   header.rtm_type = RTN_UNICAST;
-  const auto decodes = [](const rtmsg& h) {
-    Batch batch;
-    batch.begin(RTM_NEWROUTE, 0, h);
-    return decode_route(messages_of(batch)[0]).has_value();
-  };
-  EXPECT_TRUE(decodes(header));
-  for (const auto change :
-       {+[](rtmsg& h) { h.rtm_table = RT_TABLE_LOCAL; }, +[](rtmsg& h) { h.rtm_type = RTN_LOCAL; },
-        +[](rtmsg& h) { h.rtm_tos = 4; }, +[](rtmsg& h) { h.rtm_flags = RTM_F_CLONED; },
-        +[](rtmsg& h) { h.rtm_family = AF_BRIDGE; }, +[](rtmsg& h) { h.rtm_dst_len = 33; }}) {
+  const auto decoded = [&header](void (*change)(rtmsg&)) {
     rtmsg other = header;
     change(other);
-    EXPECT_FALSE(decodes(other));
+    Batch batch;
+    batch.begin(RTM_NEWROUTE, 0, other);
+    return decode_route(messages_of(batch)[0]);
+  };
+  EXPECT_TRUE(decoded([](rtmsg&) {})->is_plain());
+  EXPECT_FALSE(decoded([](rtmsg& h) { h.rtm_table = RT_TABLE_LOCAL; })->in_main_table);
+  EXPECT_FALSE(decoded([](rtmsg& h) { h.rtm_tos = 4; })->in_main_table);
+  const std::optional<RouteMessage> hole = decoded([](rtmsg& h) { h.rtm_type = RTN_BLACKHOLE; });
+  EXPECT_TRUE(hole->in_main_table);
+  EXPECT_FALSE(hole->is_plain());
+  for (const auto change :
+       {+[](rtmsg& h) { h.rtm_flags = RTM_F_CLONED; }, +[](rtmsg& h) { h.rtm_family = AF_BRIDGE; },
+        +[](rtmsg& h) { h.rtm_dst_len = 33; }}) {
+    EXPECT_FALSE(decoded(change));
   }
 }
 

@@ -35,9 +35,10 @@ struct Snapshot {
 
 // What changed on the host that is not ours.
 struct HostChanges {
-  bool all = false;            // notifications were lost: anything may have changed
+  // Anything may have changed: a rule of policy routing did, or notifications were lost.
+  bool all = false;
   std::vector<Dev> links;      // these devices, or their addresses
-  std::vector<Prefix> routes;  // routes of the main table to these destinations
+  std::vector<Prefix> routes;  // routes to these destinations, of any table and kind
   bool empty() const { return !all && links.empty() && routes.empty(); }
   // A link, an address or a default route: another interface may have to be chosen.
   bool concern_interfaces() const;

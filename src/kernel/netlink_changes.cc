@@ -20,6 +20,8 @@ class NetlinkKernel::Listener {
       } else {
         link(*found);
       }
+    } else if (message.type == RTM_NEWRULE || message.type == RTM_DELRULE) {
+      changes.host.all = true;
     } else if (std::optional<Reading> reading = netlink::read_object(message, scope_, links_)) {
       // RTM_DEL… is RTM_NEW… + 1, and those are even (linux/rtnetlink.h).
       object(std::move(*reading), (message.type & 1) != 0);
@@ -76,7 +78,8 @@ class NetlinkKernel::Listener {
     }
     // What has its key now and is not ours has taken the place of ours.
     const bool in_place_of_ours =
-        on_our_link || is_nexthop || (route != nullptr && in_our_networks(scope_, route->key.dst));
+        reading.may_replace_ours && (on_our_link || is_nexthop ||
+                                     (route != nullptr && in_our_networks(scope_, route->key.dst)));
     if (reading.ours || in_place_of_ours) {
       changes.ours.push_back({removed || !reading.ours, std::move(reading.object)});
     }
@@ -91,7 +94,7 @@ Changes NetlinkKernel::changes(const Scope& scope) {
   const bool complete =
       notifications_.drain([&](const MessageView& message) { listener.take(message); });
   listener.changes.dump_needed = listener.changes.dump_needed || !complete;
-  listener.changes.host.all = !complete;
+  listener.changes.host.all = listener.changes.host.all || !complete;
   return std::move(listener.changes);
 }
 

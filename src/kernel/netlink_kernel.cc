@@ -131,10 +131,13 @@ HostView NetlinkKernel::host() {
     netlink::Batch request;
     netlink::encode_dump_routes(request, family, 0, 0);
     try {
-      const std::vector<RouteMessage> defaults = requests_.dump<RouteMessage>(
-          request, "default routes", [](const MessageView& message) -> std::optional<RouteMessage> {
+      const std::vector<RouteMessage> defaults =
+          requests_.dump<RouteMessage>(request, "default routes", [&](const MessageView& message) {
             std::optional<RouteMessage> found = netlink::decode_route(message);
-            return found && found->route.key.dst.length == 0 ? found : std::nullopt;
+            // A kernel without IPv6 (ipv6.disable=1) answers with the routes of IPv4.
+            const bool wanted = found && found->is_plain() && found->route.key.dst.length == 0 &&
+                                found->route.key.dst.family() == family;
+            return wanted ? std::move(found) : std::nullopt;
           });
       for (const RouteMessage& route : defaults) {
         view.default_routes.push_back(

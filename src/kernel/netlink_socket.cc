@@ -229,9 +229,9 @@ NotificationSocket::NotificationSocket()
   if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     fail_with_errno("bind");
   }
-  constexpr std::array kGroups = {RTNLGRP_LINK,      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                                  RTNLGRP_NEIGH,     RTNLGRP_NEXTHOP,     RTNLGRP_IPV4_ROUTE,
-                                  RTNLGRP_IPV6_ROUTE};
+  constexpr std::array kGroups = {RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                  RTNLGRP_NEIGH,      RTNLGRP_NEXTHOP,     RTNLGRP_IPV4_ROUTE,
+                                  RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE};
   for (const rtnetlink_groups group : kGroups) {
     const int number = group;
     const bool joined =

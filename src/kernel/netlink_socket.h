@@ -61,7 +61,7 @@ class RequestSocket {
 // For notifications; non-blocking.
 class NotificationSocket {
  public:
-  // Subscribes to links, addresses, neighbours, nexthops and routes of both families.
+  // Subscribes to links, addresses, neighbours, nexthops, and routes and rules of both families.
   NotificationSocket();
 
   int fd() const { return fd_.get(); }

@@ -61,8 +61,9 @@ std::optional<Reading> route(const MessageView& message, const Scope& scope,
   if (found->route.nexthop == 0) {
     found->route.dev = links.name_of(found->index);
   }
-  return Reading{found->route, found->index,
-                 owns_route(scope, links.is_ours(found->index), found->route)};
+  const bool ours =
+      found->is_plain() && owns_route(scope, links.is_ours(found->index), found->route);
+  return Reading{found->route, found->index, ours, found->in_main_table};
 }
 
 }  // namespace
@@ -154,7 +155,7 @@ void SnapshotBuilder::add_row(const Reading& reading, const Route& route) {
   if (reading.ours) {
     links_.carriers.insert(reading.index);
     routes_.push_back(route);
-  } else if (is_left_by_reference(scope_, route)) {
+  } else if (reading.may_replace_ours && is_left_by_reference(scope_, route)) {
     leftovers_.push_back(route);
   }
 }

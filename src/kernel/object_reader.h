@@ -42,6 +42,7 @@ struct Reading {
   Object object;
   int index = 0;  // of the device it is on
   bool ours = false;
+  bool may_replace_ours = true;  // not so a route of another table: it can have no key of ours
 };
 
 // An address, neighbour, FDB entry, nexthop or route; nothing for other messages.

@@ -42,7 +42,6 @@ std::optional<RouteMessage> decode_route(const MessageView& message) {
   const std::optional<rtmsg> header = take_header<rtmsg>(rest);
   if (!header || (message.type != RTM_NEWROUTE && message.type != RTM_DELROUTE) ||
       (header->rtm_family != AF_INET && header->rtm_family != AF_INET6) ||
-      header->rtm_type != RTN_UNICAST || header->rtm_tos != 0 ||
       (header->rtm_flags & RTM_F_CLONED) != 0) {
     return std::nullopt;
   }
@@ -77,9 +76,11 @@ std::optional<RouteMessage> decode_route(const MessageView& message) {
         break;
     }
   }
-  if (table != RT_TABLE_MAIN || dst.family() != family || header->rtm_dst_len > dst.bits()) {
+  if (dst.family() != family || header->rtm_dst_len > dst.bits()) {
     return std::nullopt;
   }
+  out.in_main_table = table == RT_TABLE_MAIN && header->rtm_tos == 0;
+  out.unicast = header->rtm_type == RTN_UNICAST;
   out.route.key.dst = {dst, header->rtm_dst_len};
   out.route.protocol = header->rtm_protocol;
   out.route.onlink = (header->rtm_flags & RTNH_F_ONLINK) != 0;

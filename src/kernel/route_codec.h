@@ -15,10 +15,14 @@ namespace flannel::netlink {
 struct RouteMessage {
   Route route;
   int index = 0;
+  bool in_main_table = true;  // with TOS 0, where ours are
+  bool unicast = true;        // else a blackhole, a local address, …
+
+  bool is_plain() const { return in_main_table && unicast; }
 };
 
-// RTM_NEWROUTE and RTM_DELROUTE of unicast routes with TOS 0 in the main table; nothing for others
-// and malformed ones.
+// RTM_NEWROUTE and RTM_DELROUTE, but of what the kernel cached; nothing for other messages and
+// malformed ones.
 std::optional<RouteMessage> decode_route(const MessageView& message);
 
 // `index` is not used where the route goes through a nexthop object.
