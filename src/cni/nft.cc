@@ -146,7 +146,7 @@ bool Nft::has_chain(const std::string& chain) {
   const ChainName name = parse_chain(chain);
   netlink::RequestSocket socket(NETLINK_NETFILTER);
   Batch ask;
-  ask.begin(message_type(NFT_MSG_GETCHAIN), 0, header_of(name));
+  ask.ask(message_type(NFT_MSG_GETCHAIN), header_of(name));
   ask.put_text(NFTA_CHAIN_TABLE, name.table);
   ask.put_text(NFTA_CHAIN_NAME, name.chain);
   return socket.transact(ask)[0].ok();
