@@ -137,7 +137,7 @@ HostView NetlinkKernel::host() {
             // A kernel without IPv6 (ipv6.disable=1) answers with the routes of IPv4.
             const bool wanted = found && found->is_plain() && found->route.key.dst.length == 0 &&
                                 found->route.key.dst.family() == family;
-            return wanted ? std::move(found) : std::nullopt;
+            return wanted ? found : std::nullopt;
           });
       for (const RouteMessage& route : defaults) {
         view.default_routes.push_back(
