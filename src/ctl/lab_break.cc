@@ -30,6 +30,7 @@ std::vector<Arguments> sabotage_list(const std::vector<std::string>& devices,
                              {"ip", "link", "set", dev, "name", "stolen"}});
   }
   list.insert(list.end(), {{"ip", "route", "del", peer_subnet},
+                           {"ip", "route", "replace", "blackhole", peer_subnet},
                            {"ip", "nexthop", "flush", "proto", "70"},
                            {"ip", "link", "set", "eth0", "down"}});
   return list;
