@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <barrier>
 #include <boost/json/serialize.hpp>
 #include <filesystem>
 #include <fstream>
+#include <thread>
+#include <vector>
 
 #include "base/file.h"
 #include "cni/delegate_record.h"
@@ -117,6 +120,24 @@ TEST_F(Records, KeepOneForEachInterface) {
   remove_record(*find_record(folder_, {"id", "eth0"}));
   EXPECT_FALSE(find_record(folder_, {"id", "eth0"}));
   EXPECT_EQ(list_records(folder_).at(0).attachment, (Attachment{"id", "eth1"}));
+}
+
+// The folder is missing, and every one of them finds it so.
+TEST_F(Records, AreKeptOfTheFirstContainersOfANodeAtTheSameTime) {
+  constexpr int kContainers = 8;
+  for (int round = 0; round < 50; ++round) {
+    const std::string folder = fmt::format("{}/{}", folder_, round);
+    std::barrier start(kContainers);
+    std::vector<std::jthread> containers;
+    for (int i = 0; i < kContainers; ++i) {
+      containers.emplace_back([&, i] {
+        start.arrive_and_wait();
+        EXPECT_NO_THROW(save_record(folder, {std::to_string(i), "eth0"}, delegate_));
+      });
+    }
+    containers.clear();  // joins them
+    EXPECT_EQ(list_records(folder).size(), std::size_t{kContainers});
+  }
 }
 
 TEST_F(Records, DoNotMixContainersWhoseNamesHaveDots) {
