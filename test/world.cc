@@ -254,6 +254,9 @@ void World::change_kernel() {
         address->key.prefix.ip =
             IpAddr::from_number(address->key.prefix.family(), address->key.prefix.ip.number() + 7);
       } else if (Route* route = std::get_if<Route>(&object)) {
+        if (below(3) == 0) {
+          return replace_by_blackhole(*route);
+        }
         route->nexthop = 0;
         route->via.reset();
         route->dev = "eth0";

@@ -67,6 +67,7 @@ class World {
   void change_host();
   Lease make_peer(unsigned number);
   void vandalise(const Op& op);
+  void replace_by_blackhole(const Route& route);
   void restore_host();
 
   std::mt19937_64 random_;

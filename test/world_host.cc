@@ -57,6 +57,12 @@ std::string World::foreign_now() const {
   return text;
 }
 
+void World::replace_by_blackhole(const Route& route) {
+  tell("kernel: a blackhole in place of " + to_text(Object(route)));
+  batch(fmt::format("route replace blackhole {} metric {}\n", route.key.dst.to_text(),
+                    route.key.metric));
+}
+
 void World::restore_host() {
   if (std::exchange(host_changed_, false)) {
     batch(kUnderlay);
@@ -64,7 +70,7 @@ void World::restore_host() {
 }
 
 void World::change_host() {
-  const unsigned what = below(8);
+  const unsigned what = below(10);
   host_changed_ = host_changed_ || what < 5;
   switch (what) {
     case 0:
@@ -85,11 +91,21 @@ void World::change_host() {
                                "link add eth0 type veth peer name eth1\n"
                                "link set eth1 up\n") +
                    kUnderlay);
+    case 5:
+      tell("a peer's address is unreachable, or not any more");
+      return batch(below(2) == 0 ? "route replace unreachable 198.19.0.0/26\n"
+                                   "route replace unreachable fd98::/121\n"
+                                 : "route del 198.19.0.0/26\nroute del fd98::/121\n");
+    case 6:
+      tell("a rule of policy routing comes or goes");
+      return batch(below(2) == 0 ? "route replace 198.19.0.0/26 dev eth0 table 77\n"
+                                   "rule add to 198.19.0.0/26 table 77\n"
+                                 : "rule del to 198.19.0.0/26 table 77\n");
     default:
       tell("a peer's address is on another link, or not any more");
-      return batch(below(2) == 0 ? "route replace 198.19.0.0/28 dev eth0\n"
+      return batch(below(2) == 0 ? "route replace 198.19.0.0/24 dev eth0\n"
                                    "route replace fd98::/120 dev eth0\n"
-                                 : "route del 198.19.0.0/28\nroute del fd98::/120 dev eth0\n");
+                                 : "route del 198.19.0.0/24\nroute del fd98::/120 dev eth0\n");
   }
 }
 
