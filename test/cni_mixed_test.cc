@@ -2,6 +2,8 @@
 // CNI_REFERENCE names, on the same node at the same time.
 #include <sys/stat.h>
 
+#include <set>
+#include <sstream>
 #include <thread>
 
 #include "test/cni_fixture.h"
@@ -111,6 +113,57 @@ TEST_F(CniMixed, WorksWithAnyIpam) {
   del(pod, config);
   EXPECT_NE(text_of("input-DEL"), "none");
   EXPECT_EQ(leftovers(), Names());
+  EXPECT_TRUE(call("GC", {}, config).ok());
+  EXPECT_EQ(json::parse(text_of("input-GC")).get_object().at("name"), "cbr0");
+}
+
+// A runtime's GC has no container in its environment, and a plugin that fails stops no other.
+TEST_F(CniMixed, CollectsWithAnyOtherPlugin) {
+  write_program("third",
+                "cat >" + folder + "/input-$CNI_COMMAND\n" +
+                    "echo \"$CNI_COMMAND [$CNI_CONTAINERID] [$CNI_IFNAME] [$CNI_NETNS]\" >>" +
+                    folder +
+                    "/calls\n[ $CNI_COMMAND != ADD ] || echo null\n"
+                    "[ $CNI_COMMAND$CNI_CONTAINERID != DELbad ]\n");
+  json::object config = flannel_config({{"delegate", {{"type", "third"}}}});
+  for (const char* id : {"bad", "gone", "stays"}) {
+    add(make_pod(id), config);
+  }
+  write(records() + "/of-go", R"({"type":"third","name":"cbr0","cniVersion":"1.1.0"})");
+  write(records() + "/strange", R"({"type":"third","name":5})");
+  std::filesystem::remove(folder + "/calls");
+  config["cni.dev/valid-attachments"] = json::array{{{"containerID", "stays"}, {"ifname", "eth0"}}};
+  const Answer answer = call("GC", {"", "", ""}, config);
+  EXPECT_EQ(answer.code(), 999) << answer.out;
+  EXPECT_NE(answer.text("msg").find("\"third\" ended with status 1"), std::string::npos)
+      << answer.out;
+  EXPECT_EQ(names_in(records()), (Names{"bad", "stays", "strange"}));
+  std::multiset<std::string> calls;
+  std::istringstream lines(text_of("calls"));
+  for (std::string line; std::getline(lines, line);) {
+    calls.insert(line);
+  }
+  EXPECT_EQ(calls, (std::multiset<std::string>{"DEL [bad] [eth0] []", "DEL [gone] [eth0] []",
+                                               "DEL [of-go] [eth0] []", "GC [] [] []"}));
+  EXPECT_EQ(json::parse(text_of("input-GC")).get_object().at("cni.dev/valid-attachments"),
+            config.at("cni.dev/valid-attachments"));
+}
+
+TEST_F(CniMixed, IsAsReadyAsThePluginsItHandsOnTo) {
+  write_program("third", "echo seen >&2\n[ ! -e " + folder + "/broken ] || " +
+                             R"({ echo '{"code":51,"msg":"half"}'; exit 1; })");
+  const json::object delegate = flannel_config({{"delegate", {{"type", "third"}}}});
+  const json::object ipam = flannel_config({{"ipam", {{"type", "third"}}}});
+  for (const json::object& config : {delegate, ipam}) {
+    const Answer answer = call("STATUS", {}, config);
+    EXPECT_TRUE(answer.ok()) << answer.out;
+    EXPECT_EQ(answer.err, "seen\n");
+    write(folder + "/broken", "");
+    EXPECT_EQ(call("STATUS", {}, config).code(), 51);
+    std::filesystem::remove(folder + "/broken");
+  }
+  EXPECT_EQ(call("STATUS", {}, flannel_config({{"delegate", {{"type", "fourth"}}}})).text("msg"),
+            "failed to find plugin \"fourth\" in path [" + folder + "/bin]");
 }
 
 // With the reference's plugins under folder/reference.

@@ -1,5 +1,7 @@
 // The CNI plugins as programs: what a runtime sees of them, and what they leave in the kernel and
 // on disk.
+#include <algorithm>
+
 #include "test/cni_fixture.h"
 
 namespace flannel::cni {
@@ -119,13 +121,18 @@ TEST_F(CniPlugin, RemovesThePortOfANamespaceWithoutAName) {
   const Pod held = make_pod("held"), other = make_pod("other");
   const Answer result = add(held, config);
   add(other, config);
+  shell("ip link set " + result.host_end() + " alias ''");  // as Go's plugin leaves it
   json::object wrong = with_result(config, result);
   wrong.at("prevResult").at("interfaces").at(1).at("mac") = "02:00:00:00:00:01";
   del(held, wrong, {{"CNI_NETNS", ""}});
   EXPECT_TRUE(succeeds("ip link show " + result.host_end())) << "by then it may be another's";
-  const Answer again = add(held, flannel_config(), {{"CNI_IFNAME", "eth1"}});
+  const Answer again = add(held, config, {{"CNI_IFNAME", "eth1"}});
+  shell("ip link set " + again.host_end() + " alias ''");
   del(held, with_result(config, again), {{"CNI_NETNS", ""}, {"CNI_IFNAME", "eth1"}});
   EXPECT_FALSE(succeeds("ip link show " + again.host_end() + " 2>&1"));
+  const Answer unknown = add(held, config, {{"CNI_IFNAME", "eth2"}});
+  del(held, config, {{"CNI_NETNS", ""}, {"CNI_IFNAME", "eth2"}});
+  EXPECT_FALSE(succeeds("ip link show " + unknown.host_end() + " 2>&1"));
   EXPECT_TRUE(pings(other.netns, "10.5.1.1"));
 }
 
@@ -139,7 +146,6 @@ TEST_F(CniPlugin, RemovesWithoutANamespace) {
   del(gone, config);
   write(nameless.netns + "-file", "");  // a path that is no namespace any more
   del(nameless, config, {{"CNI_NETNS", ""}});
-  in(nameless, "ip link del eth0");
   write(records() + "/torn", R"({"cniVersion":"1.0.0","ipam":{"ty)");
   std::filesystem::remove(env_file());
   del(torn, config);
@@ -230,10 +236,12 @@ TEST_F(CniPlugin, WaitsForASubnetThatIsAboutToCome) {
 
 TEST_F(CniPlugin, CollectsWhatTheRuntimeDoesNotKnow) {
   const json::object config = flannel_config();
-  const Pod stays = make_pod("stays"), goes = make_pod("goes"), half = make_pod("half");
-  add(stays, config);
+  const Pod stays = make_pod("stays"), goes = make_pod("goes"), half = make_pod("half"),
+            held = make_pod("held");
+  const Answer known = add(stays, config);
   add(goes, config);
   add(half, config);
+  add(held, config);
   std::filesystem::remove(records() + "/half");
   remove_netns(goes);
   json::object valid = config;
@@ -242,6 +250,9 @@ TEST_F(CniPlugin, CollectsWhatTheRuntimeDoesNotKnow) {
   EXPECT_TRUE(answer.ok()) << answer.out;
   EXPECT_EQ(names_in(records()), Names{"stays"});
   EXPECT_EQ(names_in(reservations()), (Names{"lock", "last_reserved_ip.0", "10.5.1.2"}));
+  const std::string veths = shell("ip -o link show type veth");
+  EXPECT_EQ(std::count(veths.begin(), veths.end(), '\n'), 1) << veths;
+  EXPECT_NE(veths.find(known.host_end()), std::string::npos) << veths;
 }
 
 TEST_F(CniPlugin, AnswersAsTheOtherPluginsByTheirNames) {

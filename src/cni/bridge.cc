@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <functional>
+#include <set>
 #include <thread>
 
+#include "cni/attempts.h"
 #include "cni/bridge_config.h"
 #include "cni/bridge_gateway.h"
 #include "cni/container.h"
@@ -189,19 +192,28 @@ void add_layer3(const Request& request, const BridgeConfig& config, const Contai
   }
 }
 
-// A container whose namespace has no name any more may live on, held by a process: its port goes by
-// what its ADD said of it.
-void remove_port(const BridgeConfig& config, const AddResult& result) {
+// The port's alias: whose it is.
+std::string port_alias(const std::string& network, const Attachment& attachment) {
+  return fmt::format("{} {} {}", network, attachment.container_id, attachment.ifname);
+}
+
+void remove_ports(const BridgeConfig& config, const std::function<bool(const LinkInfo&)>& which) {
   LinkSocket host;
   const std::optional<LinkInfo> bridge = host.find(config.bridge);
-  for (const ResultInterface& each : result.interfaces) {
-    const std::optional<LinkInfo> link =
-        bridge && each.sandbox.empty() ? host.find(each.name) : std::nullopt;
-    if (link && link->kind == "veth" && link->master == bridge->index &&
-        link->mac.to_text() == each.mac) {
-      host.remove(link->index);
+  const std::vector<LinkInfo> ports = bridge ? host.ports(bridge->index) : std::vector<LinkInfo>();
+  for (const LinkInfo& port : ports) {
+    if (port.kind == "veth" && which(port)) {
+      host.remove(port.index);
     }
   }
+}
+
+// The host's end as the ADD's result tells of it; the name alone may be another's by now.
+bool is_in(const AddResult& result, const LinkInfo& port) {
+  return std::any_of(
+      result.interfaces.begin(), result.interfaces.end(), [&](const ResultInterface& each) {
+        return each.sandbox.empty() && each.name == port.name && each.mac == port.mac.to_text();
+      });
 }
 
 json::object add(const Request& request) {
@@ -210,22 +222,35 @@ json::object add(const Request& request) {
 
 void gc(const Request& request) {
   const BridgeConfig config = parse_bridge(request);
-  if (config.ipam == kHostLocal.name) {
-    kHostLocal.gc(request);
+  const std::vector<Attachment> valid = valid_attachments(request);
+  std::set<std::string> aliases;
+  for (const Attachment& each : valid) {
+    aliases.insert(port_alias(request.name, each));
   }
+  Attempts attempts;
+  attempts.run([&] {
+    remove_ports(config, [&](const LinkInfo& port) {
+      return port.alias.starts_with(request.name + " ") && !aliases.contains(port.alias);
+    });
+  });
+  attempts.run([&] { ipam_gc(request, config.ipam); });
   if (config.masquerade) {
-    collect_masquerade(request.name, valid_attachments(request));
+    attempts.run([&] { collect_masquerade(request.name, valid); });
   }
+  attempts.finish();
 }
 
 void status(const Request& request) {
-  const BridgeConfig config = parse_bridge(request);
-  if (config.ipam == kHostLocal.name) {
-    kHostLocal.status(request);
-  }
+  ipam_status(request, parse_bridge(request).ipam);
 }
 
 }  // namespace
+
+void bridge_validate(const Request& request) {
+  if (parse_bridge(request).ipam == kHostLocal.name) {
+    parse_host_local(request);
+  }
+}
 
 AddResult bridge_add(const Request& request, const Containers& containers) {
   const BridgeConfig config = parse_bridge(request);
@@ -234,11 +259,10 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
   LinkSocket host;
   Undo undo;
   const LinkInfo bridge = ensure_bridge(host, config);
-  const VethPair pair{
-      .container_name = attachment.ifname,
-      .container_mac = config.mac,
-      .mtu = config.mtu,
-      .alias = fmt::format("{} {} {}", request.name, attachment.container_id, attachment.ifname)};
+  const VethPair pair{.container_name = attachment.ifname,
+                      .container_mac = config.mac,
+                      .mtu = config.mtu,
+                      .alias = port_alias(request.name, attachment)};
   const LinkInfo port = make_port(host, config, bridge, netns, pair, config.trunk, undo);
   if (config.hairpin || config.isolated) {
     host.set_port(port.index, {.hairpin = config.hairpin, .isolated = config.isolated});
@@ -279,7 +303,10 @@ void bridge_del(const Request& request) {
     std::vector<IpAddr> had = remove_container_link(*netns, request.attachment.ifname);
     known = had.empty() ? std::move(known) : std::move(had);
   } else {
-    remove_port(config, result);
+    // The namespace may live on without a name, held by a process. Go's ports have no alias.
+    const std::string alias = port_alias(request.name, request.attachment);
+    remove_ports(config,
+                 [&](const LinkInfo& port) { return port.alias == alias || is_in(result, port); });
   }
   ipam_del(request, config.ipam, known);
   if (config.check_mac_spoofing) {

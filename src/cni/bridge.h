@@ -7,6 +7,8 @@
 
 namespace flannel::cni {
 
+// Reads the request's configuration and throws CniError for what cannot be right.
+void bridge_validate(const Request& request);
 // A pair of veth links between bridge and container, addresses, routes, the gateway on the bridge
 // and masquerading, as the request's configuration says. Throws CniError, and then nothing is left
 // but the bridge.

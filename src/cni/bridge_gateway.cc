@@ -28,7 +28,7 @@ bool is_in_the_way(const Prefix& address, const Prefix& wanted) {
 
 // The container that is just being added is a port already.
 bool serves_others(LinkSocket& host, const LinkInfo& link) {
-  return host.count_ports(link.index) > 1;
+  return host.ports(link.index).size() > 1;
 }
 
 void ensure_address(LinkSocket& host, const BridgeConfig& config, const LinkInfo& link,

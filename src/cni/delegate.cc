@@ -1,13 +1,19 @@
 #include "cni/delegate.h"
 
+#include <unistd.h>
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "base/file.h"
 #include "cni/error.h"
 #include "cni/process.h"
 
 namespace flannel::cni {
 namespace {
+
+// Go's records do not name the interface; runtimes call a container's first one so.
+constexpr const char* kUsualInterface = "eth0";
 
 std::string find_delegate(const Request& request, const std::string& type) {
   if (type.empty() || type.find('/') != std::string::npos) {
@@ -40,11 +46,17 @@ CniError error_of(const std::string& type, const ProcessOutput& output) {
 
 std::string run_delegate(const Request& request, const std::string& command,
                          const std::string& type, const json::object& config) {
+  const Attachment& attachment = request.attachment;
+  const bool unnamed = !attachment.container_id.empty() && attachment.ifname.empty();
   ProcessOutput output = run_process(find_delegate(request, type), {}, json::serialize(config),
-                                     {{"CNI_COMMAND", command}});
+                                     {{"CNI_COMMAND", command},
+                                      {"CNI_CONTAINERID", attachment.container_id},
+                                      {"CNI_IFNAME", unnamed ? kUsualInterface : attachment.ifname},
+                                      {"CNI_NETNS", request.netns}});
   if (output.status != 0) {
     throw error_of(type, output);
   }
+  (void)write_all(STDERR_FILENO, output.err);  // for a person, who may not be there
   return std::move(output.out);
 }
 

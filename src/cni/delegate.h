@@ -9,8 +9,8 @@
 
 namespace flannel::cni {
 
-// Runs the plugin `type` of CNI_PATH with `config` on its standard input and the request's other
-// variables. What it printed; CniError with its code and words where it failed.
+// Runs the plugin `type` of CNI_PATH for the request's attachment, with `config` on its standard
+// input. What it printed; CniError with its code and words where it failed.
 std::string run_delegate(const Request& request, const std::string& command,
                          const std::string& type, const json::object& config);
 

@@ -2,6 +2,7 @@
 // subnet that the daemon leased for this node.
 #include <algorithm>
 
+#include "cni/attempts.h"
 #include "cni/bridge.h"
 #include "cni/delegate.h"
 #include "cni/delegate_record.h"
@@ -41,7 +42,7 @@ json::object add(const Request& request) {
   const Request handed_on = delegated(request, delegate);
   const bool native = type_of(delegate) == kBridge.name;
   if (native) {
-    kBridge.status(handed_on);  // a DEL has to be able to read what is recorded
+    bridge_validate(handed_on);  // a DEL has to be able to read what is recorded
   }
   // Before anything is made, so that a DEL knows what to remove however far we get.
   const bool known = save_record(config.data_dir, request.attachment, delegate);
@@ -54,6 +55,17 @@ json::object add(const Request& request) {
   return to_json(bridge_add(handed_on, containers), request.version);
 }
 
+// A verb for the plugin that the configuration names.
+void hand_on(const Request& request, const json::object& delegate, const char* command,
+             void (*of_bridge)(const Request&)) {
+  const std::string type = type_of(delegate);
+  if (type == kBridge.name) {
+    of_bridge(delegated(request, delegate));
+  } else {
+    run_delegate(request, command, type, delegate);
+  }
+}
+
 // An earlier ADD's result names what the container has.
 void hand_on_previous_result(const Request& request, json::object& delegate) {
   if (const json::value* previous = request.fields().find("prevResult")) {
@@ -63,13 +75,10 @@ void hand_on_previous_result(const Request& request, json::object& delegate) {
 
 void remove(const Request& request, const DelegateRecord& record) {
   json::object delegate = record.delegate ? *record.delegate : make_delegate_for_removal(request);
-  const std::string type = type_of(delegate);
-  if (type == kBridge.name) {
+  if (type_of(delegate) == kBridge.name) {
     hand_on_previous_result(request, delegate);
-    bridge_del(delegated(request, delegate));
-  } else {
-    run_delegate(request, "DEL", type, delegate);
   }
+  hand_on(request, delegate, "DEL", bridge_del);
   remove_record(record);
 }
 
@@ -90,12 +99,14 @@ void check(const Request& request) {
   }
   json::object delegate = *record->delegate;
   hand_on_previous_result(request, delegate);
-  const std::string type = type_of(delegate);
-  if (type == kBridge.name) {
-    bridge_check(delegated(request, delegate));
-  } else {
-    run_delegate(request, "CHECK", type, delegate);
-  }
+  hand_on(request, delegate, "CHECK", bridge_check);
+}
+
+// Empty where the record does not tell.
+std::string_view network_of(const DelegateRecord& record) {
+  const json::value* name = record.delegate ? record.delegate->if_contains("name") : nullptr;
+  return name != nullptr && name->is_string() ? std::string_view(name->get_string())
+                                              : std::string_view();
 }
 
 bool is_valid(const DelegateRecord& record, const std::vector<Attachment>& valid) {
@@ -108,30 +119,27 @@ bool is_valid(const DelegateRecord& record, const std::vector<Attachment>& valid
 void gc(const Request& request) {
   const FlannelConfig config = parse_flannel(request);
   const std::vector<Attachment> valid = valid_attachments(request);
+  Attempts attempts;
   for (const DelegateRecord& record : list_records(config.data_dir)) {
-    const bool ours =
-        record.delegate && Fields(*record.delegate).text("name").value_or("") == request.name;
-    if (ours && !is_valid(record, valid)) {
+    if (network_of(record) == request.name && !is_valid(record, valid)) {
       Request gone = request;
       gone.attachment = record.attachment;
       gone.netns.clear();
-      remove(gone, record);
+      attempts.run([&] { remove(gone, record); });
     }
   }
-  const json::object delegate = make_delegate_for_removal(request);
-  if (type_of(delegate) == kBridge.name) {
-    kBridge.gc(delegated(request, [&] {
-      json::object with_valid = delegate;
-      if (const json::value* list = request.fields().find("cni.dev/valid-attachments")) {
-        with_valid["cni.dev/valid-attachments"] = *list;
-      }
-      return with_valid;
-    }()));
+  json::object delegate = make_delegate_for_removal(request);
+  if (const json::value* list = request.fields().find("cni.dev/valid-attachments")) {
+    delegate["cni.dev/valid-attachments"] = *list;
   }
+  attempts.run([&] { hand_on(request, delegate, "GC", kBridge.gc); });
+  attempts.finish();
 }
 
 void status(const Request& request) {
-  need_env(parse_flannel(request), milliseconds::zero(), Code::not_available);
+  const FlannelEnv env =
+      need_env(parse_flannel(request), milliseconds::zero(), Code::not_available);
+  hand_on(request, make_delegate(request, env), "STATUS", kBridge.status);
 }
 
 }  // namespace

@@ -11,6 +11,15 @@ bool is_built_in(const std::string& type) {
   return type == kHostLocal.name;
 }
 
+void hand_on(const Request& request, const std::string& type, const char* command,
+             void (*built_in)(const Request&)) {
+  if (is_built_in(type)) {
+    built_in(request);
+  } else if (!type.empty()) {
+    run_delegate(request, command, type, request.config);
+  }
+}
+
 }  // namespace
 
 AddResult ipam_add(const Request& request, const std::string& type, const Containers& containers) {
@@ -24,11 +33,15 @@ AddResult ipam_add(const Request& request, const std::string& type, const Contai
 }
 
 void ipam_check(const Request& request, const std::string& type) {
-  if (is_built_in(type)) {
-    kHostLocal.check(request);
-  } else if (!type.empty()) {
-    run_delegate(request, "CHECK", type, request.config);
-  }
+  hand_on(request, type, "CHECK", kHostLocal.check);
+}
+
+void ipam_gc(const Request& request, const std::string& type) {
+  hand_on(request, type, "GC", kHostLocal.gc);
+}
+
+void ipam_status(const Request& request, const std::string& type) {
+  hand_on(request, type, "STATUS", kHostLocal.status);
 }
 
 void ipam_del(const Request& request, const std::string& type, const std::vector<IpAddr>& known) {

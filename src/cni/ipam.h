@@ -11,9 +11,11 @@
 
 namespace flannel::cni {
 
-// All throw CniError.
+// All throw CniError, and do nothing for an empty type but ipam_add().
 AddResult ipam_add(const Request& request, const std::string& type, const Containers& containers);
 void ipam_check(const Request& request, const std::string& type);
+void ipam_gc(const Request& request, const std::string& type);
+void ipam_status(const Request& request, const std::string& type);
 // `known`: addresses that the attachment is known to have had.
 void ipam_del(const Request& request, const std::string& type, const std::vector<IpAddr>& known);
 

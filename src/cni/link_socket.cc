@@ -48,6 +48,9 @@ std::optional<LinkInfo> decode_info(const MessageView& message) {
       case IFLA_LINK:
         out.peer = static_cast<int>(attribute->u32().value_or(0));
         break;
+      case IFLA_IFALIAS:
+        out.alias = attribute->text();
+        break;
       case IFLA_PROMISCUITY:
         out.promiscuous = attribute->u32().value_or(0) != 0;
         break;
@@ -131,12 +134,12 @@ std::optional<std::string> LinkSocket::device_to(const IpAddr& address) {
   return link ? std::optional(link->name) : std::nullopt;
 }
 
-std::size_t LinkSocket::count_ports(int bridge) {
+std::vector<LinkInfo> LinkSocket::ports(int bridge) {
   Batch batch;
   netlink::encode_dump_links(batch);
-  const std::vector<LinkInfo> links = socket_.dump<LinkInfo>(batch, "links", decode_info);
-  return static_cast<std::size_t>(std::count_if(
-      links.begin(), links.end(), [&](const LinkInfo& link) { return link.master == bridge; }));
+  std::vector<LinkInfo> links = socket_.dump<LinkInfo>(batch, "links", decode_info);
+  std::erase_if(links, [bridge](const LinkInfo& link) { return link.master != bridge; });
+  return links;
 }
 
 void LinkSocket::add_bridge(std::string_view name, std::uint32_t mtu, bool vlan_filtering) {

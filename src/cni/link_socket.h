@@ -27,6 +27,7 @@ struct LinkInfo {
   bool running = false;  // operational state UP (RFC 2863)
   int master = 0;        // index of its bridge, 0 for none
   int peer = 0;          // of a veth: the other end's index in its namespace
+  std::string alias;     // what it is for, in words of who made it
 };
 
 struct VethPair {
@@ -59,8 +60,7 @@ class LinkSocket {
   std::vector<std::optional<LinkInfo>> find_all(std::span<const std::string> names);
   // By which a packet to this address would leave; nothing where there is no way.
   std::optional<std::string> device_to(const IpAddr& address);
-  // Ports of a bridge.
-  std::size_t count_ports(int bridge);
+  std::vector<LinkInfo> ports(int bridge);
 
   // One that exists already is left as it is.
   void add_bridge(std::string_view name, std::uint32_t mtu, bool vlan_filtering);
