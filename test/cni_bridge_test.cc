@@ -105,6 +105,19 @@ TEST_F(CniBridge, GivesOneAddressOfEachRange) {
   del(pod, config);
 }
 
+TEST_F(CniBridge, ReturnsWhenItsAddressesAreFoundUnique) {
+  const json::object config = bridge_config(
+      {{"enabledad", true},
+       {"ipam", {{"type", "host-local"}, {"dataDir", networks()}, {"subnet", "fc00:5::/64"}}}});
+  const Pod pod = make_pod("pod"), other = make_pod("other");
+  const Answer added = add(pod, config);
+  EXPECT_EQ(in(pod, "ip -6 addr show dev eth0 tentative"), "");
+  EXPECT_TRUE(pings(pod.netns, "fc00:5::1"));
+  shell("ip addr add fc00:5::3/64 dev cni0 nodad");
+  refused(other, config, "link eth0 has address fc00:5::3 in DADFAILED state");
+  EXPECT_FALSE(succeeds("nsenter --net=" + other.netns + " ip link show eth0 2>&1"));
+}
+
 TEST_F(CniBridge, MakesRoutesWithTheirAttributes) {
   const json::array routes = {
       {{"dst", "10.7.0.0/16"}, {"mtu", 1300}, {"advmss", 1200}, {"priority", 77}},

@@ -138,8 +138,14 @@ class CniFixture : public testing::Test {
     return shell("nsenter --net=" + pod.netns + " " + command);
   }
   // Three tries a second apart at most: the first packets wait for neighbours to be found.
-  static bool pings(const std::string& from, const std::string& address, const char* more = "") {
-    return succeeds("nsenter --net=" + from + " ping -c 1 -w 5 -i 0.2 " + more + " " + address);
+  // With what `ping` printed.
+  static testing::AssertionResult pings(const std::string& from, const std::string& address,
+                                        const char* more = "") {
+    const ProcessOutput output = run_process(
+        "/bin/sh",
+        {"-c", "nsenter --net=" + from + " ping -c 1 -w 5 -i 0.2 " + more + " " + address}, "");
+    return (output.status == 0 ? testing::AssertionSuccess() : testing::AssertionFailure())
+           << output.out << output.err;
   }
 
   // The plugin's configuration, `more` in place of or beside what it has.

@@ -283,6 +283,7 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
     container.configure(result);
   }
   read_macs(host, result, config.container_interface);
+  container.settle();
   if (!result.ips.empty()) {
     container.announce();
   }

@@ -20,10 +20,12 @@
 namespace flannel::cni {
 namespace {
 
-using std::chrono::milliseconds;
+using std::chrono::microseconds;
+using std::chrono::seconds;
 
-constexpr milliseconds kSettleWithin{5000};
-constexpr milliseconds kSettleAgain{10};
+constexpr microseconds kSettleFirstLook{50};
+constexpr microseconds kSettleLastLook{10'000};
+constexpr microseconds kSettleWithin{5'000'000};
 constexpr int kRemovedWithin = 10'000;  // milliseconds
 
 bool has_ipv6(const AddResult& result) {
@@ -50,27 +52,17 @@ void enable_ipv6(const std::string& ifname) {
   }
 }
 
-// Waits until no address is tentative any more.
-void settle(LinkSocket& links, int index, const std::string& ifname) {
-  const auto limit = std::chrono::steady_clock::now() + kSettleWithin;
-  for (;;) {
-    bool tentative = false;
-    for (const netlink::AddressMessage& each : links.addresses(index)) {
-      if ((each.flags & IFA_F_DADFAILED) != 0) {
-        throw_error(Code::internal, "link {} has address {} in DADFAILED state", ifname,
-                    each.address.prefix.ip.to_text());
-      }
-      tentative = tentative || (each.flags & IFA_F_TENTATIVE) != 0;
+bool is_any_tentative(const std::vector<netlink::AddressMessage>& addresses,
+                      const std::string& ifname) {
+  bool tentative = false;
+  for (const netlink::AddressMessage& each : addresses) {
+    if ((each.flags & IFA_F_DADFAILED) != 0) {
+      throw_error(Code::internal, "link {} has address {} in DADFAILED state", ifname,
+                  each.address.prefix.ip.to_text());
     }
-    if (!tentative) {
-      return;
-    }
-    if (std::chrono::steady_clock::now() > limit) {
-      throw_error(Code::internal, "link {} still has tentative addresses after {} seconds", ifname,
-                  kSettleWithin.count() / 1000);
-    }
-    std::this_thread::sleep_for(kSettleAgain);
+    tentative = tentative || (each.flags & IFA_F_TENTATIVE) != 0;
   }
+  return tentative;
 }
 
 // The routes with the gateway each goes by, each once: the kernel refuses a second.
@@ -149,10 +141,10 @@ void remove_early(LinkSocket& links, int index) {
 }  // namespace
 
 ContainerLink::ContainerLink(const NetNs& netns, std::string ifname, const BridgeConfig& config)
-    : netns_(netns), ifname_(std::move(ifname)), detect_duplicates_(config.detect_duplicates) {
+    : netns_(netns), ifname_(std::move(ifname)) {
   netns_.run([&] {
     links_.emplace();
-    prepare(ifname_, detect_duplicates_);
+    prepare(ifname_, config.detect_duplicates);
   });
   const std::optional<LinkInfo> link = links_->find(ifname_);
   if (!link) {
@@ -162,17 +154,24 @@ ContainerLink::ContainerLink(const NetNs& netns, std::string ifname, const Bridg
 }
 
 void ContainerLink::configure(const AddResult& result) {
-  const bool ipv6 = has_ipv6(result);
-  if (ipv6) {
+  has_ipv6_ = has_ipv6(result);
+  if (has_ipv6_) {
     netns_.run([&] { enable_ipv6(ifname_); });
   }
-  const std::vector<ResultRoute> routes = routes_to_make(result);
-  if (ipv6 && detect_duplicates_) {
-    links_->configure(info_.index, result.ips, {});
-    settle(*links_, info_.index, ifname_);
-    links_->configure(info_.index, {}, routes);
-  } else {
-    links_->configure(info_.index, result.ips, routes);
+  links_->configure(info_.index, result.ips, routes_to_make(result));
+}
+
+void ContainerLink::settle() {
+  microseconds waited{0};
+  for (microseconds pause = kSettleFirstLook;
+       has_ipv6_ && is_any_tentative(links_->addresses(info_.index), ifname_);
+       pause = std::min(2 * pause, kSettleLastLook)) {
+    if (waited >= kSettleWithin) {
+      throw_error(Code::internal, "link {} still has tentative addresses after {} seconds", ifname_,
+                  kSettleWithin / seconds(1));
+    }
+    std::this_thread::sleep_for(pause);
+    waited += pause;
   }
 }
 
