@@ -13,6 +13,8 @@
 namespace flannel {
 namespace {
 
+constexpr int kFolderTries = 100;
+
 std::string folder_of(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   return folder.empty() ? "." : folder.string();
@@ -64,12 +66,21 @@ Result<std::string> read_file(const std::string& path) {
   return text ? std::move(text) : fail("read {}: {}", path, text.error().text);
 }
 
+Result<bool> make_folders(const std::string& path) {
+  std::error_code error;
+  for (int left = kFolderTries; left > 0; --left) {
+    const bool made = std::filesystem::create_directories(path, error);
+    if (!error) {
+      return made;
+    }
+  }
+  return fail("mkdir {}: {}", path, error.message());
+}
+
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode) {
   const std::string folder = folder_of(path);
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) {
-    return fail("mkdir {}: {}", folder, error.message());
+  if (const Result<bool> made = make_folders(folder); !made) {
+    return std::unexpected(made.error());
   }
   std::string temporary = path + ".XXXXXX";
   const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));

@@ -38,6 +38,10 @@ bool write_all(int fd, std::string_view text);
 // The whole text of a file; the error is `open PATH: REASON`, as Go words it.
 Result<std::string> read_file(const std::string& path);
 
+// Makes a folder where it is missing, and its parents, 0755; those too that somebody removes
+// meanwhile because they are empty. False where it was there. The error is `mkdir PATH: REASON`.
+Result<bool> make_folders(const std::string& path);
+
 // Replaces `path` by a complete file or not at all: a temporary file in the same directory,
 // fsync, rename. `mode` regardless of the umask; missing parent directories are made, 0755.
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode);

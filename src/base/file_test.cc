@@ -6,7 +6,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 namespace flannel {
 namespace {
@@ -47,6 +49,25 @@ TEST_F(Files, ReplacesWholeFiles) {
   EXPECT_EQ(count(), 2U) << "a temporary file stayed";
   EXPECT_EQ(read_file(path("none")).error().text,
             "open " + path("none") + ": No such file or directory");
+}
+
+TEST_F(Files, MakesFoldersAlsoWhileSomebodyRemovesEmptyOnes) {
+  EXPECT_EQ(make_folders(path("a/b")), true);
+  EXPECT_EQ(make_folders(path("a/b")), false);
+  ASSERT_TRUE(replace_file(path("file"), "", 0600));
+  EXPECT_EQ(make_folders(path("file/b")).error().text,
+            "mkdir " + path("file/b") + ": Not a directory");
+  const std::jthread remover([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      ::rmdir(path("parent").c_str());
+      std::this_thread::sleep_for(std::chrono::microseconds(1));  // or nobody else gets at it
+    }
+  });
+  for (int i = 0; i < 2000; ++i) {
+    const Result<bool> made = make_folders(path("parent/folder"));
+    ASSERT_TRUE(made) << made.error().text;
+    ASSERT_EQ(::rmdir(path("parent/folder").c_str()), 0);
+  }
 }
 
 TEST_F(Files, MakesAFileOnce) {

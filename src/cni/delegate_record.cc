@@ -58,9 +58,8 @@ bool may_be_of(const DelegateRecord& record, const Attachment& attachment) {
 bool create_record(const std::string& folder, const std::string& path, const std::string& text) {
   Result<bool> created = create_file(path, text, 0600, true);
   if (!created) {
-    std::error_code ignored;  // the file tells
-    if (std::filesystem::create_directories(folder, ignored)) {
-      ::chmod(folder.c_str(), 0700);  // a configuration may hold secrets
+    if (make_folders(folder).value_or(false)) {  // where it cannot be, the file tells
+      ::chmod(folder.c_str(), 0700);             // a configuration may hold secrets
     }
     // Also where another container has made the folder meanwhile.
     created = create_file(path, text, 0600, true);

@@ -40,10 +40,8 @@ bool Reservation::is_of(const Attachment& attachment) const {
 }
 
 Reservations::Reservations(const std::string& folder) : folder_(folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  if (error) {
-    throw_error(Code::io_failure, "mkdir {}: {}", folder_, error.message());
+  if (const Result<bool> made = make_folders(folder_); !made) {
+    throw CniError(Code::io_failure, made.error().text);
   }
   Result<UniqueFd> lock = lock_file(path_of("lock"), 0750);
   if (!lock) {

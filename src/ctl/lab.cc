@@ -181,7 +181,9 @@ void Lab::wait_until_ready(unsigned i) {
 }
 
 void Lab::up(const LabWish& wish) {
-  std::filesystem::create_directories(directory_);
+  if (const Result<bool> made = make_folders(directory_); !made) {
+    throw std::runtime_error(made.error().text);
+  }
   for (const auto& [name, value] : std::initializer_list<std::pair<std::string, std::string>>{
            {"nodes", fmt::format("{}", wish.nodes)},
            {"config", network_config_text(wish)},
