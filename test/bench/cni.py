@@ -6,6 +6,7 @@ FOLDER has flannel, bridge, host-local and portmap. Everything runs in network a
 which end with this program. The client starts plugins by posix_spawn and waits. One line of JSON a case:
   reservations   of other containers, in the same network
   ports          1: a TCP and a UDP port of the host, so that portmap follows flannel as in a usual chain
+  families       2: IPv4 and IPv6
   parallel       calls at the same time; 1: one after the other
   VERB_ms        of one container: p50 and p99 (of 50, or of 3 rounds of `parallel`)
   VERB_per_s     containers a second
@@ -16,6 +17,7 @@ import ctypes, json, os, re, shutil, subprocess, sys, tempfile, time
 CLONE_NEWNET, CLONE_NEWNS, MS_REC, MS_PRIVATE, MS_BIND = 0x40000000, 0x20000, 0x4000, 0x40000, 0x1000
 libc = ctypes.CDLL(None, use_errno=True)
 ENV = "FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.0.1/16\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+ENV_IPV6 = "FLANNEL_IPV6_NETWORK=fc00:5::/48\nFLANNEL_IPV6_SUBNET=fc00:5:0:1::1/64\n"
 
 
 def check(result):
@@ -38,11 +40,11 @@ def make_netns(path):
 
 
 class Node:
-    def __init__(self, name, plugins):
+    def __init__(self, name, plugins, env):
         self.name, self.plugins, self.folder = name, os.path.abspath(plugins), tempfile.mkdtemp(prefix="flannel-bench-cni")
         mount("tmpfs", self.folder, "tmpfs", 0)
         with open(f"{self.folder}/subnet.env", "w") as file:
-            file.write(ENV)
+            file.write(env)
         self.elapsed = 0.0
         self.base = {"cniVersion": "1.0.0", "name": "cbr0"}
         self.write("flannel", {**self.base, "type": "flannel", "subnetFile": f"{self.folder}/subnet.env",
@@ -150,15 +152,15 @@ def peak_kb(node, pod):
     return peak
 
 
-def measure(name, plugins, reservations, ports, parallel):
-    node = Node(name, plugins)
+def measure(name, plugins, reservations, ports, families, parallel):
+    node = Node(name, plugins, ENV + (ENV_IPV6 if families == 2 else ""))
     try:
         node.reserve(reservations)
         pods = [f"pod{number}" for number in range(parallel)]
         for pod in [*pods, "first"]:
             make_netns(f"{node.folder}/ns-{pod}")
         node.round("ADD", ["first"], False)  # makes the bridge
-        out = {"name": name, "reservations": reservations, "ports": ports, "parallel": parallel}
+        out = {"name": name, "reservations": reservations, "ports": ports, "families": families, "parallel": parallel}
         seconds, elapsed, rounds = {"ADD": [], "CHECK": [], "DEL": []}, {}, 50 if parallel == 1 else 3
         for _ in range(rounds):
             for verb in seconds:
@@ -186,11 +188,11 @@ def main():
     mount("", "/", "", MS_REC | MS_PRIVATE)
     mount("sysfs", "/sys", "sysfs", 0)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    for reservations, ports, parallel in ((0, 0, 1), (1000, 0, 1), (3000, 0, 1), (0, 1, 1), (0, 0, 2), (0, 0, 8), (0, 0, 32),
-                                          (0, 1, 2), (0, 1, 8), (0, 1, 32)):
+    for case in ((0, 0, 1, 1), (1000, 0, 1, 1), (3000, 0, 1, 1), (0, 1, 1, 1), (0, 0, 2, 1), (0, 0, 1, 2), (0, 0, 1, 8), (0, 0, 1, 32),
+                 (0, 1, 1, 2), (0, 1, 1, 8), (0, 1, 1, 32)):
         for argument in sys.argv[1:]:
             name, _, plugins = argument.partition("=")
-            measure(name, plugins, reservations, ports, parallel)
+            measure(name, plugins, *case)
 
 
 if __name__ == "__main__":
