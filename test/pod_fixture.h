@@ -190,6 +190,10 @@ class PodTest : public testing::Test {
     outside_->shell(
         "ip link set lo up; ip link set eth0 up; ip addr add 198.18.0.3/24 dev eth0;"
         "ip addr add fd00:2::3/64 dev eth0 nodad");
+    // The kernel gives ports to their bridge and IPv6 addresses to use behind our back.
+    for (const char* address : {"10.244.1.5", "fd00:1::5", "198.18.0.3", "fd00:2::3"}) {
+      output_of(fmt::format("ping -c 1 -w 10 -i 0.2 {}", address));
+    }
   }
 
   static std::string ask(int type, const std::string& ip, std::uint16_t port) {

@@ -218,6 +218,7 @@ void Lab::up(const LabWish& wish) {
     make_pod(i);
   }
   reread();
+  wait_for_addresses();
 }
 
 bool Lab::down() {

@@ -102,6 +102,8 @@ class Lab {
   void write_etcd_config(const std::vector<std::string>& etcdctl);
   void start_program(const std::string& what, const Arguments& arguments, const std::string& netns);
   void wait_until_ready(unsigned i);
+  // Until every IPv6 address of the namespaces can be used.
+  void wait_for_addresses() const;
 
   std::string name_;
   std::string directory_;

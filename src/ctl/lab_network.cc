@@ -1,6 +1,9 @@
 // A lab's namespaces and links: the underlay, the nodes, their pods.
 
+#include <chrono>
 #include <filesystem>
+#include <sstream>
+#include <thread>
 
 #include "base/file.h"
 #include "ctl/lab.h"
@@ -8,6 +11,8 @@
 
 namespace flannel {
 namespace {
+
+constexpr std::chrono::seconds kAddressesWithin{30};
 
 // `ip -n NAMESPACE -batch -`
 void configure(const std::string& netns, const std::string& lines) {
@@ -27,6 +32,25 @@ std::string value_in(const std::string& env, const std::string& name) {
   const std::size_t at = env.find(name + "=");
   const std::size_t start = at + name.size() + 1;
   return at == std::string::npos ? "" : env.substr(start, env.find('\n', start) - start);
+}
+
+// The kernel takes IPv6 addresses into use behind our back: each has a route to itself then.
+bool has_addresses_in_use(const std::string& netns) {
+  const std::string shown = run_program({"ip", "-n", netns, "-6", "-o", "-batch", "-"},
+                                        "addr show scope global\n"
+                                        "route show table local type local\n");
+  std::istringstream lines(shown);
+  for (std::string line; std::getline(lines, line);) {
+    constexpr std::string_view kBefore = " inet6 ";
+    const std::size_t at = line.find(kBefore);
+    const std::size_t start = at + kBefore.size();
+    if (at != std::string::npos &&
+        shown.find("local " + line.substr(start, line.find('/', start) - start) + " dev ") ==
+            std::string::npos) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -111,6 +135,20 @@ void Lab::make_pod(unsigned i) {
                                   own.to_text(), nodad, gateway->ip.to_text()));
     journal_.add_setting(fmt::format("pod{}{}", i, family == Family::v4 ? "" : "v6"),
                          own.ip.to_text());
+  }
+}
+
+void Lab::wait_for_addresses() const {
+  const auto limit = std::chrono::steady_clock::now() + kAddressesWithin;
+  for (const std::string& netns : record_.namespaces) {
+    while (!has_addresses_in_use(netns)) {
+      check_interrupted();
+      if (std::chrono::steady_clock::now() > limit) {
+        throw std::runtime_error(
+            fmt::format("the kernel does not take the addresses of {} into use", netns));
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
   }
 }
 
