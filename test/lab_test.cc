@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <chrono>
+#include <thread>
+
 #include "base/file.h"
 #include "ctl/lab_journal.h"
 #include "test/lab_fixture.h"
@@ -79,6 +82,41 @@ TEST_F(LabTest, WhatACrashLeftIsRemovedByDown) {
   ::kill(up, SIGKILL);
   EXPECT_EQ(exit_code(up), 128 + SIGKILL);
   EXPECT_FALSE(lab.traces().empty());
+  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  expect_no_trace(lab);
+}
+
+// `ip` is slow to make the first node, and outlives who ran it.
+TEST_F(LabTest, WhatIsMadeAfterTheCrashIsRemovedByDownToo) {
+  const std::string folder = testing::TempDir() + "slow-ip";
+  std::filesystem::create_directories(folder);
+  ASSERT_TRUE(replace_file(folder + "/ip",
+                           "#!/bin/sh\n"
+                           "case \"$*\" in \"netns add\"*-n1) sleep 0.5;; esac\n"
+                           "PATH=${PATH#*:} exec ip \"$@\"\n",
+                           0755));
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", (folder + ":" + path).c_str(), 1);
+  const TestLab lab;
+  const pid_t up = begin_up(lab, 2);
+  ::setenv("PATH", path.c_str(), 1);
+  ::kill(up, SIGKILL);
+  exit_code(up);
+  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  expect_no_trace(lab);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_F(LabTest, TheSecondOfTwoAtOnceFindsTheFirstOnesLab) {
+  const TestLab lab;
+  const pid_t up = begin_up(lab, 2);
+  const ProgramResult second = lab.ctl({"up", "--nodes", "1"});
+  EXPECT_EQ(second.status, 1) << second.output;
+  EXPECT_NE(second.output.find("is up; `flannelctl lab down` removes it"), std::string::npos)
+      << second.output;
+  EXPECT_EQ(exit_code(up), 0);
+  EXPECT_EQ(lab.ctl({"ping"}).status, 0);
   EXPECT_EQ(lab.ctl({"down"}).status, 0);
   expect_no_trace(lab);
 }

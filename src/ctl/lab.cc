@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "ctl/lab_lock.h"
 #include "ctl/status_client.h"
 #include "ctl/status_page.h"
 #include "network/network_config.h"
@@ -82,7 +83,7 @@ Result<void> check_wish(const LabWish& wish) {
 }
 
 Lab::Lab(const std::string& name)
-    : name_(name), directory_("/run/flannel-lab/" + name), journal_(directory_ + "/journal") {
+    : name_(name), directory_(lab_directory(name)), journal_(directory_ + "/journal") {
   reread();
 }
 
@@ -95,7 +96,7 @@ void Lab::reread() {
 }
 
 bool Lab::exists() const {
-  return std::filesystem::exists(directory_);
+  return !record_.settings.empty();
 }
 
 bool Lab::is_running() const {
@@ -181,9 +182,6 @@ void Lab::wait_until_ready(unsigned i) {
 }
 
 void Lab::up(const LabWish& wish) {
-  if (const Result<bool> made = make_folders(directory_); !made) {
-    throw std::runtime_error(made.error().text);
-  }
   for (const auto& [name, value] : std::initializer_list<std::pair<std::string, std::string>>{
            {"nodes", fmt::format("{}", wish.nodes)},
            {"config", network_config_text(wish)},

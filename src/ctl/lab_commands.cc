@@ -10,6 +10,7 @@
 
 #include "ctl/command_line.h"
 #include "ctl/lab.h"
+#include "ctl/lab_lock.h"
 #include "ctl/relay.h"
 #include "ctl/status_client.h"
 #include "ctl/status_page.h"
@@ -59,14 +60,13 @@ int up(const CommandLine& line) {
     return complain(good.error().text, 2);
   }
   catch_interrupts();
+  const LabLock lock(wish->name);
   if (Lab old(wish->name); old.exists()) {
     if (old.is_running()) {
       return complain(fmt::format("lab {} is up; `flannelctl lab down` removes it", wish->name));
     }
     fmt::print("Lab {} was left behind by a crash; removing it\n", wish->name);
-    if (!old.down()) {
-      return 1;
-    }
+    return old.down() ? up(line) : 1;  // anew, as the lock went too
   }
   Lab lab(wish->name);
   try {
@@ -82,12 +82,13 @@ int up(const CommandLine& line) {
 }
 
 int down(const CommandLine& line) {
-  Lab lab(line.get("name", LabWish().name));
-  if (!lab.exists()) {
-    fmt::print("There is no lab {}\n", line.get("name", LabWish().name));
+  const std::string name = line.get("name", LabWish().name);
+  if (!std::filesystem::exists(lab_directory(name))) {
+    fmt::print("There is no lab {}\n", name);
     return 0;
   }
-  return lab.down() ? 0 : 1;
+  const LabLock lock(name);
+  return Lab(name).down() ? 0 : 1;
 }
 
 int ping(const Lab& lab) {
