@@ -176,6 +176,7 @@ TEST_F(EtcdRecovery, ATokenThatExpiredIsFetchedAnew) {
   EXPECT_TRUE(states.empty() || states.back().empty());
 }
 
+// Its end is in whole seconds: one for two seconds is good for more than one.
 TEST_F(EtcdRecovery, ATokenThatIsSignedExpiresToo) {
   const TemporaryDirectory keys;
   const std::string key = (keys.path() / "key").string(), pub = (keys.path() / "pub").string();
@@ -183,7 +184,7 @@ TEST_F(EtcdRecovery, ATokenThatIsSignedExpiresToo) {
   run_program({"openssl", "rsa", "-in", key, "-pubout", "-out", pub});
   EtcdServer server(
       EtcdServer::Security::plain,
-      {fmt::format("--auth-token=jwt,pub-key={},priv-key={},sign-method=RS256,ttl=1s", pub, key)});
+      {fmt::format("--auth-token=jwt,pub-key={},priv-key={},sign-method=RS256,ttl=2s", pub, key)});
   allow(server);
   const EtcdOptions known = options_of(server, "node");
   const auto store = open(known);
