@@ -137,8 +137,8 @@ class CniFixture : public testing::Test {
   static std::string in(const Pod& pod, const std::string& command) {
     return shell("nsenter --net=" + pod.netns + " " + command);
   }
-  // Three tries a second apart at most: the first packets wait for neighbours to be found.
-  // With what `ping` printed.
+  // Tries for five seconds: the first packets wait for neighbours to be found. With what `ping`
+  // printed.
   static testing::AssertionResult pings(const std::string& from, const std::string& address,
                                         const char* more = "") {
     const ProcessOutput output = run_process(

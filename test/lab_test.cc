@@ -88,7 +88,8 @@ TEST_F(LabTest, WhatACrashLeftIsRemovedByDown) {
 
 // `ip` is slow to make the first node, and outlives who ran it.
 TEST_F(LabTest, WhatIsMadeAfterTheCrashIsRemovedByDownToo) {
-  const std::string folder = testing::TempDir() + "slow-ip";
+  const TestLab lab;
+  const std::string folder = testing::TempDir() + lab.name() + "-slow-ip";
   std::filesystem::create_directories(folder);
   ASSERT_TRUE(replace_file(folder + "/ip",
                            "#!/bin/sh\n"
@@ -97,7 +98,6 @@ TEST_F(LabTest, WhatIsMadeAfterTheCrashIsRemovedByDownToo) {
                            0755));
   const std::string path = std::getenv("PATH");
   ::setenv("PATH", (folder + ":" + path).c_str(), 1);
-  const TestLab lab;
   const pid_t up = begin_up(lab, 2);
   ::setenv("PATH", path.c_str(), 1);
   ::kill(up, SIGKILL);

@@ -7,13 +7,13 @@
 #include <chrono>
 #include <functional>
 #include <set>
-#include <thread>
 
 #include "cni/attempts.h"
 #include "cni/bridge_config.h"
 #include "cni/bridge_gateway.h"
 #include "cni/container.h"
 #include "cni/error.h"
+#include "cni/eventually.h"
 #include "cni/link_socket.h"
 #include "cni/mac_spoof_check.h"
 #include "cni/masquerade.h"
@@ -27,7 +27,6 @@ namespace {
 using std::chrono::microseconds;
 
 constexpr int kNameTries = 10;
-constexpr microseconds kFirstLook{50};
 constexpr microseconds kRunningWithin{2'550'000};  // as long as the reference waits in all
 
 const LinkInfo& need_bridge(const std::optional<LinkInfo>& link, const std::string& name) {
@@ -140,22 +139,17 @@ LinkInfo gateway_link(LinkSocket& host, const BridgeConfig& config, const LinkIn
 // port forwards: the container's end is up already.
 void read_macs(LinkSocket& host, AddResult& result, bool wait) {
   const std::array names = {result.interfaces[0].name, result.interfaces[1].name};
-  microseconds waited{0};
-  for (microseconds pause = kFirstLook;; pause *= 2) {
+  const bool done = eventually(kRunningWithin, [&] {
     const std::vector<std::optional<LinkInfo>> links = host.find_all(names);
     result.interfaces[0].mac = need_bridge(links[0], names[0]).mac.to_text();
     if (!links[1]) {
       throw_error(Code::internal, "\"{}\" is gone", names[1]);
     }
     result.interfaces[1].mac = links[1]->mac.to_text();
-    if (!wait || links[1]->running) {
-      return;
-    }
-    if (waited >= kRunningWithin) {
-      throw_error(Code::internal, "bridge port in error state: \"{}\" is not up", names[1]);
-    }
-    std::this_thread::sleep_for(pause);
-    waited += pause;
+    return !wait || links[1]->running;
+  });
+  if (!done) {
+    throw_error(Code::internal, "bridge port in error state: \"{}\" is not up", names[1]);
   }
 }
 
@@ -283,7 +277,7 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
     container.configure(result);
   }
   read_macs(host, result, config.container_interface);
-  container.settle();
+  container.settle(result);
   if (!result.ips.empty()) {
     container.announce();
   }

@@ -11,21 +11,16 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <thread>
 
 #include "cni/error.h"
+#include "cni/eventually.h"
 #include "cni/process.h"
 #include "kernel/netlink_socket.h"
 
 namespace flannel::cni {
 namespace {
 
-using std::chrono::microseconds;
-using std::chrono::seconds;
-
-constexpr microseconds kSettleFirstLook{50};
-constexpr microseconds kSettleLastLook{10'000};
-constexpr microseconds kSettleWithin{5'000'000};
+constexpr std::chrono::seconds kSettleWithin{5};
 constexpr int kRemovedWithin = 10'000;  // milliseconds
 
 bool has_ipv6(const AddResult& result) {
@@ -154,24 +149,19 @@ ContainerLink::ContainerLink(const NetNs& netns, std::string ifname, const Bridg
 }
 
 void ContainerLink::configure(const AddResult& result) {
-  has_ipv6_ = has_ipv6(result);
-  if (has_ipv6_) {
+  if (has_ipv6(result)) {
     netns_.run([&] { enable_ipv6(ifname_); });
   }
   links_->configure(info_.index, result.ips, routes_to_make(result));
 }
 
-void ContainerLink::settle() {
-  microseconds waited{0};
-  for (microseconds pause = kSettleFirstLook;
-       has_ipv6_ && is_any_tentative(links_->addresses(info_.index), ifname_);
-       pause = std::min(2 * pause, kSettleLastLook)) {
-    if (waited >= kSettleWithin) {
-      throw_error(Code::internal, "link {} still has tentative addresses after {} seconds", ifname_,
-                  kSettleWithin / seconds(1));
-    }
-    std::this_thread::sleep_for(pause);
-    waited += pause;
+void ContainerLink::settle(const AddResult& result) {
+  const bool settled = !has_ipv6(result) || eventually(kSettleWithin, [&] {
+    return !is_any_tentative(links_->addresses(info_.index), ifname_);
+  });
+  if (!settled) {
+    throw_error(Code::internal, "link {} still has tentative addresses after {} seconds", ifname_,
+                kSettleWithin.count());
   }
 }
 

@@ -22,16 +22,15 @@ class ContainerLink {
   // Gives it the result's addresses and routes and sets it up. A route without gateway goes by the
   // first gateway of its family. Throws CniError.
   void configure(const AddResult& result);
-  // Waits until it has its IPv6 addresses for good: the kernel gives them to use behind our back,
-  // at once, or after it has looked for duplicates. Throws CniError where it found one.
-  void settle();
+  // Waits until it has the result's IPv6 addresses for good: the kernel gives them to use behind
+  // our back, at once, or after it has looked for duplicates. Throws CniError where it found one.
+  void settle(const AddResult& result);
   // Tells the neighbours who has its addresses now (gratuitous ARP); the other end forwards.
   void announce();
 
  private:
   const NetNs& netns_;
   std::string ifname_;
-  bool has_ipv6_ = false;
   std::optional<LinkSocket> links_;  // of the namespace
   LinkInfo info_;
 };

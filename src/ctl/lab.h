@@ -58,8 +58,8 @@ class Lab {
   unsigned nodes() const;
 
   // Makes it all, in a folder that is there, and waits until every node is ready, saying what it
-  // does. Throws
-  // std::runtime_error, also after `interrupted` was set; what was made by then is still there.
+  // does. Throws std::runtime_error, also after `interrupted` was set; what was made by then is
+  // still there.
   void up(const LabWish& wish);
   // Removes everything the journal names; false where something is left, which it says.
   bool down();

@@ -1,7 +1,6 @@
 #include "ctl/process.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -67,7 +66,7 @@ std::uint64_t start_time(pid_t pid) {
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (told && (*netns == 0 || ::setns(space, CLONE_NEWNET) == 0) && ::dup2(nothing, 0) == 0 &&
       ::dup2(log, 1) == 1 && ::dup2(log, 2) == 2) {
-    ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);  // a lock is for programs that we wait for
+    ::closefrom(3);  // a lock is for programs that we wait for
     ::setsid();
     ::signal(SIGINT, SIG_DFL);
     ::signal(SIGTERM, SIG_DFL);
