@@ -33,7 +33,7 @@ std::vector<Recorded> recorded() {
 // The devices that the MACs of a lease belong to.
 NetState devices(const LeaseAttrs& attrs, const ExternalInterface& external) {
   NetState state;
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     const std::size_t at = attrs.data(family).find("VtepMAC\":\"");
     if (at == std::string::npos) {
       continue;

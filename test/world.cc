@@ -288,7 +288,7 @@ NetState World::wanted() {
   peers.apply(update);
   Paths paths;
   for (const Lease& peer : peers.usable()) {
-    for (const Family family : {Family::v4, Family::v6}) {
+    for (const Family family : kFamilies) {
       if (const std::optional<IpAddr>& ip = peer.attrs.public_address(family)) {
         paths[*ip] = vandal_.paths({&*ip, 1}).front();
       }

@@ -40,7 +40,7 @@ Plan HostGwBackend::plan(const Node& node, std::span<const Lease> peers) const {
       plan.skipped.push_back({to_text(peer.key), same.error().text});
       continue;
     }
-    for (const Family family : {Family::v4, Family::v6}) {
+    for (const Family family : kFamilies) {
       const std::optional<Prefix>& subnet = peer.key.family(family);
       const std::optional<IpAddr>& gateway = peer.attrs.public_address(family);
       if (!subnet || !gateway) {

@@ -7,7 +7,7 @@ namespace flannel {
 Scope make_scope(const NetworkConfig& network, const Backend& backend) {
   Scope scope;
   scope.links = backend.links(network);
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     if (const std::optional<FamilyConfig>& config = network.family(family)) {
       scope.networks.push_back(config->network);
     }

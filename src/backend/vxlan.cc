@@ -10,8 +10,6 @@
 namespace flannel {
 namespace {
 
-constexpr Family kFamilies[] = {Family::v4, Family::v6};
-
 constexpr std::uint32_t kMaxVni = (1U << 24) - 1;
 constexpr std::uint16_t kKernelPort = 8472;  // what Linux takes where no port is given
 // Outer Ethernet, IP, UDP and VXLAN headers (RFC 7348).
@@ -139,7 +137,7 @@ Result<Mac> vtep_mac(const std::string& data) {
 Result<PeerTunnel> peer_tunnel(const Lease& peer, Family family) {
   const std::optional<IpAddr>& remote = peer.attrs.public_address(family);
   if (!remote) {
-    return fail("it has no public {} address", family == Family::v4 ? "IPv4" : "IPv6");
+    return fail("it has no public {} address", to_text(family));
   }
   const Result<Mac> mac = vtep_mac(peer.attrs.data(family));
   if (!mac) {

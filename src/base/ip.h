@@ -15,6 +15,11 @@
 namespace flannel {
 
 enum class Family : std::uint8_t { v4, v6 };
+inline constexpr std::array kFamilies = {Family::v4, Family::v6};
+// `IPv4`, `IPv6`
+constexpr std::string_view to_text(Family family) {
+  return family == Family::v4 ? "IPv4" : "IPv6";
+}
 
 using Uint128 = unsigned __int128;
 

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "base/printable.h"
+
 namespace flannel {
 namespace {
 
@@ -33,18 +35,8 @@ spdlog::level::level_enum level_of(Severity severity) {
   return spdlog::level::err;
 }
 
-std::string one_line(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    if (c == '\n') {
-      out += "\\n";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
+// A line is whole sentences; what is quoted in them is cut where it is quoted.
+constexpr std::size_t kLineMost = 4000;
 
 }  // namespace
 
@@ -59,7 +51,7 @@ int log_verbosity() {
 void log_line(Severity severity, std::string_view text, const std::source_location& where) {
   const spdlog::source_loc location(where.file_name(), static_cast<int>(where.line()),
                                     where.function_name());
-  logger().log(location, level_of(severity), one_line(text));
+  logger().log(location, level_of(severity), printable(text, kLineMost));
 }
 
 }  // namespace flannel

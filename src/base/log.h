@@ -17,7 +17,8 @@ enum class Severity { info, warning, error };
 void set_log_verbosity(int level);
 int log_verbosity();
 
-// Writes one line; newlines inside `text` are written as \n so that one event stays one line.
+// Writes one line: control characters inside `text` are escaped (printable.h), so that one event
+// stays one line whoever wrote what it quotes.
 void log_line(Severity severity, std::string_view text, const std::source_location& where);
 
 namespace detail {

@@ -63,7 +63,7 @@ NatBatch plan_iptables(const Masquerade& masquerade, Family family, const NatTab
 }
 
 void set_up_iptables(const Masquerade& masquerade) {
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     const bool any = std::any_of(masquerade.addresses.begin(), masquerade.addresses.end(),
                                  [&](const Prefix& address) { return address.family() == family; });
     if (any) {
@@ -142,7 +142,7 @@ void set_up_masquerade(const Masquerade& masquerade) {
 }
 
 void tear_down_masquerade(const std::string& network, const Attachment& attachment) {
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     const std::string chain = iptables_chain(network, attachment);
     if (Iptables(family).may_have_chain(chain)) {
       Iptables(family).change_known([&](const NatTable* known) {
@@ -161,7 +161,7 @@ void collect_masquerade(const std::string& network, const std::vector<Attachment
     chains.insert(iptables_chain(network, attachment));
     comments.insert(nft_comment(network, attachment));
   }
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     if (Iptables(family).may_have_chain("POSTROUTING")) {
       Iptables(family).change_known(
           [&](const NatTable* known) { return plan_iptables_collection(network, chains, *known); });

@@ -34,7 +34,7 @@ void forget_old_connections(const PortmapConfig& config) {
     }
   }
   std::vector<Family> families;
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     if (config.address(family)) {
       families.push_back(family);
     }

@@ -175,7 +175,7 @@ NatBatch plan_iptables_collection(const std::string& network, const std::vector<
 }
 
 void set_up_iptables_ports(const PortmapConfig& config) {
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     if (config.address(family)) {
       Iptables(family).change(
           [&](const NatTable* known) { return plan_iptables_ports(config, family, known); });
@@ -184,7 +184,7 @@ void set_up_iptables_ports(const PortmapConfig& config) {
 }
 
 void check_iptables_ports(const PortmapConfig& config) {
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     if (config.address(family) && !Iptables(family).has(container_rules(config, family))) {
       throw_error(Code::internal, "could not check {} dnat: a rule of chain {} is missing",
                   family == Family::v4 ? "ipv4" : "ipv6",
@@ -194,7 +194,7 @@ void check_iptables_ports(const PortmapConfig& config) {
 }
 
 void tear_down_iptables_ports(const PortmapConfig& config) {
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     const Iptables iptables(family);
     const NatPlan plan = [&](const NatTable* known) {
       return plan_iptables_removal(config, family, known);
@@ -208,7 +208,7 @@ void tear_down_iptables_ports(const PortmapConfig& config) {
 }
 
 void collect_iptables_ports(const std::string& network, const std::vector<Attachment>& valid) {
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     const Iptables iptables(family);
     if (iptables.may_have_chain(kDnatChain)) {
       iptables.change_known(

@@ -51,7 +51,7 @@ void check_chain(const std::string& chain, const std::string& container_id, std:
 // Of the container's rules in both families.
 std::string removal(const std::string& container_id) {
   std::string commands;
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     for (const char* name : {"hostports", "hostip_hostports", "masquerading"}) {
       commands += Nft::deletions(table_of(family) + " " + name,
                                  [&](std::string_view comment) { return comment == container_id; });
@@ -97,7 +97,7 @@ std::string nft_ports(const PortmapConfig& config, Family family) {
 
 void set_up_nft_ports(const PortmapConfig& config) {
   std::string commands = removal(config.container_id);  // what a DEL did not
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     if (config.address(family)) {
       commands += nft_ports(config, family);
     }
@@ -108,7 +108,7 @@ void set_up_nft_ports(const PortmapConfig& config) {
 }
 
 void check_nft_ports(const PortmapConfig& config) {
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     if (!config.address(family)) {
       continue;
     }

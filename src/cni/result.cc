@@ -71,7 +71,7 @@ json::object ip_json(const ResultIp& ip, std::string_view version) {
 json::object flat_json(const AddResult& result, std::string_view version) {
   json::object out;
   out.emplace("cniVersion", version);
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     const auto ip = std::find_if(result.ips.begin(), result.ips.end(), [&](const ResultIp& each) {
       return each.address.family() == family;
     });

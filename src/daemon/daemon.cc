@@ -220,7 +220,7 @@ Result<void> Daemon::set_external(const ExternalInterface& external) {
   }
   state_.external = external;
   state_.pod_mtu = *mtu;
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     const std::optional<IpAddr>& own = family == Family::v4 ? external.v4 : external.v6;
     if (own) {
       log_info("Using interface with name {} and address {}", external.name.text(), own->to_text());

@@ -8,12 +8,6 @@
 namespace flannel {
 namespace {
 
-constexpr Family kFamilies[] = {Family::v4, Family::v6};
-
-std::string_view family_name(Family family) {
-  return family == Family::v4 ? "IPv4" : "IPv6";
-}
-
 // Lower is better. Loopback and deprecated addresses are not usable at all.
 std::optional<int> rank(const HostAddress& address) {
   const IpAddr& ip = address.prefix.ip;
@@ -114,8 +108,8 @@ Result<Found> by_default_route(const NetworkConfig& network, const HostView& hos
 Result<Found> by_address(const IpAddr& ip, const InterfaceWish& wish, const NetworkConfig& network,
                          const HostView& host) {
   if (!network.family(ip.family())) {
-    return fail("{} is an {} address, and EnableIPv{} is off", ip.to_text(),
-                family_name(ip.family()), ip.is_v4() ? 4 : 6);
+    return fail("{} is an {} address, and EnableIPv{} is off", ip.to_text(), to_text(ip.family()),
+                ip.is_v4() ? 4 : 6);
   }
   Found found;
   found.interface = find_address(host, ip);
@@ -239,7 +233,7 @@ Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish
       own = best_address(interface, family);
     }
     if (!own) {
-      return fail("failed to find {} address for interface {}", family_name(family),
+      return fail("failed to find {} address for interface {}", to_text(family),
                   interface.name.text());
     }
     const std::string& wished = family == Family::v4 ? wish.public_ip : wish.public_ipv6;
@@ -248,7 +242,7 @@ Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish
     if (!wished.empty()) {
       const Result<IpAddr> ip = IpAddr::parse(wished);
       if (!ip || ip->family() != family) {
-        return fail("invalid public {} address: {}", family_name(family), wished);
+        return fail("invalid public {} address: {}", to_text(family), wished);
       }
       published = *ip;
     }

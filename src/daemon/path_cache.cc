@@ -12,7 +12,7 @@ constexpr std::chrono::minutes kGoodFor{5};
 std::set<IpAddr> addresses_of(std::span<const Lease> peers) {
   std::set<IpAddr> addresses;
   for (const Lease& peer : peers) {
-    for (const Family family : {Family::v4, Family::v6}) {
+    for (const Family family : kFamilies) {
       if (peer.key.family(family) && peer.attrs.public_address(family)) {
         addresses.insert(*peer.attrs.public_address(family));
       }

@@ -47,7 +47,7 @@ json::object lease_object(const Lease& lease) {
   json::object out{{"subnets", present(lease.key.v4, lease.key.v6)},
                    {"public_ips", present(lease.attrs.public_ip, lease.attrs.public_ipv6)},
                    {"expiry", lease.expiry ? time_text(*lease.expiry) : nullptr}};
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     boost::system::error_code error;
     const json::value data = json::parse(lease.attrs.data(family), error);
     out[family == Family::v4 ? "backend_data" : "backend_v6_data"] =

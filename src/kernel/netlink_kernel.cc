@@ -41,7 +41,7 @@ class NetlinkKernel::Dumper {
     }
     builder_.snapshot.nexthops_supported =
         dump("nexthops", [](auto& request) { netlink::encode_dump_nexthops(request); }, EOPNOTSUPP);
-    for (const Family family : {Family::v4, Family::v6}) {
+    for (const Family family : kFamilies) {
       // A router's full table stays where it is: the kernel filters by protocol and by device.
       dump_routes(family, 0, kRouteProtocol);
       dump_routes(family, 0, RTPROT_BOOT);
@@ -127,7 +127,7 @@ HostView NetlinkKernel::host() {
       }
     }
   }
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     netlink::Batch request;
     netlink::encode_dump_routes(request, family, 0, 0);
     try {

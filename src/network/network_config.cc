@@ -57,8 +57,7 @@ Result<std::optional<Prefix>> read_network(const json::object& object, const Fam
     return std::unexpected(prefix.error());
   }
   if (prefix->family() != rules.family) {
-    return fail("invalid {} CIDR format: {} {}", rules.family == Family::v4 ? "IPv4" : "IPv6",
-                rules.network, *text);
+    return fail("invalid {} CIDR format: {} {}", to_text(rules.family), rules.network, *text);
   }
   return prefix->masked();
 }

@@ -7,8 +7,6 @@
 namespace flannel {
 namespace {
 
-constexpr Family kFamilies[] = {Family::v4, Family::v6};
-
 std::string_view network_field(Family family) {
   return family == Family::v4 ? "Network" : "IPv6Network";
 }
@@ -167,7 +165,7 @@ std::optional<std::string> Peers::objection(const Lease& lease, Family family) c
                        own_.key.family(family)->to_text());
   }
   if (!address) {
-    return fmt::format("no public {} address", family == Family::v4 ? "IPv4" : "IPv6");
+    return fmt::format("no public {} address", to_text(family));
   }
   if (address == own_.attrs.public_address(family)) {
     return fmt::format("public address {} is our own", address->to_text());

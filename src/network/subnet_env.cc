@@ -67,7 +67,7 @@ std::optional<Prefix> only_prefix(std::string_view list, Family family) {
 std::string subnet_env_text(const NetworkConfig& network, const LeaseKey& own, unsigned mtu,
                             bool ip_masq) {
   std::string out;
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     const std::optional<FamilyConfig>& config = network.family(family);
     const std::optional<Prefix>& subnet = own.family(family);
     if (config && subnet) {

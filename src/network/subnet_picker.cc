@@ -6,8 +6,6 @@
 namespace flannel {
 namespace {
 
-constexpr Family kFamilies[] = {Family::v4, Family::v6};
-
 // Subnets are counted from SubnetMin in steps of one subnet: 0 … count - 1.
 struct Slots {
   Uint128 first;  // number of the first subnet's address

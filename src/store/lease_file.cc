@@ -124,7 +124,7 @@ bool is_same_node(const LeaseKey& key, const LeaseAttrs& a, const LeaseAttrs& b)
 
 // The subnet of `other` that overlaps one of `key`.
 std::optional<Prefix> overlap(const LeaseKey& key, const LeaseKey& other) {
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     const std::optional<Prefix>& a = key.family(family);
     const std::optional<Prefix>& b = other.family(family);
     if (a && b && a->overlaps(*b)) {
