@@ -65,12 +65,29 @@ struct BadEntry {
   bool operator==(const BadEntry&) const = default;
 };
 
+// What the store has under our own key, as its watch sees it.
+struct OwnEntry {
+  enum class State {
+    as_written,  // what acquire() or renew() wrote last, or is writing now
+    gone,
+    other,       // another value, which is in `lease`
+    unreadable,  // no lease; `reason` says why
+    may_expire,  // our value, but not for as long as it was written for (put again by somebody
+                 // else)
+  } state = State::as_written;
+  Lease lease;
+  std::string reason;
+  bool operator==(const OwnEntry&) const = default;
+};
+
 // What a store's watch delivers.
 struct LeaseUpdate {
   bool snapshot = false;      // `leases` and `bad` are all there is
   std::vector<Lease> leases;  // new or changed
   std::vector<LeaseKey> removed;
   std::vector<BadEntry> bad;
+  std::vector<std::string> bad_removed;  // keys of former `bad` entries that are gone
+  std::optional<OwnEntry> own;           // with each snapshot, and when it changed
   bool operator==(const LeaseUpdate&) const = default;
 };
 
