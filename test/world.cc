@@ -84,6 +84,7 @@ std::uint32_t World::below(std::uint32_t bound) {
 void World::start_daemon() {
   Options options;
   options.subnet_file = folder_ / "subnet.env";
+  options.state_dir = folder_ / "state";
   options.iface = {"eth0"};
   options.route_nexthops = nexthops_;
   running_ = std::make_unique<Running>(*kernel_);
