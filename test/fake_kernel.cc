@@ -52,8 +52,9 @@ struct FakeKernel::Applier {
     if (removes()) {
       if (old != nullptr) {
         kernel.remove_from(link.key.name, true);
+        const Link gone = *old;
         state.links.remove(link.key);
-        kernel.notify_link();
+        kernel.notify({true, gone});
       }
       return {};
     }
@@ -72,7 +73,7 @@ struct FakeKernel::Applier {
           [&](const Neighbour& row) { return row.key.dev == link.key.name; });
     }
     state.links.put(link);
-    kernel.notify_link();
+    kernel.notify({false, link});
     return {};
   }
 
@@ -219,11 +220,6 @@ void FakeKernel::lose_notifications() {
 
 void FakeKernel::notify(Change change) {
   pending_.ours.push_back(std::move(change));
-  signal();
-}
-
-void FakeKernel::notify_link() {
-  pending_.dump_needed = true;
   signal();
 }
 

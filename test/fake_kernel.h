@@ -52,7 +52,6 @@ class FakeKernel : public Kernel {
   bool has_device(const Dev& name) const;
   void remove_from(const Dev& dev, bool addresses);
   void notify(Change change);
-  void notify_link();
   void signal();
 
   UniqueFd event_;

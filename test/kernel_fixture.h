@@ -165,6 +165,12 @@ class KernelContract : public testing::TestWithParam<const char*> {
       return change.removed == removed && change.object == object;
     });
   }
+  // As says(), of a removed object, by its key.
+  static bool says_gone(const Changes& changes, const Object& object) {
+    return std::any_of(changes.ours.begin(), changes.ours.end(), [&](const Change& change) {
+      return change.removed && same_key(change.object, object);
+    });
+  }
 
   std::unique_ptr<Kernel> kernel_;
 };

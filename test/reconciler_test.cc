@@ -8,6 +8,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cerrno>
+#include <set>
 
 #include "reconcile/diff.h"
 #include "test/fake_kernel.h"
@@ -55,7 +56,8 @@ class ReconcilerTest : public testing::Test {
   Reconciler& start() {
     reconciler.emplace(
         io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; },
-        Reconciler::Timing{milliseconds(1), milliseconds(1), milliseconds(4), audit});
+        Reconciler::Timing{milliseconds(1), milliseconds(1), milliseconds(1), milliseconds(4),
+                           audit});
     asio::co_spawn(io, reconciler->run(), asio::detached);
     asio::co_spawn(io, reconciler->follow_kernel(), asio::detached);
     return *reconciler;
@@ -232,12 +234,105 @@ TEST_F(ReconcilerTest, IsNotCompleteWithoutItsDevice) {
     return std::holds_alternative<Link>(op.object) ? EPERM : 0;
   };
   start();
-  ASSERT_TRUE(run_until([this] { return reconciler->report().passes >= 3; }));
+  ASSERT_TRUE(run_until([this] {
+    const Report& report = reconciler->report();
+    return !report.problems.empty() && report.problems[0].attempts >= 3;
+  }));
   EXPECT_FALSE(reconciler->report().complete);
 }
 
+// Thousands of objects on a device that cannot be made are one problem, and cost one system call.
+TEST_F(ReconcilerTest, WhatNeedsAMissingDeviceWaitsForIt) {
+  want = overlay(5000);
+  std::size_t tried = 0;
+  kernel.fail = [&](const Op& op, std::size_t) {
+    ++tried;
+    return std::holds_alternative<Link>(op.object) ? ENODEV : 0;
+  };
+  Reconciler one(io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; }, {});
+  one.pass();
+  ASSERT_EQ(one.report().problems.size(), 1U);
+  EXPECT_EQ(one.report().problems[0].waiting, want.size() - 1);
+  EXPECT_EQ(one.report().pending, want.size());
+  EXPECT_EQ(tried, 1U);
+  EXPECT_EQ(one.state_of(*want.routes.begin()), ObjectState::pending);
+  kernel.fail = {};
+  one.pass();
+  EXPECT_EQ(to_text(kernel.state), to_text(want));
+}
+
+TEST_F(ReconcilerTest, ARouteWaitsForItsNexthop) {
+  kernel.fail = [](const Op& op, std::size_t) {
+    const Nexthop* nexthop = std::get_if<Nexthop>(&op.object);
+    return nexthop != nullptr && nexthop->key.id == 0x100002 ? ENOBUFS : 0;
+  };
+  Reconciler one(io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; }, {});
+  one.pass();
+  ASSERT_EQ(one.report().problems.size(), 1U);
+  EXPECT_EQ(one.report().problems[0].waiting, 1U);
+  EXPECT_EQ(kernel.state.routes.size(), want.routes.size() - 1);
+}
+
+// A cause that lasted is noticed as soon as one that did not: with the host's notification at once,
+// without any by the next try. With the real intervals.
+TEST_F(ReconcilerTest, HealsSoonAfterACauseThatLasted) {
+  for (const bool told : {true, false}) {
+    SCOPED_TRACE(told);
+    asio::io_context io;  // ends with its loops
+    FakeKernel fresh;
+    fresh.host_view = kernel.host_view;
+    bool refuses = true;
+    fresh.fail = [&](const Op& op, std::size_t) {
+      return refuses && std::holds_alternative<Link>(op.object) ? ENODEV : 0;
+    };
+    Reconciler one(io.get_executor(), fresh, scope, [this](const Snapshot&) { return want; }, {});
+    asio::co_spawn(io, one.run(), asio::detached);
+    asio::co_spawn(io, one.follow_kernel(), asio::detached);
+    // Pods come and go all the time.
+    const auto cause_ends = std::chrono::steady_clock::now() + std::chrono::seconds(3);
+    while (std::chrono::steady_clock::now() < cause_ends) {
+      fresh.change_host({.all = false, .links = {"veth7"}, .routes = {}});
+      io.restart();
+      io.run_for(milliseconds(50));
+    }
+    EXPECT_LE(one.report().passes, 3U) << "a pass a pod";
+    refuses = false;
+    if (told) {
+      fresh.change_host({.all = false, .links = {"eth0"}, .routes = {}});
+    }
+    const auto limit = std::chrono::steady_clock::now() + milliseconds(200);
+    while (fresh.state != want && std::chrono::steady_clock::now() < limit) {
+      io.restart();
+      io.run_for(milliseconds(1));
+    }
+    EXPECT_EQ(to_text(fresh.state), to_text(want));
+  }
+}
+
+// Each of thousands is refused for a reason of its own.
+TEST_F(ReconcilerTest, ThousandsOfRefusalsAreTriedInTurn) {
+  want = overlay(20'000);
+  bool refuses = true;
+  std::set<std::uint32_t> tried;
+  kernel.fail = [&](const Op& op, std::size_t) {
+    const Nexthop* nexthop = std::get_if<Nexthop>(&op.object);
+    if (nexthop != nullptr) {
+      tried.insert(nexthop->key.id);
+    }
+    return refuses && nexthop != nullptr ? ENOMEM : 0;
+  };
+  start();
+  ASSERT_TRUE(run_until([this] { return reconciler->report().passes >= 2; }));
+  EXPECT_EQ(reconciler->report().problems.size(), 20'000U);
+  EXPECT_EQ(reconciler->report().pending, 40'000U);
+  tried.clear();
+  ASSERT_TRUE(run_until([&] { return tried.size() > 1000; }));
+  refuses = false;
+  EXPECT_TRUE(converges());
+}
+
 // Another program undoes the same repair at once, each time.
-TEST_F(ReconcilerTest, DoesNotAnswerAQuarrelTenTimesASecondForEver) {
+TEST_F(ReconcilerTest, HoldsDownWhatIsUndoneAndNothingElse) {
   start();
   ASSERT_TRUE(converges());
   const Object contested = *want.routes.begin();
@@ -250,10 +345,49 @@ TEST_F(ReconcilerTest, DoesNotAnswerAQuarrelTenTimesASecondForEver) {
   };
   kernel.outside({Op::Verb::remove, contested});
   const auto end = std::chrono::steady_clock::now() + milliseconds(100);
-  run_until([&] { return std::chrono::steady_clock::now() > end; });
+  bool shown = false;
+  run_until([&] {
+    const std::vector<Problem>& problems = reconciler->report().problems;
+    shown = shown || (problems.size() == 1 && problems[0].op.object == contested &&
+                      problems[0].error == EBUSY && problems[0].attempts >= 3);
+    return std::chrono::steady_clock::now() > end;
+  });
+  EXPECT_TRUE(shown) << "in the report";
   EXPECT_GE(removed, 2U);
   EXPECT_LE(removed, 60U);  // 1 ms between passes would be 100
+  const Object other = *std::prev(want.routes.end());
+  kernel.outside({Op::Verb::remove, other});
+  EXPECT_TRUE(run_until([&] { return kernel.state.routes.size() == want.routes.size() - 1; }));
   kernel.after = {};
+  EXPECT_TRUE(converges());
+}
+
+// Somebody asks for a preview between a change and its notification.
+TEST_F(ReconcilerTest, APreviewTakesNoNotificationAway) {
+  kernel.state = want;
+  Reconciler one(io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; }, {});
+  one.pass();
+  Link down = *want.links.begin();
+  down.up = false;
+  ASSERT_TRUE(kernel.outside({Op::Verb::change, down}).ok());
+  EXPECT_FALSE(one.preview().ops.empty());
+  one.absorb_changes();
+  one.pass();
+  EXPECT_EQ(to_text(kernel.state), to_text(want));
+}
+
+// With a device of others go the routes by it, without a word.
+TEST_F(ReconcilerTest, PutsBackRoutesByADeviceOfOthersThatChanged) {
+  want = {};
+  Route direct;
+  direct.key.dst = *Prefix::parse("10.5.7.0/24");
+  direct.via = *IpAddr::parse("198.18.0.7");
+  direct.dev = "eth0";
+  want.routes.put(direct);
+  start();
+  ASSERT_TRUE(converges());
+  kernel.state.routes = {};
+  kernel.change_host({.all = false, .links = {"eth0"}, .routes = {}});
   EXPECT_TRUE(converges());
 }
 

@@ -61,11 +61,9 @@ Snapshot read_recorded(const std::string& name, const Scope& scope) {
   std::istringstream file(value_of(read_file(path), name));
   std::vector<netlink::LinkMessage> links;
   std::vector<netlink::Reading> readings;
-  netlink::LinkTable table;
-  netlink::SnapshotBuilder builder(scope, table);
+  netlink::SnapshotBuilder builder(scope);
   for (std::string kind, hex; file >> kind >> hex;) {
     if (kind != "links" && !links.empty()) {
-      table.rename(links);
       builder.add_links(std::exchange(links, {}));
     }
     const std::vector<std::uint8_t> bytes = bytes_of(hex);
@@ -74,7 +72,7 @@ Snapshot read_recorded(const std::string& name, const Scope& scope) {
       if (const std::optional<netlink::LinkMessage> link = netlink::decode_link(*message)) {
         links.push_back(*link);
       } else if (std::optional<netlink::Reading> found =
-                     netlink::read_object(*message, scope, table)) {
+                     netlink::read_object(*message, scope, builder.links())) {
         readings.push_back(std::move(*found));
       }
     }

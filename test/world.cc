@@ -38,9 +38,10 @@ std::uint64_t in_new_namespace(std::uint64_t seed) {
 
 Daemon::Timing fast() {
   const Backoff quick(milliseconds(1), milliseconds(8));
-  return {{.between_passes = milliseconds(1),
-           .retry_first = milliseconds(1),
-           .retry_most = milliseconds(16),
+  return {{.most_charged = milliseconds(1),
+           .retry = milliseconds(2),
+           .hold_down_first = milliseconds(1),
+           .hold_down_most = milliseconds(16),
            .audit = milliseconds(3'600'000)},  // nothing may need it
           milliseconds(1),
           milliseconds(4),

@@ -119,6 +119,7 @@ json::object kernel_object(const Report& report) {
                         {"error", ::strerrorname_np(problem.error)},
                         {"text", problem.text},
                         {"attempts", problem.attempts},
+                        {"waiting", problem.waiting},
                         {"since", time_text(problem.since)}});
   }
   return {{"objects", report.wanted},

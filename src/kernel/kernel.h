@@ -37,7 +37,7 @@ struct Snapshot {
 struct HostChanges {
   // Anything may have changed: a rule of policy routing did, or notifications were lost.
   bool all = false;
-  std::vector<Dev> links;      // these devices, or their addresses
+  std::vector<Dev> links;      // these devices, or their addresses; of a renamed one both names
   std::vector<Prefix> routes;  // routes to these destinations, of any table and kind
   bool empty() const { return !all && links.empty() && routes.empty(); }
   // A link, an address or a default route: another interface may have to be chosen.
@@ -50,12 +50,12 @@ struct Change {
   Object object;
 };
 struct Changes {
-  // The list below is not the whole truth; dump. After an overrun (ENOBUFS), and after a change of
-  // a link of ours, or of one that our routes leave by, since the kernel drops what is there
-  // without a word.
+  // Notifications were lost (ENOBUFS): the list below is not the whole truth.
   bool dump_needed = false;
   HostChanges host;
-  std::vector<Change> ours;  // addresses, neighbours, FDB entries, nexthops and routes
+  // Objects of every kind, each as the message had it. Of what the kernel drops along with an
+  // object (with a link that goes down its routes) it may say nothing.
+  std::vector<Change> ours;
 };
 
 // One address of a host interface.

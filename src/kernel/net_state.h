@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -183,6 +184,25 @@ struct NetState {
   Table<Route> routes;
   bool operator==(const NetState&) const = default;
 
+  // The table of one kind: of<Route>() is `routes`.
+  template <class T, class Self>
+  auto& of(this Self& self) {
+    if constexpr (std::is_same_v<T, Link>) {
+      return self.links;
+    } else if constexpr (std::is_same_v<T, Address>) {
+      return self.addresses;
+    } else if constexpr (std::is_same_v<T, Neighbour>) {
+      return self.neighbours;
+    } else if constexpr (std::is_same_v<T, FdbEntry>) {
+      return self.fdb;
+    } else if constexpr (std::is_same_v<T, Nexthop>) {
+      return self.nexthops;
+    } else {
+      static_assert(std::is_same_v<T, Route>);
+      return self.routes;
+    }
+  }
+
   std::size_t size() const {
     return links.size() + addresses.size() + neighbours.size() + fdb.size() + nexthops.size() +
            routes.size();
@@ -202,6 +222,10 @@ void for_each_table(Function&& function, States&&... states) {
 }
 
 using Object = std::variant<Link, Address, Neighbour, FdbEntry, Nexthop, Route>;
+
+// Whether `a` comes before `b` by table, then by key: the order of sorted lists of objects. Two
+// with one key are the same object, whatever their other fields.
+bool key_less(const Object& a, const Object& b);
 
 // One step of making the kernel agree.
 struct Op {

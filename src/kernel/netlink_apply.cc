@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <numeric>
 
 #include "base/file.h"
@@ -15,6 +16,9 @@
 #include "kernel/route_codec.h"
 
 namespace flannel {
+
+using netlink::LinkMessage;
+
 namespace {
 
 // A sendmsg() of this many bytes carries some hundred messages; more buys nothing (measured).
@@ -69,30 +73,33 @@ class NetlinkKernel::Applier {
 
   bool removes() const { return ops_[current_].verb == Op::Verb::remove; }
 
-  // The device's index; where there is none, the op has its answer.
-  int device(const Dev& name) {
-    if (name != last_name_ || last_index_ == 0) {  // most ops are on one device
-      last_name_ = name;
-      last_index_ = kernel_.links_.index_of(name);
+  // The device as the kernel has it, asked once for all ops on it: others rename and make devices
+  // anew, and a host with hundreds of pods has hundreds of them. Where there is none, a put has its
+  // answer.
+  const LinkMessage* find(const Dev& name) {
+    auto known = devices_.find(name);
+    if (known == devices_.end()) {
+      known = devices_.emplace(name, kernel_.find_link(name)).first;
     }
-    if (last_index_ == 0 && !removes()) {
+    if (!known->second && !removes()) {
       results_[current_] = {ENODEV, fmt::format("there is no device {}", name.text())};
     }
-    return last_index_;
+    return known->second ? &*known->second : nullptr;
+  }
+  // Its index, or 0.
+  int device(const Dev& name) {
+    const LinkMessage* found = find(name);
+    return found == nullptr ? 0 : found->index;
   }
 
   void add(const Link& link) {
     send();
-    const int index = kernel_.links_.index_of(link.key.name);
-    if (removes()) {
-      if (index != 0) {
-        netlink::encode_remove_link(batch_, index);
-      }
-    } else if (ops_[current_].verb == Op::Verb::change) {
-      if (device(link.key.name) != 0) {
-        const auto was = kernel_.links_.ours.find(index);
-        netlink::encode_change(batch_, link,
-                               was == kernel_.links_.ours.end() ? Link{} : was->second, index);
+    if (ops_[current_].verb != Op::Verb::add) {
+      const LinkMessage* is = find(link.key.name);
+      if (is != nullptr && removes()) {
+        netlink::encode_remove_link(batch_, is->index);
+      } else if (is != nullptr) {
+        netlink::encode_change(batch_, link, is->link, is->index);
       }
     } else {
       const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind);
@@ -106,8 +113,7 @@ class NetlinkKernel::Applier {
     if (!removes()) {
       refuse_router_advertisements(link.key.name);
     }
-    kernel_.reread_link(link.key.name);
-    last_index_ = 0;
+    devices_.clear();  // with a link the kernel removes those that lie on it
   }
 
   template <class T>
@@ -213,16 +219,14 @@ class NetlinkKernel::Applier {
   std::vector<OpResult> results_;
   std::vector<std::size_t> owners_;  // the op of each message in the batch
   std::size_t current_ = 0;
-  bool guard_gateways_ = false;  // something was refused for its gateway
-  Dev last_name_;
-  int last_index_ = 0;
+  bool guard_gateways_ = false;                        // something was refused for its gateway
+  std::map<Dev, std::optional<LinkMessage>> devices_;  // by name, as asked
 };
 
 std::vector<OpResult> NetlinkKernel::apply(std::span<const Op> ops) {
   if (ops.empty()) {
     return {};
   }
-  dump_links();  // names may have moved since we last looked
   return Applier(*this, ops).run();
 }
 

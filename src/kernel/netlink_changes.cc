@@ -33,32 +33,41 @@ class NetlinkKernel::Listener {
  private:
   void link_gone(const netlink::LinkMessage& found) {
     links_.all.erase(found.index);
-    const bool ours = links_.ours.erase(found.index) > 0;
-    if (!ours) {
+    const bool was_ours = links_.ours.erase(found.index) > 0;
+    if (was_ours || owns_link(scope_, found.link)) {
+      changes.ours.push_back({true, found.link});
+    } else {
       changes.host.links.push_back(found.link.key.name);
     }
-    changes.dump_needed = changes.dump_needed || ours || links_.carriers.erase(found.index) > 0;
   }
 
-  // Most notifications of a link tell of nothing that we look at.
+  // Whether it says anything new of a link of ours is for the reader of the changes to tell, who
+  // knows what was there. Of others' links most notifications tell of nothing that anybody here
+  // looks at.
   void link(netlink::LinkMessage found) {
     netlink::LinkTable::Device& device = links_.all[found.index];
     const netlink::LinkTable::Device was = device;
     device = {found.link.key.name, found.link.up, found.link.mtu};
-    if (!links_.is_ours(found.index) && !owns_link(scope_, found.link)) {
-      const bool went_down = was.up && !found.link.up && links_.carriers.contains(found.index);
-      changes.dump_needed = changes.dump_needed || went_down;
-      if (was != device) {
-        changes.host.links.push_back(found.link.key.name);
+    const bool was_ours = links_.ours.erase(found.index) > 0;
+    if (was_ours && was.name != device.name) {
+      Link before = found.link;
+      before.key.name = was.name;
+      changes.ours.push_back({true, std::move(before)});
+    }
+    if (owns_link(scope_, found.link)) {
+      links_.ours.insert(found.index);
+      if (Vxlan* vxlan = std::get_if<Vxlan>(&found.link.kind)) {
+        vxlan->lower = links_.name_of(found.lower_index);
       }
-      return;
+      changes.ours.push_back({false, std::move(found.link)});
+    } else if (was_ours && was.name == device.name) {
+      changes.ours.push_back({true, std::move(found.link)});
+    } else if (was != device) {
+      changes.host.links.push_back(device.name);
+      if (was.name != device.name && !was.name.empty()) {
+        changes.host.links.push_back(was.name);
+      }
     }
-    if (Vxlan* vxlan = std::get_if<Vxlan>(&found.link.kind)) {
-      vxlan->lower = links_.name_of(found.lower_index);
-    }
-    Link& last = links_.ours[found.index];
-    changes.dump_needed = changes.dump_needed || last != found.link;
-    last = std::move(found.link);
   }
 
   void object(Reading reading, bool removed) {
@@ -68,18 +77,11 @@ class NetlinkKernel::Listener {
       changes.host.routes.push_back(route->key.dst);
     } else if (std::holds_alternative<Address>(reading.object) && !on_our_link) {
       changes.host.links.push_back(links_.name_of(reading.index));
-      // With its last address go the routes by a device, silently.
-      changes.dump_needed =
-          changes.dump_needed || (removed && links_.carriers.contains(reading.index));
-    }
-    const bool is_nexthop = std::holds_alternative<Nexthop>(reading.object);
-    if (reading.ours && !on_our_link && !removed && (route != nullptr || is_nexthop)) {
-      links_.carriers.insert(reading.index);
     }
     // What has its key now and is not ours has taken the place of ours.
-    const bool in_place_of_ours =
-        reading.may_replace_ours && (on_our_link || is_nexthop ||
-                                     (route != nullptr && in_our_networks(scope_, route->key.dst)));
+    const bool in_place_of_ours = reading.may_replace_ours &&
+                                  (on_our_link || std::holds_alternative<Nexthop>(reading.object) ||
+                                   (route != nullptr && in_our_networks(scope_, route->key.dst)));
     if (reading.ours || in_place_of_ours) {
       changes.ours.push_back({removed || !reading.ours, std::move(reading.object)});
     }
@@ -93,8 +95,11 @@ Changes NetlinkKernel::changes(const Scope& scope) {
   Listener listener(links_, scope);
   const bool complete =
       notifications_.drain([&](const MessageView& message) { listener.take(message); });
-  listener.changes.dump_needed = listener.changes.dump_needed || !complete;
-  listener.changes.host.all = listener.changes.host.all || !complete;
+  if (!complete) {
+    listener.changes.dump_needed = true;
+    listener.changes.host.all = true;
+    links_ = {};  // the next dump tells which there are
+  }
   return std::move(listener.changes);
 }
 

@@ -30,11 +30,12 @@ using netlink::RouteMessage;
 class NetlinkKernel::Dumper {
  public:
   Dumper(NetlinkKernel& kernel, const Scope& scope)
-      : kernel_(kernel), scope_(scope), builder_(scope, kernel.links_) {}
+      : kernel_(kernel), scope_(scope), builder_(scope) {}
 
   Snapshot run() {
     builder_.add_links(kernel_.dump_links());
-    for (const auto& [index, link] : kernel_.links_.ours) {
+    kernel_.links_.add_unknown(builder_.links());
+    for (const int index : builder_.links().ours) {
       dump("addresses", [&](auto& request) { netlink::encode_dump_addresses(request, index); });
       dump("neighbours", [&](auto& request) { netlink::encode_dump_neighbours(request, index); });
       dump("FDB entries", [&](auto& request) { netlink::encode_dump_fdb(request, index); });
@@ -45,7 +46,7 @@ class NetlinkKernel::Dumper {
       // A router's full table stays where it is: the kernel filters by protocol and by device.
       dump_routes(family, 0, kRouteProtocol);
       dump_routes(family, 0, RTPROT_BOOT);
-      for (const auto& [index, link] : kernel_.links_.ours) {
+      for (const int index : builder_.links().ours) {
         dump_routes(family, index, 0);
       }
     }
@@ -60,7 +61,7 @@ class NetlinkKernel::Dumper {
     encode(request);
     try {
       builder_.add(kernel_.requests_.dump<Reading>(request, what, [&](const MessageView& message) {
-        return netlink::read_object(message, scope_, kernel_.links_);
+        return netlink::read_object(message, scope_, builder_.links());
       }));
     } catch (const std::system_error& error) {
       if (missing == 0 || error.code().value() != missing) {
@@ -88,31 +89,29 @@ NetlinkKernel::NetlinkKernel() = default;
 std::vector<LinkMessage> NetlinkKernel::dump_links() {
   netlink::Batch request;
   netlink::encode_dump_links(request);
-  std::vector<LinkMessage> links =
-      requests_.dump<LinkMessage>(request, "links", netlink::decode_link);
-  links_.rename(links);
-  return links;
+  return requests_.dump<LinkMessage>(request, "links", netlink::decode_link);
 }
 
 Snapshot NetlinkKernel::dump(const Scope& scope) {
   return Dumper(*this, scope).run();
 }
 
-void NetlinkKernel::reread_link(const Dev& name) {
-  std::erase_if(links_.ours, [&](const auto& entry) { return entry.second.key.name == name; });
-  for (LinkMessage& link : dump_links()) {
-    if (link.link.key.name == name) {
-      if (Vxlan* vxlan = std::get_if<Vxlan>(&link.link.kind)) {
-        vxlan->lower = links_.name_of(link.lower_index);
-      }
-      links_.ours[link.index] = std::move(link.link);
-    }
-  }
+std::optional<LinkMessage> NetlinkKernel::find_link(const Dev& name) {
+  netlink::Batch request;
+  netlink::encode_get_link(request, name);
+  std::optional<LinkMessage> link;
+  requests_.transact(request, [&](std::size_t, const MessageView& message) {
+    link = netlink::decode_link(message);
+  });
+  return link;
 }
 
 HostView NetlinkKernel::host() {
   HostView view;
-  for (const LinkMessage& link : dump_links()) {
+  const std::vector<LinkMessage> links = dump_links();
+  const netlink::LinkTable listed(links);
+  links_.add_unknown(listed);
+  for (const LinkMessage& link : links) {
     view.interfaces.push_back({link.link.key.name, link.index, link.link.mtu, link.link.up, {}});
   }
   std::sort(view.interfaces.begin(), view.interfaces.end(),
@@ -141,7 +140,7 @@ HostView NetlinkKernel::host() {
           });
       for (const RouteMessage& route : defaults) {
         view.default_routes.push_back(
-            {family, links_.name_of(route.index), route.route.key.metric});
+            {family, listed.name_of(route.index), route.route.key.metric});
       }
     } catch (const std::system_error& error) {
       if (error.code().value() != ENOENT) {
@@ -153,6 +152,9 @@ HostView NetlinkKernel::host() {
 }
 
 std::vector<Path> NetlinkKernel::paths(std::span<const IpAddr> to) {
+  if (links_.all.empty()) {
+    links_.add_unknown(netlink::LinkTable(dump_links()));
+  }
   std::vector<Path> paths(to.size());
   for (std::size_t start = 0; start < to.size(); start += kPathsABatch) {
     netlink::Batch request;

@@ -1,6 +1,7 @@
 // The real kernel, over rtnetlink, in the network namespace of the thread that makes the object.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -30,8 +31,8 @@ class NetlinkKernel : public Kernel {
   class Dumper;
 
   std::vector<netlink::LinkMessage> dump_links();
-  // Reads one link anew after we changed it, so that its notification says nothing new.
-  void reread_link(const Dev& name);
+  // As the kernel has it now; nothing where there is none of that name.
+  std::optional<netlink::LinkMessage> find_link(const Dev& name);
 
   netlink::RequestSocket requests_;
   netlink::NotificationSocket notifications_;

@@ -73,20 +73,15 @@ Dev LinkTable::name_of(int index) const {
   return found == all.end() ? Dev() : found->second.name;
 }
 
-int LinkTable::index_of(const Dev& name) const {
-  const auto found = std::find_if(all.begin(), all.end(),
-                                  [&](const auto& entry) { return entry.second.name == name; });
-  return found == all.end() ? 0 : found->first;
+LinkTable::LinkTable(std::span<const LinkMessage> links) {
+  for (const LinkMessage& link : links) {
+    all[link.index] = {link.link.key.name, link.link.up, link.link.mtu};
+  }
 }
 
-void LinkTable::rename(std::span<const LinkMessage> links) {
-  for (auto& [index, device] : all) {
-    device.name = Dev();
-  }
-  for (const LinkMessage& link : links) {
-    const Device device{link.link.key.name, link.link.up, link.link.mtu};
-    all.try_emplace(link.index, device).first->second.name = device.name;
-  }
+void LinkTable::add_unknown(const LinkTable& listed) {
+  all.insert(listed.all.begin(), listed.all.end());
+  ours.insert(listed.ours.begin(), listed.ours.end());
 }
 
 std::optional<Reading> read_object(const MessageView& message, const Scope& scope,
@@ -110,15 +105,14 @@ std::optional<Reading> read_object(const MessageView& message, const Scope& scop
 }
 
 void SnapshotBuilder::add_links(std::vector<LinkMessage> links) {
-  links_.ours.clear();
-  links_.carriers.clear();
+  links_ = LinkTable(links);
   for (LinkMessage& link : links) {
     if (Vxlan* vxlan = std::get_if<Vxlan>(&link.link.kind)) {
       vxlan->lower = links_.name_of(link.lower_index);
     }
     if (owns_link(scope_, link.link)) {
-      snapshot.ours.links.put(link.link);
-      links_.ours[link.index] = std::move(link.link);
+      links_.ours.insert(link.index);
+      snapshot.ours.links.put(std::move(link.link));
     }
   }
 }
@@ -144,7 +138,6 @@ void SnapshotBuilder::add(std::vector<Reading> readings) {
 void SnapshotBuilder::add_row(const Reading& reading, const Nexthop& nexthop) {
   const std::uint32_t offset = nexthop.key.id - scope_.first_nexthop;
   if (reading.ours) {
-    links_.carriers.insert(reading.index);
     nexthops_.push_back(nexthop);
   } else if (offset < kNexthopIds) {
     snapshot.taken_nexthops.push_back(nexthop.key.id);
@@ -153,7 +146,6 @@ void SnapshotBuilder::add_row(const Reading& reading, const Nexthop& nexthop) {
 
 void SnapshotBuilder::add_row(const Reading& reading, const Route& route) {
   if (reading.ours) {
-    links_.carriers.insert(reading.index);
     routes_.push_back(route);
   } else if (reading.may_replace_ours && is_left_by_reference(scope_, route)) {
     leftovers_.push_back(route);
@@ -168,9 +160,6 @@ Snapshot SnapshotBuilder::finish() {
   snapshot.ours.routes = Table<Route>(std::move(routes_));
   snapshot.leftovers = Table<Route>(std::move(leftovers_));
   std::sort(snapshot.taken_nexthops.begin(), snapshot.taken_nexthops.end());
-  for (const auto& [index, link] : links_.ours) {
-    links_.carriers.erase(index);
-  }
   return std::move(snapshot);
 }
 

@@ -2,7 +2,6 @@
 // notifications are read alike.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -16,7 +15,9 @@
 
 namespace flannel::netlink {
 
-// The host's devices by index, as far as messages told: indices exist in messages only.
+// The host's devices by index: indices exist in messages only. A dump has a table of its own; that
+// of notifications is as the last of them said, whatever dumps saw meanwhile, so that each is read
+// by what was true when it was sent.
 struct LinkTable {
   struct Device {
     Dev name;
@@ -25,17 +26,17 @@ struct LinkTable {
     bool operator==(const Device&) const = default;
   };
   std::unordered_map<int, Device> all;
-  std::map<int, Link> ours;  // as last seen
-  std::set<int> carriers;    // devices of others that our routes leave by
+  std::set<int> ours;
+
+  LinkTable() = default;
+  // Of a list of all links; none of them ours yet.
+  explicit LinkTable(std::span<const LinkMessage> links);
 
   bool is_ours(int index) const { return ours.contains(index); }
   // Empty where there is none.
   Dev name_of(int index) const;
-  // 0 where there is none.
-  int index_of(const Dev& name) const;
-  // Takes the names from a list of all links. What is known of their state stays, so that the
-  // notification that tells of a change still does.
-  void rename(std::span<const LinkMessage> links);
+  // Adds the devices that no notification told of yet, as they were there before the first.
+  void add_unknown(const LinkTable& listed);
 };
 
 struct Reading {
@@ -52,12 +53,15 @@ std::optional<Reading> read_object(const MessageView& message, const Scope& scop
 // Builds what dumps found. The links must be in the table before what is on them is added.
 class SnapshotBuilder {
  public:
-  SnapshotBuilder(const Scope& scope, LinkTable& links) : scope_(scope), links_(links) {}
+  explicit SnapshotBuilder(const Scope& scope) : scope_(scope) {}
 
-  // All links of the host, whose names the table has. It knows afterwards which are ours.
+  // All links of the host.
   void add_links(std::vector<LinkMessage> links);
   void add(std::vector<Reading> readings);
   Snapshot finish();
+
+  // As add_links() found them.
+  const LinkTable& links() const { return links_; }
 
   Snapshot snapshot;
 
@@ -66,7 +70,7 @@ class SnapshotBuilder {
   void add_row(const Reading& reading, const Route& route);
 
   const Scope& scope_;
-  LinkTable& links_;
+  LinkTable links_;
   std::vector<Address> addresses_;
   std::vector<Neighbour> neighbours_;
   std::vector<FdbEntry> fdb_;

@@ -1,9 +1,10 @@
 #include "reconcile/reconciler.h"
 
-#include <unistd.h>
+#include <fcntl.h>
 
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
+#include <utility>
 
 #include "base/log.h"
 #include "reconcile/diff.h"
@@ -11,36 +12,18 @@
 namespace flannel {
 namespace {
 
-// The same repair needed again this soon after it succeeded: somebody undoes it.
-constexpr std::chrono::seconds kQuarrelWindow{1};
-
-// Passes may take this part of the time. When nodes join one after the other each is to be reached
-// at once, but a flood of events must not keep a processor busy.
+// Passes may take this part of the time, where they are short. When nodes join one after the other
+// each is to be reached at once, but a flood of events must not keep a processor busy.
 constexpr int kShare = 5;
 
 // New problems of one pass that are written to the log one by one.
 constexpr std::size_t kMostLogged = 5;
 
-template <class T>
-bool absorb_row(const Change& change, const T& row, Table<T>& have, const Table<T>& want) {
-  if (change.removed) {
-    have.remove(row.key);
-  } else if (const T* known = have.find(row.key); known == nullptr || *known != row) {
-    have.put(row);
-  }
-  const T* is = have.find(row.key);
-  const T* should = want.find(row.key);
-  return is == nullptr || should == nullptr ? is != should : *is != *should;
-}
+// An object is held down from its second repair in a row on; each later one is no news.
+constexpr unsigned kFirstHeldDown = 2;
 
-// With a nexthop go its routes, with a device's last IPv4 address all IPv4 routes by it, and the
-// kernel tells of neither. What we removed ourselves is not in the mirror any more.
-bool takes_others_along(const Change& change, const NetState& have) {
-  const Nexthop* nexthop = std::get_if<Nexthop>(&change.object);
-  const Address* address = std::get_if<Address>(&change.object);
-  return change.removed && ((nexthop != nullptr && have.nexthops.find(nexthop->key) != nullptr) ||
-                            (address != nullptr && have.addresses.find(address->key) != nullptr));
-}
+// Ops of one retry, and changes that are entered into the mirror one by one.
+constexpr std::size_t kFew = 64;
 
 // Without these no peer can be reached; every other object is one peer's alone.
 bool is_of_node(const Problem& problem) {
@@ -48,42 +31,66 @@ bool is_of_node(const Problem& problem) {
          std::holds_alternative<Address>(problem.op.object);
 }
 
-struct Absorber {
-  const Change& change;
-  NetState& have;
-  const NetState& want;
+// Whether the kernel may have dropped other objects with what `change` tells of, without a word:
+// with a link that goes down its routes, with another MAC its neighbours, with a nexthop its
+// routes, with a device's last IPv4 address all IPv4 routes by it. What we did ourselves is in the
+// mirror already.
+bool takes_others_along(const Change& change, const NetState& have) {
+  if (const Link* link = std::get_if<Link>(&change.object)) {
+    const Link* known = have.links.find(link->key);
+    return change.removed ? known != nullptr : known == nullptr || *known != *link;
+  }
+  const Nexthop* nexthop = std::get_if<Nexthop>(&change.object);
+  const Address* address = std::get_if<Address>(&change.object);
+  return change.removed && ((nexthop != nullptr && have.nexthops.find(nexthop->key) != nullptr) ||
+                            (address != nullptr && have.addresses.find(address->key) != nullptr));
+}
 
-  bool operator()(const Link& row) const { return absorb_row(change, row, have.links, want.links); }
-  bool operator()(const Address& row) const {
-    return absorb_row(change, row, have.addresses, want.addresses);
-  }
-  bool operator()(const Neighbour& row) const {
-    return absorb_row(change, row, have.neighbours, want.neighbours);
-  }
-  bool operator()(const FdbEntry& row) const { return absorb_row(change, row, have.fdb, want.fdb); }
-  bool operator()(const Nexthop& row) const {
-    return absorb_row(change, row, have.nexthops, want.nexthops);
-  }
-  bool operator()(const Route& row) const {
-    return absorb_row(change, row, have.routes, want.routes);
-  }
-};
+// Enters what is known of one object; true where that is not as wanted.
+bool enter(const Change& change, NetState& state, const NetState& want) {
+  return std::visit(
+      [&]<class T>(const T& row) {
+        Table<T>& have = state.of<T>();
+        if (change.removed) {
+          have.remove(row.key);
+        } else if (const T* known = have.find(row.key); known == nullptr || *known != row) {
+          have.put(row);
+        }
+        const T* is = have.find(row.key);
+        const T* should = want.of<T>().find(row.key);
+        return is == nullptr || should == nullptr ? is != should : *is != *should;
+      },
+      change.object);
+}
+
+// Whether `op` put back what was as planned before, or removed what was not planned then either.
+bool is_repair(const Op& op, const NetState& planned_before) {
+  return std::visit(
+      [&]<class T>(const T& row) {
+        const T* planned = planned_before.of<T>().find(row.key);
+        return op.verb == Op::Verb::remove ? planned == nullptr
+                                           : planned != nullptr && *planned == row;
+      },
+      op.object);
+}
+
+bool by_key(const Problem& a, const Problem& b) {
+  return key_less(a.op.object, b.op.object);
+}
 
 }  // namespace
 
 Reconciler::Reconciler(asio::any_io_executor executor, Kernel& kernel, Scope scope, Planner planner,
                        Timing timing)
     : timer_(executor),
-      notifications_(executor, ::dup(kernel.notify_fd())),
+      notifications_(executor, ::fcntl(kernel.notify_fd(), F_DUPFD_CLOEXEC, 0)),
       kernel_(kernel),
       scope_(std::move(scope)),
       planner_(std::move(planner)),
       timing_(timing),
-      retry_(timing.retry_first, timing.retry_most),
-      quarrel_(timing.retry_first, timing.retry_most) {}
+      hold_down_(timing.hold_down_first, timing.hold_down_most) {}
 
 void Reconciler::wake() {
-  hold_ = std::chrono::milliseconds(0);
   need_pass();
 }
 
@@ -109,22 +116,24 @@ void Reconciler::need_pass() {
 }
 
 Reconciler::Clock::time_point Reconciler::next_pass() const {
-  const Clock::time_point earliest =
-      std::max(paid_until_ - 2 * timing_.between_passes, last_pass_ + hold_);
-  return std::max(earliest,
-                  pass_needed_ ? Clock::time_point::min() : std::min(retry_at_, audit_at_));
+  const Clock::time_point earliest = charged_until_ - 2 * timing_.most_charged;
+  return pass_needed_ ? earliest : std::max(earliest, pass_at_);
 }
 
 Task<void> Reconciler::run() {
   dump_needed_ = true;
   pass_needed_ = true;
   for (;;) {
-    const Clock::time_point at = next_pass();
-    if (at <= Clock::now()) {
+    const Clock::time_point now = Clock::now();
+    if (next_pass() <= now) {
       pass();
       continue;
     }
-    timer_.expires_at(at);
+    if (retry_at_ <= now) {
+      retry();
+      continue;
+    }
+    timer_.expires_at(std::min(next_pass(), retry_at_));
     boost::system::error_code woken;
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
@@ -148,19 +157,40 @@ void Reconciler::absorb_changes() {
 
 void Reconciler::absorb(const Changes& changes) {
   bool differs = changes.dump_needed;
-  dump_needed_ = dump_needed_ || changes.dump_needed;
   for (const Change& change : changes.ours) {
-    dump_needed_ = dump_needed_ || takes_others_along(change, have_.ours);
-    differs = std::visit(Absorber{change, have_.ours, want_}, change.object) || differs;
+    differs = calls_for_pass(change) || differs;
   }
-  // What the kernel refused it may take now that the host is another.
-  const bool worth_another_try = !changes.host.empty() && !report_.problems.empty();
-  if ((differs || worth_another_try) && report_.passes > 0) {
+  for (const Dev& dev : changes.host.links) {
+    differs = differs || leads_our_traffic(dev);
+  }
+  dump_needed_ = dump_needed_ || changes.dump_needed;
+  if (differs && report_.passes > 0) {
     need_pass();
   }
-  if (!changes.host.empty() && on_host_changed) {
-    on_host_changed(changes.host);
+  if (!changes.host.empty()) {
+    retry_soon();
+    if (on_host_changed) {
+      on_host_changed(changes.host);
+    }
   }
+}
+
+bool Reconciler::calls_for_pass(const Change& change) {
+  dump_needed_ = dump_needed_ || takes_others_along(change, have_.ours);
+  const bool differs = enter(change, have_.ours, want_);
+  // What is held down and reported already has its pass when the hold-down ends.
+  const bool held_down = hold_down_.find(change.object, Clock::now()) != nullptr;
+  return differs && !(held_down && find_problem(change.object) != nullptr);
+}
+
+// With a device that goes down, or its last address, the kernel drops the routes by it.
+bool Reconciler::leads_our_traffic(const Dev& dev) {
+  const NetState& have = have_.ours;
+  const auto by_dev = [&dev](const auto& row) { return row.dev == dev; };
+  const bool leads = std::any_of(have.nexthops.begin(), have.nexthops.end(), by_dev) ||
+                     std::any_of(have.routes.begin(), have.routes.end(), by_dev);
+  dump_needed_ = dump_needed_ || leads;
+  return leads;
 }
 
 void Reconciler::dump() {
@@ -176,12 +206,14 @@ void Reconciler::pass() {
     dump_needed_ = true;  // also where the dump throws
     dump();
   }
-  want_ = planner_(have_);
+  const NetState planned_before = std::exchange(want_, planner_(have_));
   const std::vector<Op> ops = ops_for(want_, have_.ours);
   dump_needed_ = !ops.empty();  // until every answer is known to be good
-  judge(ops, kernel_.apply(ops));
-  schedule(ops);
-  pay();
+  const std::vector<Outcome> outcomes = attempt(kernel_, ops, hold_down_, last_pass_);
+  const bool news = judge(ops, outcomes);
+  update_mirror(ops, outcomes, news);
+  note_repairs(planned_before, ops, outcomes);
+  schedule(news);
   ++report_.passes;
   report_.wanted = want_.size();
   report_.last_pass = std::chrono::system_clock::now();
@@ -192,70 +224,143 @@ void Reconciler::pass() {
   }
 }
 
-void Reconciler::pay() {
-  const Clock::time_point now = Clock::now();
-  const Clock::duration most = timing_.between_passes;
-  paid_until_ =
-      std::max(paid_until_, now) + std::clamp(kShare * (now - last_pass_), most / 20, most);
-}
-
-void Reconciler::judge(const std::vector<Op>& ops, const std::vector<OpResult>& results) {
+// True where something failed that did not fail before, or not for this reason.
+bool Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes) {
   std::vector<Problem> problems;
+  std::vector<std::size_t> place(ops.size());  // of the problem of each op that failed
   std::size_t news = 0;
+  report_.pending = 0;
   for (std::size_t i = 0; i < ops.size(); ++i) {
-    if (results[i].ok()) {
+    const OpResult& result = outcomes[i].result;
+    if (result.ok()) {
       ++report_.ops;
-      log_verbose(1, "{}", to_text(ops[i]));
+      if (log_verbosity() >= 1) {  // the text of thousands is not made for nobody
+        log_verbose(1, "{}", to_text(ops[i]));
+      }
       continue;
     }
-    Problem problem{ops[i], results[i].error, results[i].text, 1, std::chrono::system_clock::now()};
-    const auto known = std::find_if(report_.problems.begin(), report_.problems.end(),
-                                    [&](const Problem& p) { return p.op == ops[i]; });
-    if (known != report_.problems.end()) {
-      problem.since = known->since;
-      problem.attempts += known->attempts;
+    ++report_.pending;
+    if (outcomes[i].waits_for) {
+      ++problems[place[*outcomes[i].waits_for]].waiting;
+      continue;
     }
-    if ((known == report_.problems.end() || known->error != problem.error) &&
-        ++news <= kMostLogged) {
-      log_warning("{}: {}", to_text(ops[i]), problem.text);
+    place[i] = problems.size();
+    problems.push_back({ops[i], result.error, result.text, 1, std::chrono::system_clock::now()});
+    const bool is_new = adopt_history(problems.back());
+    if (const unsigned repairs = outcomes[i].repairs; repairs > 0) {
+      problems.back().attempts = repairs;
+      if (repairs == kFirstHeldDown) {
+        log_warning("{}: {}", to_text(ops[i]), result.text);
+      }
+    } else if (is_new && ++news <= kMostLogged) {
+      log_warning("{}: {}", to_text(ops[i]), result.text);
     }
-    problems.push_back(std::move(problem));
   }
   if (news > kMostLogged) {
     log_warning("… and {} more that flannelctl status lists", news - kMostLogged);
   }
+  std::ranges::stable_sort(problems, by_key);
   report_.problems = std::move(problems);
-  report_.pending = report_.problems.size();
+  report_.complete = report_.complete || std::ranges::none_of(report_.problems, is_of_node);
+  return news > 0;
+}
+
+// Since when there has been the same problem, and how often it was tried; true where it is new.
+bool Reconciler::adopt_history(Problem& problem) const {
+  const auto [first, last] = std::ranges::equal_range(report_.problems, problem, by_key);
+  const auto known =
+      std::find_if(first, last, [&](const Problem& p) { return p.op == problem.op; });
+  if (known == last) {
+    return true;
+  }
+  problem.since = known->since;
+  problem.attempts += known->attempts;
+  return known->error != problem.error;
+}
+
+void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes,
+                               bool news) {
   if (report_.problems.empty()) {
     have_.ours = want_;
     dump_needed_ = false;
-  }
-  report_.complete =
-      report_.complete || std::none_of(report_.problems.begin(), report_.problems.end(),
-                                       [](const Problem& problem) { return is_of_node(problem); });
-}
-
-void Reconciler::schedule(const std::vector<Op>& ops) {
-  retry_at_ = Clock::time_point::max();
-  if (!report_.problems.empty()) {
-    retry_at_ = last_pass_ + retry_.next();
-  } else {
-    retry_.reset();
-  }
-  if (ops.empty()) {
     return;
   }
-  // Somebody who undoes our work at once would otherwise be answered ten times a second for ever.
-  const Repair repair{ops.size(), ops.front(), ops.back()};
-  const Clock::duration window = std::max<Clock::duration>(kQuarrelWindow, 2 * hold_);
-  if (repair == last_repair_ && last_pass_ - repaired_at_ < window) {
-    hold_ = quarrel_.next();
-  } else {
-    quarrel_.reset();
-    hold_ = std::chrono::milliseconds(0);
+  std::vector<const Op*> done;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (outcomes[i].result.ok()) {
+      done.push_back(&ops[i]);
+    }
   }
-  repaired_at_ = last_pass_;
-  last_repair_ = repair;
+  // What failed for a known reason is as the mirror has it.
+  dump_needed_ = news || done.size() > kFew || std::ranges::any_of(done, [](const Op* op) {
+                   return std::holds_alternative<Link>(op->object);
+                 });
+  if (!dump_needed_) {
+    for (const Op* op : done) {
+      enter({op->verb == Op::Verb::remove, op->object}, have_.ours, want_);
+    }
+  }
+}
+
+void Reconciler::note_repairs(const NetState& planned_before, const std::vector<Op>& ops,
+                              const std::vector<Outcome>& outcomes) {
+  std::vector<Object> repaired;
+  bool device_made = false;  // what lies on it was not undone by itself
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const bool is_link = std::holds_alternative<Link>(ops[i].object);
+    if (outcomes[i].result.ok() && (is_link || !device_made) && is_repair(ops[i], planned_before)) {
+      repaired.push_back(ops[i].object);
+      device_made = device_made || (is_link && ops[i].verb == Op::Verb::add);
+    }
+  }
+  if (!repaired.empty()) {
+    hold_down_.repaired(std::move(repaired), last_pass_);
+  }
+}
+
+void Reconciler::schedule(bool news) {
+  const Clock::time_point now = Clock::now();
+  const Clock::duration most = timing_.most_charged;
+  charged_until_ =
+      std::max(charged_until_, now) + std::clamp(kShare * (now - last_pass_), most / 20, most);
+  pass_at_ = std::min(audit_at_, hold_down_.next_end(now));
+  if (news) {  // perhaps since the mirror was wrong
+    pass_at_ = std::min(pass_at_, now + timing_.retry);
+  }
+  last_retry_ = now;
+  retry_at_ = report_.problems.empty() ? Clock::time_point::max() : now + timing_.retry;
+  retried_ = 0;
+}
+
+// Tries some of the ops that failed, in turn; where one goes well now, a pass does the rest.
+void Reconciler::retry() {
+  last_retry_ = Clock::now();
+  retry_at_ = last_retry_ + timing_.retry;
+  std::vector<Problem*> tried;
+  std::vector<Op> ops;
+  for (std::size_t n = 0; n < std::min(report_.problems.size(), kFew); ++n) {
+    Problem& problem = report_.problems[retried_++ % report_.problems.size()];
+    if (hold_down_.find(problem.op.object, last_retry_) == nullptr) {
+      tried.push_back(&problem);
+      ops.push_back(problem.op);
+    }
+  }
+  const std::vector<OpResult> results = kernel_.apply(ops);
+  for (std::size_t n = 0; n < results.size(); ++n) {
+    ++tried[n]->attempts;
+    if (results[n].ok()) {
+      dump_needed_ = true;
+      pass_needed_ = true;
+    }
+  }
+}
+
+// What the kernel refused it may take now that the host is another.
+void Reconciler::retry_soon() {
+  if (!report_.problems.empty()) {
+    retry_at_ = std::min(retry_at_, last_retry_ + timing_.retry / 8);
+    timer_.cancel();
+  }
 }
 
 Reconciler::Preview Reconciler::preview() {
@@ -267,12 +372,18 @@ Reconciler::Preview Reconciler::preview() {
   return preview;
 }
 
+// The problem of the object's key, if there is one.
+const Problem* Reconciler::find_problem(const Object& object) const {
+  const auto found = std::ranges::lower_bound(
+      report_.problems, object, key_less,
+      [](const Problem& problem) -> const Object& { return problem.op.object; });
+  const bool is_its = found != report_.problems.end() && !key_less(object, found->op.object);
+  return is_its ? &*found : nullptr;
+}
+
 ObjectState Reconciler::state_of(const Route& route) const {
-  for (const Problem& problem : report_.problems) {
-    const Route* failed = std::get_if<Route>(&problem.op.object);
-    if (failed != nullptr && failed->key == route.key) {
-      return ObjectState::failed;
-    }
+  if (find_problem(route) != nullptr) {
+    return ObjectState::failed;
   }
   const Route* is = have_.ours.routes.find(route.key);
   return is != nullptr && *is == route ? ObjectState::present : ObjectState::pending;

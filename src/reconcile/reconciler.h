@@ -1,9 +1,12 @@
 // Makes the kernel agree with the plan, whatever happened to it.
 //
 // One loop: plan, diff, apply. It runs when the plan's inputs changed (wake), when a notification
-// says that something of ours is not as planned, when ops failed (after a backoff), and as an audit
-// with a fresh dump every five minutes. Between passes it holds a mirror of what the kernel has;
-// whenever the mirror may be wrong - overrun, link events, a failed op - the next pass dumps.
+// says that something of ours is not as planned, and as an audit with a fresh dump every five
+// minutes. Between passes it holds a mirror of what the kernel has; whenever the mirror may be
+// wrong - overrun, link events, an op that failed for a new reason - the next pass dumps.
+//
+// What the kernel refuses is tried again by itself, some ops at a time: that costs a system call or
+// two, so that it can be done often, and the end of a cause that nobody tells of is noticed soon.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -14,9 +17,10 @@
 #include <optional>
 #include <vector>
 
-#include "base/backoff.h"
 #include "base/task.h"
 #include "kernel/kernel.h"
+#include "reconcile/attempt.h"
+#include "reconcile/hold_down.h"
 #include "reconcile/report.h"
 
 namespace flannel {
@@ -29,11 +33,14 @@ class Reconciler {
   using Planner = std::function<NetState(const Snapshot&)>;
 
   struct Timing {
-    // A pass is worth five times what it took, at least a twentieth of this and at most this. Those
-    // worth twice this may follow each other at once, then each waits until it is paid for.
-    std::chrono::milliseconds between_passes{100};
-    std::chrono::milliseconds retry_first{100};
-    std::chrono::milliseconds retry_most{30'000};
+    // The rate limit: a pass is charged five times what it took, at least a twentieth of this and
+    // at most this. Passes charged twice this may follow each other at once, then each waits.
+    std::chrono::milliseconds most_charged{100};
+    // Between two tries at what the kernel refused.
+    std::chrono::milliseconds retry{150};
+    // The first and the longest hold-down of what another program keeps undoing.
+    std::chrono::milliseconds hold_down_first{100};
+    std::chrono::milliseconds hold_down_most{30'000};
     std::chrono::milliseconds audit{300'000};
   };
 
@@ -41,7 +48,7 @@ class Reconciler {
   Reconciler(asio::any_io_executor executor, Kernel& kernel, Scope scope, Planner planner,
              Timing timing);
 
-  // The plan's inputs changed: plan again soon, also in the midst of a quarrel.
+  // The plan's inputs changed: plan again soon.
   void wake();
 
   // With `additive` a pass puts what is missing and removes nothing, for as long as the plan may
@@ -78,9 +85,17 @@ class Reconciler {
   void dump();
   std::vector<Op> ops_for(const NetState& want, const NetState& have) const;
   void absorb(const Changes& changes);
-  void judge(const std::vector<Op>& ops, const std::vector<OpResult>& results);
-  void schedule(const std::vector<Op>& ops);
-  void pay();
+  bool calls_for_pass(const Change& change);
+  bool leads_our_traffic(const Dev& dev);
+  const Problem* find_problem(const Object& object) const;
+  bool judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes);
+  bool adopt_history(Problem& problem) const;
+  void update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes, bool news);
+  void note_repairs(const NetState& planned_before, const std::vector<Op>& ops,
+                    const std::vector<Outcome>& outcomes);
+  void schedule(bool news);
+  void retry();
+  void retry_soon();
   Clock::time_point next_pass() const;
 
   asio::steady_timer timer_;
@@ -96,20 +111,13 @@ class Reconciler {
   bool pass_needed_ = false;
   bool additive_ = false;
   Clock::time_point last_pass_{};
-  Clock::time_point paid_until_{};  // when all passes so far will have been paid for
+  Clock::time_point charged_until_{};  // what all passes so far were charged, one after the other
   Clock::time_point audit_at_{};
+  Clock::time_point pass_at_{};  // the next pass where nothing asks for an earlier one
+  HoldDown hold_down_;
+  Clock::time_point last_retry_{};
   Clock::time_point retry_at_ = Clock::time_point::max();
-  std::chrono::milliseconds hold_{0};  // least time to the next pass, in a quarrel
-  // The last pass that wrote: enough of its ops to tell whether the next one does the same again.
-  struct Repair {
-    std::size_t count;
-    Op first, last;
-    bool operator==(const Repair&) const = default;
-  };
-  std::optional<Repair> last_repair_;
-  Clock::time_point repaired_at_{};
-  Backoff retry_;
-  Backoff quarrel_;
+  std::size_t retried_ = 0;  // problems, since the last pass: where to go on in their list
   Report report_;
 };
 

@@ -10,13 +10,16 @@
 
 namespace flannel {
 
-// An object the kernel did not take (or let go), with its own words.
+// An object the kernel did not take (or let go), with its own words; or one that another program
+// keeps undoing, and that is put back later (EBUSY).
 struct Problem {
   Op op;
   int error = 0;     // errno
   std::string text;  // extack or strerror
   unsigned attempts = 0;
   std::chrono::system_clock::time_point since;
+  // Objects that need this one, and are not tried before it is there.
+  std::size_t waiting = 0;
 };
 
 enum class ObjectState { present, pending, failed };
@@ -24,12 +27,12 @@ enum class ObjectState { present, pending, failed };
 struct Report {
   std::uint64_t passes = 0;
   std::uint64_t ops = 0;    // applied since start, with success
-  bool complete = false;    // some pass had no failure: what was wanted then was all there
+  bool complete = false;    // in some pass every link and address that is wanted was there
   std::size_t wanted = 0;   // objects of the last plan
-  std::size_t pending = 0;  // of those and the surplus ones, how many differ
+  std::size_t pending = 0;  // of those and the surplus ones, how many are not as wanted
   std::chrono::system_clock::time_point last_pass;
   std::chrono::microseconds last_pass_took{0};
-  std::vector<Problem> problems;
+  std::vector<Problem> problems;  // in the order of their objects' keys (key_less)
 };
 
 }  // namespace flannel
