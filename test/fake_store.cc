@@ -1,15 +1,27 @@
 #include "test/fake_store.h"
 
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <deque>
 #include <stdexcept>
 
+#include "base/printable.h"
+
 namespace flannel {
+
+namespace {
+
+// The own lease of a view, as it wrote it last.
+using Written = std::shared_ptr<std::optional<Lease>>;
+
+}  // namespace
 
 class FakeWatch : public LeaseWatch {
  public:
-  FakeWatch(FakeStore& store, const asio::any_io_executor& executor)
-      : store_(store), woken_(executor, asio::steady_timer::time_point::max()) {
+  FakeWatch(FakeStore& store, const asio::any_io_executor& executor, Written written)
+      : store_(store),
+        written_(std::move(written)),
+        woken_(executor, asio::steady_timer::time_point::max()) {
     store_.watches_.insert(this);
   }
   FakeWatch(const FakeWatch&) = delete;
@@ -23,7 +35,9 @@ class FakeWatch : public LeaseWatch {
       if (!listed_) {
         listed_ = true;
         waiting_.clear();
-        co_return store_.snapshot();
+        LeaseUpdate update = store_.snapshot();
+        update.own = own_entry(update);
+        co_return update;
       }
       if (!waiting_.empty()) {
         LeaseUpdate update = std::move(waiting_.front());
@@ -38,8 +52,11 @@ class FakeWatch : public LeaseWatch {
     }
   }
 
-  void tell(const LeaseUpdate& update) {
-    waiting_.push_back(update);
+  void tell(LeaseUpdate update) {
+    if (!update.own) {
+      update.own = own_entry(update);
+    }
+    waiting_.push_back(std::move(update));
     woken_.cancel();
   }
   void start_over() {
@@ -49,7 +66,31 @@ class FakeWatch : public LeaseWatch {
   void wake() { woken_.cancel(); }
 
  private:
+  // What `update` says of our own key; nothing where it does not, or where there is none yet.
+  std::optional<OwnEntry> own_entry(const LeaseUpdate& update) const {
+    const std::optional<Lease>& written = *written_;
+    if (!written) {
+      return std::nullopt;
+    }
+    for (const Lease& lease : update.leases) {
+      if (lease.key == written->key) {
+        return judge_own(lease, written->attrs, lease.expiry == written->expiry);
+      }
+    }
+    for (const BadEntry& entry : update.bad) {
+      if (entry.key == to_text(written->key)) {
+        return judge_own(fail("{}", entry.reason), written->attrs, false);
+      }
+    }
+    if (update.snapshot ||
+        std::ranges::find(update.removed, written->key) != update.removed.end()) {
+      return OwnEntry{.state = OwnEntry::State::gone, .lease = {}, .reason = {}};
+    }
+    return std::nullopt;
+  }
+
   FakeStore& store_;
+  Written written_;
   asio::steady_timer woken_;  // cancelled to wake
   bool listed_ = false;
   std::deque<LeaseUpdate> waiting_;
@@ -74,7 +115,7 @@ class FakeView : public LeaseStore {
   std::unique_ptr<LeaseWatch> watch() override {
     store_.check();
     ++store_.calls_.watch;
-    return std::make_unique<FakeWatch>(store_, executor_);
+    return std::make_unique<FakeWatch>(store_, executor_, written_);
   }
 
  private:
@@ -82,7 +123,7 @@ class FakeView : public LeaseStore {
 
   FakeStore& store_;
   asio::any_io_executor executor_;
-  std::optional<LeaseAttrs> written_;  // of our own lease, last
+  Written written_ = std::make_shared<std::optional<Lease>>();
 };
 
 std::unique_ptr<LeaseStore> FakeStore::open(asio::any_io_executor executor) {
@@ -100,16 +141,23 @@ void FakeStore::put_bad(const BadEntry& entry) {
   if (key) {
     leases_.erase(*key);
   }
-  bad_.insert_or_assign(entry.key, entry);
-  deliver({.bad = {entry}});
+  const BadEntry shown{.key = printable(entry.key), .reason = printable(entry.reason)};
+  bad_.insert_or_assign(entry.key, shown);
+  LeaseUpdate update{.bad = {shown}};
+  if (key) {
+    update.unreadable.push_back(*key);
+  }
+  deliver(update);
 }
 
 void FakeStore::remove(const std::string& text) {
   bad_.erase(text);
   const Result<LeaseKey> key = parse_lease_key(text);
-  if (key) {  // what was never a lease need not be taken back
+  if (key) {
     leases_.erase(*key);
     deliver({.removed = {*key}});
+  } else {
+    deliver({.bad_removed = {printable(text)}});
   }
 }
 
@@ -146,18 +194,19 @@ LeaseUpdate FakeStore::snapshot() const {
   }
   for (const auto& [key, entry] : bad_) {
     update.bad.push_back(entry);
+    if (const Result<LeaseKey> parsed = parse_lease_key(key)) {
+      update.unreadable.push_back(*parsed);
+    }
   }
   return update;
 }
 
 // The leases, and the subnets of entries that cannot be read.
 std::vector<Lease> FakeStore::taken() const {
-  std::vector<Lease> taken = snapshot().leases;
-  for (const auto& [text, entry] : bad_) {
-    const Result<LeaseKey> key = parse_lease_key(text);
-    if (key) {
-      taken.push_back({.key = *key, .attrs = {}, .expiry = {}});
-    }
+  const LeaseUpdate all = snapshot();
+  std::vector<Lease> taken = all.leases;
+  for (const LeaseKey& key : all.unreadable) {
+    taken.push_back({.key = key, .attrs = {}, .expiry = {}});
   }
   return taken;
 }
@@ -176,8 +225,8 @@ Task<Result<Lease>> FakeView::acquire(AcquireRequest request) {
   if (!choice->permanent) {
     lease.expiry = store_.now() + kLeaseTime;
   }
+  *written_ = lease;
   store_.put(lease);
-  written_ = lease.attrs;
   co_return lease;
 }
 
@@ -186,7 +235,7 @@ bool FakeView::is_ours(const Lease& entry, const LeaseAttrs& attrs) const {
   const Family family = entry.key.v4 ? Family::v4 : Family::v6;
   const std::optional<IpAddr>& holder = entry.attrs.public_address(family);
   return holder == attrs.public_address(family) ||
-         (written_ && holder == written_->public_address(family));
+         (*written_ && holder == (*written_)->attrs.public_address(family));
 }
 
 Task<Result<Lease>> FakeView::renew(Lease lease) {
@@ -203,8 +252,8 @@ Task<Result<Lease>> FakeView::renew(Lease lease) {
     lease.expiry.reset();
   }
   ++store_.calls_.renew;
+  *written_ = lease;
   store_.put(lease);
-  written_ = lease.attrs;
   co_return lease;
 }
 

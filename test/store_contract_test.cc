@@ -239,7 +239,7 @@ TEST_P(StoreContractTest, AnExpiredLeaseIsRemovedAndItsSubnetIsFree) {
   const std::unique_ptr<LeaseWatch> watch = store->watch();
   EXPECT_EQ(run(watch->next()).leases.size(), 1U);
   subject->expire_all();
-  EXPECT_EQ(run(watch->next()), LeaseUpdate{.removed = {lease.key}});
+  EXPECT_EQ(run(watch->next()).removed, std::vector{lease.key});
   request.attrs = node("198.18.0.3");
   EXPECT_EQ(acquire(request).key, lease.key);
 }
@@ -286,6 +286,130 @@ TEST_P(StoreContractTest, ASubnetWhoseEntryCannotBeReadIsNotGivenAway) {
   const Result<Lease> lease = run(store->acquire(request));
   ASSERT_FALSE(lease);
   EXPECT_EQ(lease.error().text, "out of subnets");
+}
+
+TEST_P(StoreContractTest, EntriesThatCannotBeReadAreNamedAndForgottenWithTheirKeys) {
+  subject->put("10.5.1.0-24", "written by a version to come");
+  const std::unique_ptr<LeaseWatch> watch = store->watch();
+  const LeaseUpdate all = run(watch->next());
+  ASSERT_EQ(all.bad.size(), 1U);
+  EXPECT_EQ(all.unreadable, std::vector{key_of("10.5.1.0-24")});
+  subject->put("read\x1bme", "hello");
+  const LeaseUpdate junk = run(watch->next());
+  ASSERT_EQ(junk.bad.size(), 1U);
+  EXPECT_TRUE(junk.unreadable.empty());
+  EXPECT_EQ(junk.own, std::nullopt);
+  subject->remove("read\x1bme");
+  const LeaseUpdate forgotten = run(watch->next());
+  EXPECT_EQ(forgotten.bad_removed, std::vector{junk.bad[0].key});
+  EXPECT_TRUE(forgotten.removed.empty());
+  subject->remove("10.5.1.0-24");
+  EXPECT_EQ(run(watch->next()).removed, std::vector{key_of("10.5.1.0-24")});
+}
+
+// What the watch says of the own key after a change of `lease` by somebody else.
+class OwnKeyTest : public StoreContractTest {
+ protected:
+  void SetUp() override {
+    StoreContractTest::SetUp();
+    watch = store->watch();
+    EXPECT_EQ(run(watch->next()).own, std::nullopt) << "nothing is ours yet";
+    lease = acquire(request_of("198.18.0.2"));
+    key = to_text(lease.key);
+    EXPECT_EQ(next_state(), State::as_written);
+  }
+
+  using State = OwnEntry::State;
+  State next_state() {
+    own = run(watch->next()).own;
+    return own ? own->state : throw std::runtime_error("nothing of the own key");
+  }
+  State state_in_list() {
+    own = run(store->watch()->next()).own;
+    return own ? own->state : throw std::runtime_error("nothing of the own key");
+  }
+
+  std::unique_ptr<LeaseWatch> watch;
+  Lease lease;
+  std::string key;
+  std::optional<OwnEntry> own;
+};
+
+INSTANTIATE_TEST_SUITE_P(Stores, OwnKeyTest,
+                         testing::Values(Kind{"Fake", &make<FakeSubject>},
+                                         Kind{"Local", &make<LocalSubject>},
+                                         Kind{"Etcd", &make<EtcdSubject>}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST_P(OwnKeyTest, WhatWeWriteIsAsWritten) {
+  EXPECT_EQ(state_in_list(), State::as_written);
+  lease.attrs.backend_data = R"({"VNI":2})";
+  ASSERT_TRUE(run(store->renew(lease)));
+  EXPECT_EQ(next_state(), State::as_written);
+  EXPECT_EQ(own->lease.attrs, lease.attrs);
+  EXPECT_EQ(state_in_list(), State::as_written);
+}
+
+TEST_P(OwnKeyTest, TellsThatItIsGone) {
+  subject->remove(key);
+  EXPECT_EQ(next_state(), State::gone);
+  EXPECT_EQ(state_in_list(), State::gone);
+  ASSERT_TRUE(run(store->renew(lease)));
+  EXPECT_EQ(next_state(), State::as_written);
+  subject->expire_all();
+  EXPECT_EQ(next_state(), State::gone);
+}
+
+TEST_P(OwnKeyTest, TellsThatItIsJunk) {
+  subject->put(key, "junk");
+  EXPECT_EQ(next_state(), State::unreadable);
+  EXPECT_NE(own->reason, "");
+  EXPECT_EQ(state_in_list(), State::unreadable);
+  ASSERT_TRUE(run(store->renew(lease)));
+  EXPECT_EQ(next_state(), State::as_written);
+}
+
+TEST_P(OwnKeyTest, TellsWhoElseWroteIt) {
+  for (const char* address : {"198.18.0.9", "198.18.0.8"}) {
+    subject->put(key, fmt::format(R"({{"PublicIP":"{}"}})", address));
+    EXPECT_EQ(next_state(), State::other);
+    EXPECT_EQ(own->lease.attrs.public_ip, *IpAddr::parse(address));
+    EXPECT_EQ(state_in_list(), State::other);
+  }
+}
+
+// The same value, but without our etcd lease or expiry.
+TEST_P(OwnKeyTest, TellsThatItsTimeIsAnother) {
+  subject->put(key, to_json(lease.attrs));
+  EXPECT_EQ(next_state(), State::may_expire);
+  EXPECT_EQ(state_in_list(), State::may_expire);
+  const Result<Lease> renewed = run(store->renew(lease));
+  ASSERT_TRUE(renewed) << renewed.error().text;
+  EXPECT_EQ(renewed->expiry, std::nullopt) << "it is a reservation now";
+  EXPECT_EQ(state_in_list(), State::as_written);
+}
+
+TEST_P(OwnKeyTest, OfOthersKeysItSaysNothing) {
+  subject->put("10.6.1.0-24", R"({"PublicIP":"198.18.0.9"})");
+  EXPECT_EQ(run(watch->next()).own, std::nullopt);
+  subject->put("10.6.1.0-24", "junk");
+  EXPECT_EQ(run(watch->next()).own, std::nullopt);
+  subject->remove("10.6.1.0-24");
+  EXPECT_EQ(run(watch->next()).own, std::nullopt);
+}
+
+// A watch that is behind tells of what we wrote before; that is nobody's doing but ours.
+TEST_P(OwnKeyTest, WhatIsOlderThanOurOwnWritingIsNotTakenForAnothers) {
+  for (int i = 0; i < 5; ++i) {
+    lease.attrs.backend_data = fmt::format(R"({{"VNI":{}}})", i);
+    ASSERT_TRUE(run(store->renew(lease)));
+  }
+  subject->put("10.6.1.0-24", R"({"PublicIP":"198.18.0.9"})");
+  for (bool all = false; !all;) {
+    const LeaseUpdate update = run(watch->next());
+    EXPECT_EQ(update.own.value_or(OwnEntry{}).state, State::as_written);
+    all = key_texts(update.leases).contains("10.6.1.0-24");
+  }
 }
 
 TEST_P(StoreContractTest, AWaitingWatchCanBeCancelled) {

@@ -61,19 +61,18 @@ class LocalSubject : public Subject {
   }
   void write_config(const std::string& text) override { file().set_config(text); }
   void put(const std::string& key, const std::string& value) override {
-    file();
-    const Database database(path_);
-    Transaction transaction(database);
-    database.execute("UPDATE counter SET revision = revision + 1");
-    Statement(database,
-              "INSERT OR REPLACE INTO leases VALUES(?, ?, NULL, (SELECT revision FROM counter))")
-        .bind(0, key)
-        .bind(1, value)
-        .run();
-    transaction.commit();
+    change([&](const Database& database) {
+      Statement(database,
+                "INSERT OR REPLACE INTO leases VALUES(?, ?, NULL, (SELECT revision FROM counter))")
+          .bind(0, key)
+          .bind(1, value)
+          .run();
+    });
   }
   void remove(const std::string& key) override {
-    ASSERT_TRUE(remove_local_lease(path_, key_of(key)));
+    change([&](const Database& database) {
+      Statement(database, "DELETE FROM leases WHERE key = ?").bind(0, key).run();
+    });
   }
   void expire_all() override {
     passed_ += kLeaseTime + std::chrono::minutes(1);
@@ -81,6 +80,14 @@ class LocalSubject : public Subject {
   }
 
  private:
+  void change(const std::function<void(const Database&)>& work) {
+    file();
+    const Database database(path_);
+    Transaction transaction(database);
+    database.execute("UPDATE counter SET revision = revision + 1");
+    work(database);
+    transaction.commit();
+  }
   std::chrono::system_clock::time_point now() const {
     return std::chrono::system_clock::now() + passed_;
   }

@@ -141,4 +141,16 @@ Result<LeaseAttrs> parse_lease_attrs(std::string_view text) {
                     read_data(*object, "BackendV6Data")};
 }
 
+OwnEntry judge_own(const Result<Lease>& found, const LeaseAttrs& written, bool lasts) {
+  if (!found) {
+    return {.state = OwnEntry::State::unreadable, .lease = {}, .reason = found.error().text};
+  }
+  if (found->attrs != written) {
+    return {.state = OwnEntry::State::other, .lease = *found, .reason = {}};
+  }
+  return {.state = lasts ? OwnEntry::State::as_written : OwnEntry::State::may_expire,
+          .lease = *found,
+          .reason = {}};
+}
+
 }  // namespace flannel

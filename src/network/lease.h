@@ -60,7 +60,7 @@ struct Lease {
 
 // An entry of the store that is no lease: skipped, and shown in status.
 struct BadEntry {
-  std::string key;  // as the store has it
+  std::string key;  // as the store has it, through printable()
   std::string reason;
   bool operator==(const BadEntry&) const = default;
 };
@@ -80,14 +80,27 @@ struct OwnEntry {
   bool operator==(const OwnEntry&) const = default;
 };
 
+// So many unreadable entries are named; anybody who may write leases can make millions of them.
+inline constexpr std::size_t kMostBadEntries = 1'000;
+
+// What it means for us that `found` is the value of our own key, where we wrote `written`; `lasts`:
+// it stays for as long as it was written for.
+OwnEntry judge_own(const Result<Lease>& found, const LeaseAttrs& written, bool lasts);
+
 // What a store's watch delivers.
 struct LeaseUpdate {
   bool snapshot = false;      // `leases` and `bad` are all there is
   std::vector<Lease> leases;  // new or changed
   std::vector<LeaseKey> removed;
-  std::vector<BadEntry> bad;
+  std::vector<BadEntry> bad;  // the first kMostBadEntries
+  std::size_t more_bad = 0;   // how many more there are
+  // Of all bad entries those whose key names subnets: these are held by somebody, and the lease
+  // that was there has not gone.
+  std::vector<LeaseKey> unreadable;
   std::vector<std::string> bad_removed;  // keys of former `bad` entries that are gone
-  std::optional<OwnEntry> own;           // with each snapshot, and when it changed
+  // As soon as acquire() or renew() has written something: with each snapshot, and whenever
+  // somebody, ourselves included, changed the entry.
+  std::optional<OwnEntry> own;
   bool operator==(const LeaseUpdate&) const = default;
 };
 

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "base/printable.h"
 #include "store/store.h"
 
 namespace flannel {
@@ -11,8 +12,15 @@ void add_entry(LeaseUpdate& update, const etcd::KeyValue& entry) {
   Result<Lease> lease = read_lease(entry);
   if (lease) {
     update.leases.push_back(std::move(*lease));
+    return;
+  }
+  if (update.bad.size() < kMostBadEntries) {
+    update.bad.push_back({.key = printable(entry.key), .reason = printable(lease.error().text)});
   } else {
-    update.bad.push_back({.key = entry.key, .reason = lease.error().text});
+    ++update.more_bad;
+  }
+  if (const Result<LeaseKey> key = parse_lease_key(entry.key)) {
+    update.unreadable.push_back(*key);
   }
 }
 
@@ -65,8 +73,10 @@ LeaseUpdate read_events(const std::vector<etcd::Event>& events) {
       continue;
     }
     const Result<LeaseKey> key = parse_lease_key(text);
-    if (key) {  // what was never a lease need not be taken back
+    if (key) {
       update.removed.push_back(*key);
+    } else {
+      update.bad_removed.push_back(printable(text));
     }
   }
   return update;

@@ -35,9 +35,9 @@ TEST(EtcdEntry, OfSeveralEventsOfAKeyTheLastCounts) {
   EXPECT_EQ(read_events({put, junk}).bad.size(), 1U);
 }
 
-TEST(EtcdEntry, TheRemovalOfJunkIsNothing) {
+TEST(EtcdEntry, TheRemovalOfJunkIsNamed) {
   EXPECT_EQ(read_events({{.deleted = true, .kv = {.key = "/coreos.com/network/subnets/readme"}}}),
-            LeaseUpdate{});
+            LeaseUpdate{.bad_removed = {"/coreos.com/network/subnets/readme"}});
 }
 
 }  // namespace

@@ -206,10 +206,15 @@ RangeResponse decode_range(std::string_view message) {
 TxnResponse decode_txn(std::string_view message) {
   TxnResponse out;
   each_field("TxnResponse", {message.data(), message.size()}, [&out](pbf_reader& reader) {
-    if (reader.tag_and_type() == number(2)) {
-      out.succeeded = bool_of(reader);
-    } else {
-      reader.skip();
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        out.header = read_header(reader.get_view());
+        break;
+      case number(2):
+        out.succeeded = bool_of(reader);
+        break;
+      default:
+        reader.skip();
     }
   });
   return out;

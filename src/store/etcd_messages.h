@@ -53,6 +53,7 @@ struct TxnRequest {
   std::vector<Operation> success;  // then these are done together
 };
 struct TxnResponse {
+  ResponseHeader header;
   bool succeeded = false;
 };
 

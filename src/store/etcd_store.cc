@@ -65,10 +65,8 @@ etcd::TxnRequest discard_own(const EtcdLayout& layout, const std::vector<LeaseKe
 // Whose subnets are not free: all leases, and entries of which only the key can be read.
 std::vector<Lease> taken_subnets(const std::vector<etcd::KeyValue>& entries) {
   LeaseUpdate known = read_snapshot(entries);
-  for (const BadEntry& bad : known.bad) {
-    if (const Result<LeaseKey> key = parse_lease_key(bad.key)) {
-      known.leases.push_back({*key, {}, std::nullopt});
-    }
+  for (const LeaseKey& key : known.unreadable) {
+    known.leases.push_back({key, {}, std::nullopt});
   }
   return std::move(known.leases);
 }
@@ -96,7 +94,7 @@ class EtcdStore : public LeaseStore {
   Task<Result<Lease>> acquire(AcquireRequest request) override;
   Task<Result<Lease>> renew(Lease lease) override;
   std::unique_ptr<LeaseWatch> watch() override {
-    return std::make_unique<EtcdWatch>(client_, layout_, on_state_);
+    return std::make_unique<EtcdWatch>(client_, layout_, own_, on_state_);
   }
 
  private:
@@ -109,7 +107,7 @@ class EtcdStore : public LeaseStore {
   EtcdLayout layout_;
   EtcdWatch::OnState on_state_;
   EtcdClient client_;
-  std::optional<LeaseAttrs> written_;  // of our own lease, as this process wrote it last
+  OwnKey own_;
 };
 
 Task<std::optional<std::string>> EtcdStore::config() {
@@ -149,13 +147,15 @@ Task<Result<Lease>> EtcdStore::renew(Lease lease) {
       const Result<Lease> held = read_lease(entry);
       // It may still have the address we had when we wrote it.
       if (held && !same_node(lease.key, held->attrs, lease.attrs) &&
-          !(written_ && same_node(lease.key, held->attrs, *written_))) {
+          !(own_.written() && same_node(lease.key, held->attrs, own_.written()->attrs))) {
         co_return fail("{} is held by {}", subnets_text(lease.key),
                        address_text(lease.key, held->attrs));
       }
       permanent = entry.lease == 0;
       if (permanent && entry.value == to_json(lease.attrs)) {
         lease.expiry.reset();
+        own_.begin({.key = key, .attrs = lease.attrs, .lease = 0});
+        own_.done(entry.mod_revision);
         co_return lease;
       }
     }
@@ -182,10 +182,8 @@ Task<std::optional<Lease>> EtcdStore::write(etcd::TxnRequest txn, Lease lease, b
                          .key = layout_.lease_key(lease.key),
                          .value = to_json(lease.attrs),
                          .lease = lease_id});
+  own_.begin({.key = layout_.lease_key(lease.key), .attrs = lease.attrs, .lease = lease_id});
   const bool written = co_await commit(std::move(txn), lease_id);
-  if (written) {
-    written_ = lease.attrs;
-  }
   co_return written ? std::optional(std::move(lease)) : std::nullopt;
 }
 
@@ -194,6 +192,7 @@ Task<bool> EtcdStore::commit(etcd::TxnRequest txn, std::int64_t lease_id) {
   try {
     const etcd::TxnResponse done = co_await client_.txn(std::move(txn));
     if (done.succeeded) {
+      own_.done(done.header.revision);
       co_return true;
     }
   } catch (const GrpcError& error) {
@@ -202,6 +201,7 @@ Task<bool> EtcdStore::commit(etcd::TxnRequest txn, std::int64_t lease_id) {
     }
     refused = error;
   }
+  own_.refused();
   if (lease_id != 0) {
     co_await client_.revoke_lease(lease_id);
   }

@@ -50,12 +50,19 @@ Task<LeaseUpdate> EtcdWatch::try_next() {
     }
     follow(response);
     if (!response.events.empty()) {
-      co_return read_events(response.events);
+      LeaseUpdate update = read_events(response.events);
+      for (const etcd::Event& event : response.events) {
+        if (std::optional<OwnEntry> own = own_.judge(event)) {
+          update.own = std::move(own);
+        }
+      }
+      co_return update;
     }
   }
 }
 
 Task<LeaseUpdate> EtcdWatch::list() {
+  const std::uint64_t writes_before = own_.writes();
   const etcd::RangeResponse response = co_await client_.range(layout_.leases());
   seen_ = response.header;
   next_revision_ = response.header.revision + 1;
@@ -65,7 +72,11 @@ Task<LeaseUpdate> EtcdWatch::list() {
     newest_key_ = newest->key;
     newest_revision_ = newest->mod_revision;
   }
-  co_return read_snapshot(response.kvs);
+  LeaseUpdate update = read_snapshot(response.kvs);
+  const auto own = std::ranges::find(response.kvs, own_.key(), &etcd::KeyValue::key);
+  update.own = own_.judge_listed(own == response.kvs.end() ? nullptr : &*own,
+                                 response.header.revision, writes_before);
+  co_return update;
 }
 
 Task<void> EtcdWatch::open() {

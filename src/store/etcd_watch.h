@@ -8,6 +8,7 @@
 
 #include "store/etcd_client.h"
 #include "store/etcd_entry.h"
+#include "store/own_key.h"
 #include "store/store.h"
 
 namespace flannel {
@@ -24,8 +25,8 @@ class EtcdWatch : public LeaseWatch {
   // What keeps us from the store, one sentence; empty when all is well again.
   using OnState = std::function<void(const std::string&)>;
 
-  EtcdWatch(EtcdClient& client, EtcdLayout layout, OnState on_state)
-      : client_(client), layout_(std::move(layout)), on_state_(std::move(on_state)) {}
+  EtcdWatch(EtcdClient& client, EtcdLayout layout, OwnKey& own, OnState on_state)
+      : client_(client), layout_(std::move(layout)), own_(own), on_state_(std::move(on_state)) {}
 
   // Throws only when cancelled.
   Task<LeaseUpdate> next() override;
@@ -44,6 +45,7 @@ class EtcdWatch : public LeaseWatch {
 
   EtcdClient& client_;
   EtcdLayout layout_;
+  OwnKey& own_;
   OnState on_state_;
   std::optional<GrpcStream> stream_;
   Clock::time_point began_;         // the attempt that stream_ is, or will be

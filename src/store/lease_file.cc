@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "store/store.h"
 
 namespace flannel {
@@ -140,6 +141,17 @@ std::string holder_text(const Lease& lease) {
   return address ? address->to_text() : "a node without an address";
 }
 
+void add_bad(LeaseFile::Rows& rows, std::string_view key, std::string_view reason) {
+  if (rows.bad.size() < kMostBadEntries) {
+    rows.bad.push_back({.key = printable(key), .reason = printable(reason)});
+  } else {
+    ++rows.more_bad;
+  }
+  if (const Result<LeaseKey> parsed = parse_lease_key(key)) {
+    rows.unreadable.push_back(*parsed);
+  }
+}
+
 }  // namespace
 
 LeaseFile::LeaseFile(const std::string& path, IfMissing missing, Now now)
@@ -204,6 +216,12 @@ void LeaseFile::write(const Lease& lease) {
   insert.run();
 }
 
+void LeaseFile::write_own(const Lease& lease) {
+  write(lease);
+  written_ = lease;
+  ++writes_;
+}
+
 void LeaseFile::erase(const LeaseKey& key) {
   Statement(database_, "DELETE FROM leases WHERE key = ?").bind(0, to_text(key)).run();
 }
@@ -239,16 +257,16 @@ Result<Lease> LeaseFile::acquire(const AcquireRequest& request) {
   if (!choice->permanent) {
     lease.expiry = from_ms(to_ms(now_() + kLeaseTime));
   }
-  write(lease);
+  write_own(lease);
   transaction.commit();
-  written_ = lease.attrs;
   return lease;
 }
 
 // Our own entry may still have the address we had when we wrote it.
 bool LeaseFile::is_ours(const Lease& entry, const Lease& lease) const {
-  return entry.key == lease.key && (is_same_node(lease.key, entry.attrs, lease.attrs) ||
-                                    (written_ && is_same_node(lease.key, entry.attrs, *written_)));
+  return entry.key == lease.key &&
+         (is_same_node(lease.key, entry.attrs, lease.attrs) ||
+          (written_ && is_same_node(lease.key, entry.attrs, written_->attrs)));
 }
 
 bool LeaseFile::is_reserved(const LeaseKey& key) const {
@@ -271,9 +289,8 @@ Result<Lease> LeaseFile::renew(const Lease& lease) {
     renewed.expiry = from_ms(to_ms(now_() + kLeaseTime));
   }
   count_change();
-  write(renewed);
+  write_own(renewed);
   transaction.commit();
-  written_ = renewed.attrs;
   return renewed;
 }
 
@@ -294,6 +311,23 @@ std::optional<TimePoint> LeaseFile::expire() {
   return from_ms(next.number(0));
 }
 
+std::optional<LeaseFile::OwnRow> LeaseFile::own_row() const {
+  if (!written_) {
+    return std::nullopt;
+  }
+  OwnRow own{.writes = writes_, .revision = -1, .entry = {}};
+  Statement select(database_, "SELECT key, value, expiry, revision FROM leases WHERE key = ?");
+  select.bind(0, to_text(written_->key));
+  if (!select.step()) {
+    own.entry.state = OwnEntry::State::gone;
+    return own;
+  }
+  const Result<Lease> found = read_row(select);
+  own.revision = select.number(3);
+  own.entry = judge_own(found, written_->attrs, found && found->expiry == written_->expiry);
+  return own;
+}
+
 LeaseFile::Rows LeaseFile::rows_since(std::int64_t revision) const {
   const Transaction transaction(database_, Transaction::Kind::read);
   Rows rows;
@@ -305,13 +339,14 @@ LeaseFile::Rows LeaseFile::rows_since(std::int64_t revision) const {
     if (lease) {
       rows.changed.push_back(std::move(*lease));
     } else {
-      rows.bad.push_back({std::string(changed.text(0)), lease.error().text});
+      add_bad(rows, changed.text(0), lease.error().text);
     }
   }
   Statement keys(database_, "SELECT key FROM leases ORDER BY key");
   while (keys.step()) {
     rows.keys.emplace_back(keys.text(0));
   }
+  rows.own = own_row();
   return rows;
 }
 

@@ -56,29 +56,46 @@ class LeaseFile {
   // True while another process writes: its bytes are in the file, and inotify has told of them, a
   // moment before others can see what it wrote.
   bool is_being_written() const { return database_.is_being_written(); }
+  // The row of our own key, of which this object, or one it goes on from, has written something.
+  struct OwnRow {
+    std::uint64_t writes = 0;    // by ourselves so far
+    std::int64_t revision = -1;  // of the row; -1: it is gone
+    OwnEntry entry;
+  };
   // All rows newer than `revision`, and all keys there are, read in one transaction.
   struct Rows {
     std::int64_t revision = 0;
     std::vector<Lease> changed;
     std::vector<BadEntry> bad;
+    std::size_t more_bad = 0;
+    std::vector<LeaseKey> unreadable;
     std::vector<std::string> keys;  // every row's, in order
+    std::optional<OwnRow> own;
   };
   Rows rows_since(std::int64_t revision) const;
   // False where the file at path() was removed or replaced.
   bool is_still_there() const { return !database_.has_moved(); }
+  // Takes over what `replaced` knows of our own key.
+  void go_on_from(const LeaseFile& replaced) {
+    written_ = replaced.written_;
+    writes_ = replaced.writes_;
+  }
 
  private:
   enum class BadRows { skip, keep_subnets };
   std::vector<Lease> live_leases(BadRows bad) const;
   bool is_reserved(const LeaseKey& key) const;
   bool is_ours(const Lease& entry, const Lease& lease) const;
+  std::optional<OwnRow> own_row() const;
   void count_change();
   void write(const Lease& lease);
+  void write_own(const Lease& lease);
   void erase(const LeaseKey& key);
 
   Database database_;
   Now now_;
-  std::optional<LeaseAttrs> written_;  // of our own lease, as this process wrote it last
+  std::optional<Lease> written_;  // our own lease, as this process wrote it last
+  std::uint64_t writes_ = 0;
 };
 
 }  // namespace flannel

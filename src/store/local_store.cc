@@ -4,7 +4,9 @@
 #include <functional>
 #include <iterator>
 #include <type_traits>
+#include <utility>
 
+#include "base/printable.h"
 #include "store/file_watch.h"
 
 namespace flannel {
@@ -13,6 +15,7 @@ namespace {
 using SteadyPoint = std::chrono::steady_clock::time_point;
 
 constexpr std::int64_t kBeforeAll = -1;  // revisions count from 0
+constexpr std::pair<std::uint64_t, std::int64_t> kNoOwnRow{0, -1};
 constexpr std::chrono::hours kFar{24 * 365};
 constexpr std::chrono::milliseconds kWriting{10};  // until a writer may be done
 
@@ -29,8 +32,7 @@ class LocalWatch : public LeaseWatch {
       }
       const SteadyPoint expiry = next_expiry();
       LeaseUpdate update = look();
-      if (update.snapshot || !update.leases.empty() || !update.removed.empty() ||
-          !update.bad.empty()) {
+      if (update != LeaseUpdate{}) {
         co_return update;
       }
       const SteadyPoint soon = std::chrono::steady_clock::now() + kWriting;
@@ -68,28 +70,38 @@ class LocalWatch : public LeaseWatch {
       revision_.reset();
       rows = file_->rows_since(kBeforeAll);
     }
-    LeaseUpdate update{
-        .snapshot = !revision_, .leases = std::move(rows.changed), .bad = std::move(rows.bad)};
+    LeaseUpdate update{.snapshot = !revision_,
+                       .leases = std::move(rows.changed),
+                       .bad = std::move(rows.bad),
+                       .more_bad = rows.more_bad,
+                       .unreadable = std::move(rows.unreadable)};
     if (!update.snapshot) {
-      update.removed = removed(rows.keys);
+      add_removed(update, rows.keys);
     }
+    add_own(update, rows.own);
     revision_ = rows.revision;
     keys_ = std::move(rows.keys);
     return update;
   }
 
-  // Those of keys_ that are not among `now`. What was never a lease need not be taken back.
-  std::vector<LeaseKey> removed(const std::vector<std::string>& now) const {
+  // Those of keys_ that are not among `now`.
+  void add_removed(LeaseUpdate& update, const std::vector<std::string>& now) const {
     std::vector<std::string> gone;
     std::ranges::set_difference(keys_, now, std::back_inserter(gone));
-    std::vector<LeaseKey> keys;
     for (const std::string& text : gone) {
-      const Result<LeaseKey> key = parse_lease_key(text);
-      if (key) {
-        keys.push_back(*key);
+      if (const Result<LeaseKey> key = parse_lease_key(text)) {
+        update.removed.push_back(*key);
+      } else {
+        update.bad_removed.push_back(printable(text));
       }
     }
-    return keys;
+  }
+
+  void add_own(LeaseUpdate& update, const std::optional<LeaseFile::OwnRow>& own) {
+    const std::pair now = own ? std::pair(own->writes, own->revision) : kNoOwnRow;
+    if (std::exchange(own_row_, now) != now || update.snapshot) {
+      update.own = own ? std::optional(own->entry) : std::nullopt;
+    }
   }
 
   std::shared_ptr<LeaseFile> file_;
@@ -97,7 +109,9 @@ class LocalWatch : public LeaseWatch {
   FileWatch changes_;
   std::optional<std::int64_t> revision_;  // of the last look
   std::vector<std::string> keys_;         // that there were then, in order
-  bool writing_ = false;                  // somebody else was, then
+  // Our own row's writes and revision, then.
+  std::pair<std::uint64_t, std::int64_t> own_row_ = kNoOwnRow;
+  bool writing_ = false;  // somebody else was, then
 };
 
 class LocalStore : public LeaseStore {
@@ -127,7 +141,9 @@ class LocalStore : public LeaseStore {
   // moves the file back from doing so.
   const std::shared_ptr<LeaseFile>& file() {
     if (!file_->is_still_there()) {
-      file_ = std::make_shared<LeaseFile>(path_, LeaseFile::IfMissing::refuse, now_);
+      const auto reopened = std::make_shared<LeaseFile>(path_, LeaseFile::IfMissing::refuse, now_);
+      reopened->go_on_from(*file_);
+      file_ = reopened;
     }
     return file_;
   }

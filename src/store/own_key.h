@@ -1,0 +1,53 @@
+// What this process has written, or is writing, under its own key in etcd.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "network/lease.h"
+#include "store/etcd_messages.h"
+
+namespace flannel {
+
+// The calls of a store tell it what they write, its watches ask it what an entry means. An answer
+// may come after the watch has told of the change it is the answer to, may be lost, and a watch
+// may be behind what is written already: so revisions decide what is old.
+class OwnKey {
+ public:
+  struct Put {
+    std::string key;
+    LeaseAttrs attrs;
+    std::int64_t lease = 0;  // the etcd lease; 0: none
+  };
+
+  // `put` is under way from now on. Where its answer is lost it stays so: it may have been done.
+  void begin(Put put) { under_way_ = std::move(put); }
+  // The answers: it is in the store as of `revision`; it is not, for a condition did not hold.
+  void done(std::int64_t revision);
+  void refused() { under_way_.reset(); }
+
+  // What was written last; nothing before the first time.
+  const std::optional<Put>& written() const { return written_; }
+
+  // What the change that a watch tells of means; nothing where it is not of our key, or older than
+  // what we wrote.
+  std::optional<OwnEntry> judge(const etcd::Event& event) const;
+
+  // So many writes are done.
+  std::uint64_t writes() const { return writes_; }
+  // Our entry in a list as of `revision`, which was asked for after so many writes.
+  std::optional<OwnEntry> judge_listed(const etcd::KeyValue* entry, std::int64_t revision,
+                                       std::uint64_t writes_before);
+  // The key to look for in a list; empty: none yet.
+  std::string key() const;
+
+ private:
+  OwnEntry judge(const etcd::KeyValue& entry) const;
+
+  std::optional<Put> written_, under_way_;
+  std::int64_t revision_ = 0;  // of written_; 0: of a store that was another one then
+  std::uint64_t writes_ = 0;
+};
+
+}  // namespace flannel
