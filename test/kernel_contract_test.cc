@@ -276,6 +276,7 @@ TEST_P(KernelContract, ShowsTheHost) {
   EXPECT_TRUE(eth0->addresses[0].permanent);
   ASSERT_EQ(host.default_routes.size(), 1U);
   EXPECT_EQ(host.default_routes[0].dev, Dev("eth0"));
+  EXPECT_EQ(host.default_routes[0].gateways, std::vector{*IpAddr::parse("198.18.0.1")});
 }
 
 TEST_P(KernelContract, TellsTheWayToAnAddress) {

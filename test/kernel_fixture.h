@@ -29,7 +29,8 @@ class KernelContract : public testing::TestWithParam<const char*> {
       auto fake = std::make_unique<FakeKernel>();
       fake->host_view.interfaces.push_back(
           {"eth0", 2, 1500, true, {{.prefix = *Prefix::parse("198.18.0.2/24")}}});
-      fake->host_view.default_routes.push_back({Family::v4, "eth0", 0});
+      fake->host_view.default_routes.push_back(
+          {Family::v4, "eth0", 0, {*IpAddr::parse("198.18.0.1")}, {}});
       kernel_ = std::move(fake);
       return;
     }

@@ -54,6 +54,48 @@ TEST_P(RealKernel, ADefaultRouteOfSeveralPathsIsByTheFirst) {
   const HostView host = kernel().host();
   ASSERT_EQ(host.default_routes.size(), 1U);
   EXPECT_EQ(host.default_routes[0].dev.text(), "eth0");
+  EXPECT_EQ(host.default_routes[0].gateways,
+            (std::vector{*IpAddr::parse("198.18.0.1"), *IpAddr::parse("198.18.5.1")}));
+}
+
+TEST_P(RealKernel, ShowsWhatDefaultRoutesSayOfGatewayAndSource) {
+  shell(
+      "ip addr add 198.18.255.2/32 dev lo && "
+      "ip route replace default src 198.18.255.2 via inet6 fe80::1 dev eth0");
+  const HostView host = kernel().host();
+  ASSERT_EQ(host.default_routes.size(), 1U);
+  EXPECT_EQ(host.default_routes[0].gateways, std::vector{*IpAddr::parse("fe80::1")});
+  EXPECT_EQ(host.default_routes[0].source, *IpAddr::parse("198.18.255.2"));
+}
+
+// Another node has the address: duplicate address detection finds it behind the other end.
+TEST_P(RealKernel, ShowsDuplicateAddresses) {
+  shell(
+      "ip addr add fd99::2/64 dev eth1 nodad && sleep 0.1 && ip addr add fd99::2/64 dev eth0 && "
+      "until ip -6 addr show dev eth0 | grep -q dadfailed; do sleep 0.05; done");
+  for (const HostInterface& interface : kernel().host().interfaces) {
+    for (const HostAddress& address : interface.addresses) {
+      if (address.prefix.ip == *IpAddr::parse("fd99::2")) {
+        EXPECT_EQ(address.duplicate, interface.name == Dev("eth0")) << interface.name.text();
+      }
+    }
+  }
+}
+
+// A VPN's device, and one without ARP.
+TEST_P(RealKernel, AWayTellsWhetherNodesShareItsLink) {
+  shell(
+      "ip tuntap add vpn0 mode tun && ip addr add 198.18.7.2/24 dev vpn0 && "
+      "ip link set vpn0 up && ip link add eth2 type veth peer name eth3 && "
+      "ip addr add 198.18.8.2/24 dev eth2 && ip link set eth2 up arp off");
+  kernel().dump(scope());
+  const IpAddr to[] = {*IpAddr::parse("198.18.0.9"), *IpAddr::parse("198.18.7.9"),
+                       *IpAddr::parse("198.18.8.9"), *IpAddr::parse("2001:db8::1")};
+  const std::vector<Path> paths = kernel().paths(to);
+  EXPECT_EQ(paths[0], (Path{"eth0", {}, *IpAddr::parse("198.18.0.2"), true}));
+  EXPECT_EQ(paths[1], (Path{"vpn0", {}, *IpAddr::parse("198.18.7.2"), false}));
+  EXPECT_EQ(paths[2], (Path{"eth2", {}, *IpAddr::parse("198.18.8.2"), false}));
+  EXPECT_TRUE(paths[3].dev.empty());
 }
 
 TEST_P(RealKernel, NexthopIdsOfOthersAreListed) {

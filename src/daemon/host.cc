@@ -8,22 +8,27 @@
 namespace flannel {
 namespace {
 
-// Lower is better. Loopback and deprecated addresses are not usable at all.
+// Where nothing says how packets leave.
+constexpr std::uint32_t kEthernetMtu = 1500;
+
+// Lower is better. Loopback and deprecated addresses, and those that another node has as well, are
+// not usable at all; one that may still turn out to be such comes last.
 std::optional<int> rank(const HostAddress& address) {
   const IpAddr& ip = address.prefix.ip;
   const bool link_local = ip.is_link_local();
-  if (address.deprecated || !(link_local || ip.is_global_unicast())) {
+  if (address.deprecated || address.duplicate || !(link_local || ip.is_global_unicast())) {
     return std::nullopt;
   }
-  return (link_local ? 4 : 0) + (address.permanent ? 0 : 2) + (address.temporary ? 1 : 0);
+  return (address.tentative ? 8 : 0) + (link_local ? 4 : 0) + (address.permanent ? 0 : 2) +
+         (address.temporary ? 1 : 0);
 }
 
 bool is_usable(const HostAddress& address, Family family) {
   return address.prefix.family() == family && rank(address);
 }
 
-// Global before link-local, then configured before dynamic, then lasting before temporary, then
-// the kernel's order.
+// Ready before tentative, then global before link-local, then configured before dynamic, then
+// lasting before temporary, then the kernel's order.
 std::optional<IpAddr> best_address(const HostInterface& interface, Family family) {
   std::optional<IpAddr> best;
   int best_rank = 0;
@@ -37,11 +42,17 @@ std::optional<IpAddr> best_address(const HostInterface& interface, Family family
   return best;
 }
 
-// A host on which the addresses in use are their interface's first, and lasting: one that comes
-// beside them, as a floating address does, is no reason to move the node to it.
+// A host on which the addresses in use are their interface's first, and lasting, and that
+// interface's default routes before those of others: an address that comes beside them, as a
+// floating one does, or a default route, as that of a VPN or a second uplink, is no reason to move.
 HostView in_use_first(HostView host, const ExternalInterface* in_use) {
+  if (in_use == nullptr) {
+    return host;
+  }
+  std::ranges::stable_partition(
+      host.default_routes, [&](const DefaultRoute& route) { return route.dev == in_use->name; });
   for (HostInterface& interface : host.interfaces) {
-    if (in_use == nullptr || interface.name != in_use->name) {
+    if (interface.name != in_use->name) {
       continue;
     }
     const auto others = std::stable_partition(
@@ -51,6 +62,7 @@ HostView in_use_first(HostView host, const ExternalInterface* in_use) {
     for (auto address = interface.addresses.begin(); address != others; ++address) {
       address->permanent = true;
       address->temporary = false;
+      address->tentative = false;  // as it is for a moment wherever its link comes up again
     }
   }
   return host;
@@ -79,16 +91,20 @@ struct Found {
   std::optional<IpAddr> v4, v6;
 };
 
+// The kernel lists the lowest metric first.
+const DefaultRoute* default_route(const HostView& host, Family family) {
+  const auto at = std::ranges::find(host.default_routes, family, &DefaultRoute::family);
+  return at == host.default_routes.end() ? nullptr : &*at;
+}
+
 Result<Found> by_default_route(const NetworkConfig& network, const HostView& host) {
   Found found;
   for (const Family family : kFamilies) {
     if (!network.family(family)) {
       continue;
     }
-    // The kernel lists the lowest metric first.
-    const auto route = std::find_if(host.default_routes.begin(), host.default_routes.end(),
-                                    [&](const DefaultRoute& r) { return r.family == family; });
-    if (route == host.default_routes.end()) {
+    const DefaultRoute* route = default_route(host, family);
+    if (route == nullptr) {
       return fail("failed to get default interface: unable to find default {}",
                   family == Family::v4 ? "route" : "v6 route");
     }
@@ -213,15 +229,51 @@ Result<Found> by_path(const std::string& target, const NetworkConfig& network, c
   return found;
 }
 
+// What packets between nodes must fit in. Those of an address on lo, as nodes that speak BGP have
+// it, leave by other interfaces: mostly that of the default route.
+std::uint32_t mtu_of(const HostInterface& interface, const NetworkConfig& network,
+                     const HostView& host) {
+  if (interface.name != "lo") {
+    return interface.mtu;
+  }
+  std::uint32_t least = kEthernetMtu;
+  bool known = false;
+  for (const Family family : kFamilies) {
+    const DefaultRoute* route = network.family(family) ? default_route(host, family) : nullptr;
+    const HostInterface* out = route == nullptr ? nullptr : find_name(host, route->dev);
+    if (out != nullptr && out->name != "lo") {
+      least = known ? std::min(least, out->mtu) : out->mtu;
+      known = true;
+    }
+  }
+  return least;
+}
+
+// Where the default route by `interface` says that packets are sent from an address elsewhere, as
+// nodes that speak BGP have it on lo.
+std::string hint(const HostInterface& interface, Family family, const HostView& host) {
+  for (const DefaultRoute& route : host.default_routes) {
+    if (route.dev == interface.name && route.family == family && route.source) {
+      const HostInterface* other = find_address(host, *route.source);
+      return other == nullptr ? ""
+                              : fmt::format(
+                                    " (its default route sends from {}, which is on {}: "
+                                    "--iface-can-reach=ADDRESS of another node takes that)",
+                                    route.source->to_text(), other->name.text());
+    }
+  }
+  return "";
+}
+
 Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish,
-                                   const NetworkConfig& network) {
+                                   const NetworkConfig& network, const HostView& host) {
   const HostInterface& interface = *found.interface;
   ExternalInterface out;
   out.name = interface.name;
-  out.mtu = interface.mtu;
+  out.mtu = mtu_of(interface, network, host);
   out.v4 = found.v4;
   out.v6 = found.v6;
-  if (interface.mtu == 0) {
+  if (out.mtu == 0) {
     return fail("interface {} has MTU 0", interface.name.text());
   }
   for (const Family family : kFamilies) {
@@ -233,8 +285,8 @@ Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish
       own = best_address(interface, family);
     }
     if (!own) {
-      return fail("failed to find {} address for interface {}", to_text(family),
-                  interface.name.text());
+      return fail("failed to find {} address for interface {}{}", to_text(family),
+                  interface.name.text(), hint(interface, family, host));
     }
     const std::string& wished = family == Family::v4 ? wish.public_ip : wish.public_ipv6;
     std::optional<IpAddr>& published = family == Family::v4 ? out.public_v4 : out.public_v6;
@@ -274,7 +326,7 @@ Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const Netw
   std::string reasons;
   for (const Result<Found>& found : candidates) {
     Result<ExternalInterface> chosen =
-        found ? complete(*found, wish, network) : std::unexpected(found.error());
+        found ? complete(*found, wish, network, host) : std::unexpected(found.error());
     if (chosen) {
       return chosen;
     }

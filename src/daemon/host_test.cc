@@ -29,7 +29,8 @@ HostView two_interfaces(const Dev& default_v4, const Dev& default_v6) {
                              true,
                              {address("169.254.9.9/16"), address("198.18.1.2/24"),
                               address("fe80::2/64"), address("fd99::2/64")}});
-  host.default_routes = {{Family::v4, default_v4, 0}, {Family::v6, default_v6, 1024}};
+  host.default_routes = {{Family::v4, default_v4, 0, {}, {}},
+                         {Family::v6, default_v6, 1024, {}, {}}};
   return host;
 }
 
@@ -72,7 +73,7 @@ TEST(ChooseInterface, TakesANameOrAnAddress) {
   EXPECT_EQ(chosen({{"169.254.9.9"}, {}, "", "", ""}, v4_network(), host),
             "eth1 9000 169.254.9.9 - 169.254.9.9 -");
   EXPECT_EQ(chosen({{"127.0.0.1"}, {}, "", "", ""}, v4_network(), host),
-            "lo 65536 127.0.0.1 - 127.0.0.1 -");
+            "lo 1500 127.0.0.1 - 127.0.0.1 -");
 }
 
 TEST(ChooseInterface, TakesTheFirstThatExists) {
@@ -139,6 +140,65 @@ TEST(ChooseInterface, StaysWithTheAddressInUseWhileItCan) {
   host.interfaces[0].addresses.pop_back();
   EXPECT_EQ(stays({.names = {"eth0"}})->v4->to_text(), "198.18.0.100") << "it cannot stay";
   EXPECT_EQ(stays({.names = {"eth0"}})->v6->to_text(), "fd99::100");
+}
+
+// Another host has the first address too; whether that holds of the second is not known yet.
+TEST(ChooseInterface, PassesOverDuplicateAddressesAndTakesTentativeOnesLast) {
+  HostView host;
+  host.interfaces.push_back({"eth0", 2, 1500, true, {}});
+  host.interfaces[0].addresses = {
+      {.prefix = *Prefix::parse("fd99::9/64"), .duplicate = true},
+      {.prefix = *Prefix::parse("fd99::8/64"), .tentative = true},
+      {.prefix = *Prefix::parse("fd99::7/64")},
+      {.prefix = *Prefix::parse("198.18.0.2/24")},
+  };
+  const auto v6 = [&] {
+    return choose_interface({.names = {"eth0"}}, dual_network(), host, {})->v6;
+  };
+  EXPECT_EQ(v6()->to_text(), "fd99::7");
+  host.interfaces[0].addresses.erase(host.interfaces[0].addresses.begin() + 2);
+  EXPECT_EQ(v6()->to_text(), "fd99::8");
+  host.interfaces[0].addresses.erase(host.interfaces[0].addresses.begin() + 1);
+  EXPECT_FALSE(choose_interface({.names = {"eth0"}}, dual_network(), host, {}));
+  EXPECT_FALSE(choose_interface({.regexes = {"^(198|fd99)"}}, dual_network(), host, {}));
+}
+
+TEST(ChooseInterface, StaysWhileTheInterfaceInUseHasAnyDefaultRoute) {
+  HostView host = two_interfaces("eth0", "eth0");
+  const auto by_default = [&](const ExternalInterface* in_use) {
+    return choose_interface({}, v4_network(), host, {}, in_use)->name;
+  };
+  const ExternalInterface in_use{.name = "eth0"};
+  // A VPN's comes in front.
+  host.default_routes.insert(host.default_routes.begin(), {Family::v4, "eth1", 0, {}, {}});
+  EXPECT_EQ(by_default(&in_use), Dev("eth0"));
+  EXPECT_EQ(by_default(nullptr), Dev("eth1"));
+  std::erase_if(host.default_routes, [](const DefaultRoute& r) { return r.dev == Dev("eth0"); });
+  EXPECT_EQ(by_default(&in_use), Dev("eth1"));
+}
+
+// The node's address on lo, as where it is told by BGP.
+TEST(ChooseInterface, AnAddressOnLoHasTheMtuOfTheWayOut) {
+  HostView host = two_interfaces("eth1", "eth1");
+  host.interfaces[0].addresses.push_back(address("198.18.255.1/32"));
+  EXPECT_EQ(chosen({{"lo"}, {}, "", "", ""}, v4_network(), host),
+            "lo 9000 198.18.255.1 - 198.18.255.1 -");
+  EXPECT_EQ(chosen({{}, {}, "", "198.18.255.1", ""}, v4_network(), host),
+            "lo 9000 198.18.255.1 - 198.18.255.1 -");
+  host.default_routes.clear();
+  EXPECT_EQ(chosen({{"198.18.255.1"}, {}, "", "", ""}, v4_network(), host),
+            "lo 1500 198.18.255.1 - 198.18.255.1 -");
+}
+
+TEST(ChooseInterface, TellsWhereAnAddressIsThatTheInterfaceLacks) {
+  HostView host = two_interfaces("eth0", "eth0");
+  host.interfaces[0].addresses.push_back(address("198.18.255.1/32"));
+  host.interfaces[1].addresses.clear();
+  host.default_routes[0].source = *IpAddr::parse("198.18.255.1");
+  EXPECT_EQ(chosen({}, v4_network(), host),
+            "error: Failed to find any valid interface to use: failed to find IPv4 address for "
+            "interface eth0 (its default route sends from 198.18.255.1, which is on lo: "
+            "--iface-can-reach=ADDRESS of another node takes that)");
 }
 
 TEST(ChooseInterface, PublishesWhatTheOperatorSays) {

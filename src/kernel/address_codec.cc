@@ -64,6 +64,8 @@ std::optional<AddressMessage> decode_address(const MessageView& message) {
   out.address.deprecated = (flags & IFA_F_DEPRECATED) != 0;
   // For IPv4 the same bit means "secondary".
   out.address.temporary = !ip->is_v4() && (flags & IFA_F_TEMPORARY) != 0;
+  out.address.tentative = (flags & IFA_F_TENTATIVE) != 0;
+  out.address.duplicate = (flags & IFA_F_DADFAILED) != 0;
   return out;
 }
 

@@ -64,6 +64,9 @@ struct HostAddress {
   bool permanent = true;  // configured, not from DHCP or router advertisements
   bool deprecated = false;
   bool temporary = false;  // RFC 8981
+  // Duplicate address detection (RFC 4862) is not over, or found another node that has it.
+  bool tentative = false;
+  bool duplicate = false;
   bool operator==(const HostAddress&) const = default;
 };
 struct HostInterface {
@@ -77,8 +80,10 @@ struct HostInterface {
 // A route of the main table without destination, or to 0.0.0.0/0 or ::/0, in the kernel's order.
 struct DefaultRoute {
   Family family = Family::v4;
-  Dev dev;
+  Dev dev;  // the first path's
   std::uint32_t metric = 0;
+  std::vector<IpAddr> gateways;  // of all paths; IPv4 may have IPv6 ones
+  std::optional<IpAddr> source;  // what packets are sent from, where the route says so
   bool operator==(const DefaultRoute&) const = default;
 };
 struct HostView {
@@ -92,6 +97,9 @@ struct Path {
   Dev dev;                       // empty where there is no way
   std::optional<IpAddr> via;     // nothing where the address is on the device's link
   std::optional<IpAddr> source;  // what the packet would be sent from
+  // The device is one on which nodes find each other by ARP or NDP: neither NOARP nor
+  // point-to-point, as those of most VPNs are.
+  bool shared_link = true;
   bool operator==(const Path&) const = default;
 };
 

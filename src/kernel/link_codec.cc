@@ -107,6 +107,7 @@ std::optional<LinkMessage> decode_link(const MessageView& message) {
   LinkMessage out;
   out.index = header->ifi_index;
   out.link.up = (header->ifi_flags & IFF_UP) != 0;
+  out.shared = (header->ifi_flags & (IFF_NOARP | IFF_POINTOPOINT)) == 0;
   out.link.kind = OtherKind{};
   while (const std::optional<Attribute> attribute = next_attribute(rest)) {
     switch (attribute->type) {

@@ -14,6 +14,7 @@ struct LinkMessage {
   Link link;
   int index = 0;
   int lower_index = 0;  // 0 for none
+  bool shared = true;   // neither NOARP nor point-to-point (Path::shared_link)
 };
 
 // RTM_NEWLINK and RTM_DELLINK; nothing for other messages, bridge ports' and malformed ones.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <system_error>
 
 #include "kernel/address_codec.h"
@@ -21,10 +22,10 @@ constexpr std::size_t kPathsABatch = 128;
 }  // namespace
 
 using netlink::AddressMessage;
+using netlink::DefaultRouteMessage;
 using netlink::LinkMessage;
 using netlink::MessageView;
 using netlink::Reading;
-using netlink::RouteMessage;
 
 // The dumps of one snapshot.
 class NetlinkKernel::Dumper {
@@ -130,17 +131,13 @@ HostView NetlinkKernel::host() {
     netlink::Batch request;
     netlink::encode_dump_routes(request, family, 0, 0);
     try {
-      const std::vector<RouteMessage> defaults =
-          requests_.dump<RouteMessage>(request, "default routes", [&](const MessageView& message) {
-            std::optional<RouteMessage> found = netlink::decode_route(message);
-            // A kernel without IPv6 (ipv6.disable=1) answers with the routes of IPv4.
-            const bool wanted = found && found->is_plain() && found->route.key.dst.length == 0 &&
-                                found->route.key.dst.family() == family;
-            return wanted ? found : std::nullopt;
-          });
-      for (const RouteMessage& route : defaults) {
-        view.default_routes.push_back(
-            {family, listed.name_of(route.index), route.route.key.metric});
+      for (DefaultRouteMessage& found : requests_.dump<DefaultRouteMessage>(
+               request, "default routes", netlink::decode_default_route)) {
+        // A kernel without IPv6 (ipv6.disable=1) answers with the routes of IPv4.
+        if (found.route.family == family) {
+          found.route.dev = listed.name_of(found.index);
+          view.default_routes.push_back(std::move(found.route));
+        }
       }
     } catch (const std::system_error& error) {
       if (error.code().value() != ENOENT) {
@@ -168,7 +165,21 @@ std::vector<Path> NetlinkKernel::paths(std::span<const IpAddr> to) {
       }
     });
   }
+  ask_shared(paths);
   return paths;
+}
+
+// Whether nodes share the links of the paths' devices.
+void NetlinkKernel::ask_shared(std::vector<Path>& paths) {
+  std::map<Dev, bool> shared;
+  for (Path& path : paths) {
+    const auto [known, is_new] = shared.try_emplace(path.dev, true);
+    if (is_new && !path.dev.empty()) {
+      const std::optional<LinkMessage> link = find_link(path.dev);
+      known->second = !link || link->shared;
+    }
+    path.shared_link = known->second;
+  }
 }
 
 }  // namespace flannel

@@ -29,6 +29,37 @@ void put_key(Batch& batch, const Route& route) {
   }
 }
 
+// A gateway of the other family (RTA_VIA): the family in two bytes, then the address.
+std::optional<IpAddr> gateway_of_any_family(Bytes data) {
+  return IpAddr::from_bytes(data.subspan(std::min<std::size_t>(2, data.size())));
+}
+
+void add_gateway(const Attribute& attribute, std::vector<IpAddr>& gateways) {
+  const std::optional<IpAddr> gateway = attribute.type == RTA_GATEWAY ? attribute.ip()
+                                        : attribute.type == RTA_VIA
+                                            ? gateway_of_any_family(attribute.data)
+                                            : std::nullopt;
+  if (gateway) {
+    gateways.push_back(*gateway);
+  }
+}
+
+// Those of all paths of a multipath route.
+void add_gateways(Bytes paths, std::vector<IpAddr>& gateways) {
+  while (paths.size() >= sizeof(rtnexthop)) {
+    Bytes rest = paths;
+    const std::optional<rtnexthop> path = take_header<rtnexthop>(rest);
+    if (path->rtnh_len < sizeof(rtnexthop) || path->rtnh_len > paths.size()) {
+      return;
+    }
+    rest = paths.subspan(sizeof(rtnexthop), path->rtnh_len - sizeof(rtnexthop));
+    while (const std::optional<Attribute> attribute = next_attribute(rest)) {
+      add_gateway(*attribute, gateways);
+    }
+    paths = paths.subspan(std::min<std::size_t>(RTNH_ALIGN(path->rtnh_len), paths.size()));
+  }
+}
+
 // The device of a multipath route's first path; 0 where the bytes hold none.
 int first_path(Bytes paths) {
   const std::optional<rtnexthop> first = take_header<rtnexthop>(paths);
@@ -87,6 +118,30 @@ std::optional<RouteMessage> decode_route(const MessageView& message) {
   if (out.route.nexthop != 0) {  // the kernel shows the object's path as well
     out.route.via.reset();
     out.route.onlink = false;
+  }
+  return out;
+}
+
+std::optional<DefaultRouteMessage> decode_default_route(const MessageView& message) {
+  const std::optional<RouteMessage> found = decode_route(message);
+  if (!found || message.type != RTM_NEWROUTE || !found->is_plain() ||
+      found->route.key.dst.length != 0) {
+    return std::nullopt;
+  }
+  DefaultRouteMessage out;
+  out.index = found->index;
+  out.route.family = found->route.key.dst.family();
+  out.route.metric = found->route.key.metric;
+  Bytes rest = message.payload;
+  take_header<rtmsg>(rest);
+  while (const std::optional<Attribute> attribute = next_attribute(rest)) {
+    if (attribute->type == RTA_PREFSRC) {
+      out.route.source = attribute->ip();
+    } else if (attribute->type == RTA_MULTIPATH) {
+      add_gateways(attribute->data, out.route.gateways);
+    } else {
+      add_gateway(*attribute, out.route.gateways);
+    }
   }
   return out;
 }
@@ -151,9 +206,8 @@ std::optional<PathMessage> decode_path(const MessageView& message) {
       case RTA_GATEWAY:
         out.path.via = attribute->ip();
         break;
-      case RTA_VIA:  // an IPv6 gateway for an IPv4 address: its family in two bytes, then itself
-        out.path.via = IpAddr::from_bytes(
-            attribute->data.subspan(std::min<std::size_t>(2, attribute->data.size())));
+      case RTA_VIA:  // an IPv6 gateway for an IPv4 address
+        out.path.via = gateway_of_any_family(attribute->data);
         break;
       case RTA_PREFSRC:
         out.path.source = attribute->ip();

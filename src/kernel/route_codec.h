@@ -25,6 +25,14 @@ struct RouteMessage {
 // malformed ones.
 std::optional<RouteMessage> decode_route(const MessageView& message);
 
+// A route of the main table to everywhere, of RTM_NEWROUTE; `route.dev` is only known by index
+// here. Nothing for other routes and messages.
+struct DefaultRouteMessage {
+  DefaultRoute route;
+  int index = 0;
+};
+std::optional<DefaultRouteMessage> decode_default_route(const MessageView& message);
+
 // `index` is not used where the route goes through a nexthop object.
 void encode_put(Batch& batch, const Route& route, int index);
 // By key and protocol alone: with a path in the request the kernel misses a route that goes through
