@@ -91,7 +91,7 @@ class Backend {
 };
 
 // The backend that `network` names, its options checked. Errors name the option and the value,
-// or the type: `unknown backend type: nope`.
+// or the type: `unknown backend type: nope (known: …)`.
 Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network);
 
 }  // namespace flannel

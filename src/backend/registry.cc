@@ -4,6 +4,7 @@
 #include "backend/backend.h"
 #include "backend/host_gw.h"
 #include "backend/vxlan.h"
+#include "base/printable.h"
 
 namespace flannel {
 namespace {
@@ -43,7 +44,11 @@ Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network) {
       return fail("backend type {} is not supported yet", type);
     }
   }
-  return fail("unknown backend type: {}", network.backend_type);
+  std::string known;
+  for (const Entry& entry : kBackends) {
+    known += (known.empty() ? "" : ", ") + std::string(entry.type);
+  }
+  return fail("unknown backend type: {} (known: {})", printable(network.backend_type), known);
 }
 
 }  // namespace flannel

@@ -26,8 +26,8 @@ TEST(VxlanOptions, WrongValuesAreRefusedByName) {
 }
 
 TEST(VxlanOptions, AnUnknownTypeIsRefusedByName) {
-  EXPECT_EQ(refusal(R"({"Type":"nope"})"), "unknown backend type: nope");
-  EXPECT_EQ(refusal(R"({})"), "unknown backend type: ");
+  EXPECT_EQ(refusal(R"({"Type":"nope"})"), "unknown backend type: nope (known: alloc, host-gw, vxlan)");
+  EXPECT_EQ(refusal(R"({})"), "unknown backend type:  (known: alloc, host-gw, vxlan)");
 }
 
 std::uint32_t mtu(const TestNode& node) {

@@ -4,17 +4,20 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
+#include "backend/backend.h"
 #include "base/file.h"
+#include "base/printable.h"
+#include "ctl/columns.h"
+#include "ctl/interrupt.h"
 #include "ctl/lab_lock.h"
 #include "ctl/status_client.h"
 #include "ctl/status_page.h"
 #include "network/network_config.h"
 
 namespace flannel {
-
-volatile bool interrupted = false;
 
 namespace {
 
@@ -29,20 +32,48 @@ bool is_namespace(const std::string& name) {
   return std::filesystem::exists("/run/netns/" + name);
 }
 
-bool is_ready_with_all_peers(const std::string& socket, unsigned peers) {
+// What a lab runs, and where Debian has it.
+struct Tool {
+  std::string_view program, package;
+};
+constexpr Tool kTools[] = {
+    {"ip", "iproute2"}, {"bridge", "iproute2"}, {"sysctl", "procps"}, {"ping", "iputils-ping"}};
+constexpr Tool kEtcdTools[] = {{"etcd", "etcd-server"}, {"etcdctl", "etcd-client"}};
+
+Result<void> check_tools(std::span<const Tool> tools) {
+  for (const Tool& tool : tools) {
+    if (!is_in_path(std::string(tool.program))) {
+      return fail("{}: not in PATH (Debian package {})", tool.program, tool.package);
+    }
+  }
+  return {};
+}
+
+Result<StatusSummary> summary_of(const std::string& socket) {
   const Result<Page> page = get_page(socket, "/status");
-  const Result<StatusSummary> summary =
-      page ? summarize_status(page->body) : std::unexpected(page.error());
-  return summary && summary->ready && summary->good_peers == peers;
+  return page ? summarize_status(page->body) : std::unexpected(page.error());
+}
+
+// The network configuration can be carried out, and there is something to see.
+Result<void> check_network(const LabWish& wish) {
+  const std::string config = network_config_text(wish);
+  const Result<NetworkConfig> network = parse_network_config(config);
+  if (!network) {
+    return fail("the network configuration {}: {}", printable(config), network.error().text);
+  }
+  if (const auto backend = make_backend(*network); !backend) {
+    return fail("--backend {}: {}", printable(wish.backend), backend.error().text);
+  }
+  if (network->backend_type == "alloc") {
+    return fail("--backend alloc: it moves no packets, so there is nothing to show");
+  }
+  if (network->backend_type == "host-gw" && wish.routed) {
+    return fail("--backend host-gw --routed: host-gw needs all nodes on one link");
+  }
+  return {};
 }
 
 }  // namespace
-
-void check_interrupted() {
-  if (interrupted) {
-    throw std::runtime_error("interrupted");
-  }
-}
 
 std::string network_config_text(const LabWish& wish) {
   const std::string backend = wish.backend.starts_with('{')
@@ -54,32 +85,56 @@ std::string network_config_text(const LabWish& wish) {
   return out + fmt::format(R"("Backend":{}}})", backend);
 }
 
+Result<void> check_lab_name(const std::string& name) {
+  if (name.empty() || name.size() > 8 ||
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") != std::string::npos) {
+    return fail("--name {}: one to eight small letters and digits", printable(name));
+  }
+  return {};
+}
+
+Result<void> check_program(const std::string& flanneld) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(flanneld, error) || ::access(flanneld.c_str(), X_OK) != 0) {
+    return fail("--flanneld {}: no program", printable(flanneld));
+  }
+  return {};
+}
+
+void require_root() {
+  if (::geteuid() != 0) {
+    throw std::runtime_error("permission denied: a lab is made of network namespaces: run as root");
+  }
+}
+
 Result<void> check_wish(const LabWish& wish) {
   if (wish.nodes < 1 || wish.nodes > kMostLabNodes) {
     return fail("--nodes {}: 1 to {}", wish.nodes, kMostLabNodes);
   }
-  if (wish.name.empty() || wish.name.size() > 8 ||
-      wish.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") != std::string::npos) {
-    return fail("--name {}: one to eight small letters and digits", wish.name);
-  }
   if (wish.store != "local" && wish.store != "etcd" && !wish.store.starts_with("etcd=http://")) {
-    return fail("--store {}: local, etcd, or etcd=http://HOST:PORT", wish.store);
+    return fail("--store {}: local, etcd, or etcd=http://HOST:PORT", printable(wish.store));
   }
-  const std::string config = network_config_text(wish);
-  const Result<NetworkConfig> network = parse_network_config(config);
-  if (!network) {
-    return fail("the network configuration {}: {}", config, network.error().text);
-  }
-  if (network->backend_type == "alloc") {
-    return fail("--backend alloc: it moves no packets, so there is nothing to show");
-  }
-  if (::access(wish.flanneld.c_str(), X_OK) != 0) {
-    return fail("--flanneld {}: no program", wish.flanneld);
-  }
-  if (::geteuid() != 0) {
-    return fail("a lab is made of network namespaces: run as root");
+  const std::span<const Tool> etcd(kEtcdTools);
+  for (const Result<void>& part : {check_lab_name(wish.name), check_network(wish),
+                                   check_program(wish.flanneld), check_tools(kTools),
+                                   check_tools(wish.store == "local"  ? etcd.first(0)
+                                               : wish.store == "etcd" ? etcd
+                                                                      : etcd.last(1))}) {
+    if (!part) {
+      return part;
+    }
   }
   return {};
+}
+
+std::vector<std::string> lab_names() {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(lab_directory(""), error)) {
+    names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 Lab::Lab(const std::string& name)
@@ -125,8 +180,8 @@ Result<std::string> Lab::namespace_of(const std::string& place) const {
       return pod(i);
     }
   }
-  return fail("{}: no node (n1 to n{}) and no pod (p1 to p{}) of lab {}", place, nodes(), nodes(),
-              name_);
+  return fail("{}: no node (n1 to n{}) and no pod (p1 to p{}) of lab {}", printable(place), nodes(),
+              nodes(), name_);
 }
 
 void Lab::start_program(const std::string& what, const Arguments& arguments,
@@ -143,9 +198,10 @@ void Lab::start_node(unsigned i, const std::string& flanneld) {
     throw std::runtime_error(
         fmt::format("the flanneld of {} runs already, pid {}", name, running->second.pid));
   }
+  const std::string program = flanneld.empty() ? record_.setting("flanneld") : flanneld;
+  std::ofstream(log_file(i), std::ios::app) << "flannelctl starts " << program << "\n";
   start_program(name,
-                {"env", fmt::format("FLANNELD_STATE_DIR={}/state", folder(i)),
-                 flanneld.empty() ? record_.setting("flanneld") : flanneld,
+                {"env", fmt::format("FLANNELD_STATE_DIR={}/state", folder(i)), program,
                  record_.setting("store"), fmt::format("--subnet-file={}/subnet.env", folder(i)),
                  "--iface=eth0", fmt::format("--etcd-prefix=/flannel-lab/{}", name_)},
                 node(i));
@@ -161,21 +217,40 @@ void Lab::stop_node(unsigned i, bool kill) {
   }
 }
 
-void Lab::wait_until_ready(unsigned i) {
+std::string Lab::log_file(unsigned i) const {
+  return fmt::format("{}/n{}.log", directory_, i);
+}
+
+bool Lab::answers_or_throw(unsigned i, const Result<StatusSummary>& summary) const {
+  check_interrupted();
+  if (!is_alive(record_.processes.at(fmt::format("n{}", i)))) {
+    throw std::runtime_error(
+        fmt::format("the flanneld of n{} ended: {}", i,
+                    printable(last_line(read_file(log_file(i)).value_or("")))));
+  }
+  return summary.has_value();
+}
+
+void Lab::wait_until_started(unsigned i) const {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  while (!answers_or_throw(i, summary_of(node_socket(i))) &&
+         std::chrono::steady_clock::now() < limit) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+void Lab::wait_until_ready(unsigned i) const {
   const auto limit = std::chrono::steady_clock::now() + kReadyLimit;
   for (;;) {
-    check_interrupted();
-    if (is_ready_with_all_peers(node_socket(i), nodes() - 1)) {
+    const Result<StatusSummary> summary = summary_of(node_socket(i));
+    if (answers_or_throw(i, summary) && summary->has_converged &&
+        summary->good_peers == nodes() - 1) {
       return;
     }
-    const std::string log = fmt::format("{}/n{}.log", directory_, i);
-    if (!is_alive(record_.processes.at(fmt::format("n{}", i)))) {
-      throw std::runtime_error(
-          fmt::format("the flanneld of n{} ended:\n{}", i, read_file(log).value_or("")));
-    }
     if (std::chrono::steady_clock::now() > limit) {
-      throw std::runtime_error(fmt::format("n{} is not ready after {} s:\n{}", i,
-                                           kReadyLimit.count(), read_file(log).value_or("")));
+      throw std::runtime_error(fmt::format("n{} is not ready after {} s: {}", i,
+                                           kReadyLimit.count(),
+                                           summary ? summary->trouble : summary.error().text));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -192,8 +267,9 @@ void Lab::up(const LabWish& wish) {
            {"flanneld", std::filesystem::absolute(wish.flanneld)}}) {
     journal_.add_setting(name, value);
   }
-  say(fmt::format("Making the underlay and {} nodes as network namespaces {}-n1 … {}-n{}",
-                  wish.nodes, name_, name_, wish.nodes));
+  say(fmt::format("Making the underlay and {} as network namespaces {}-n1{}",
+                  counted(wish.nodes, "node"), name_,
+                  wish.nodes == 1 ? "" : fmt::format(" … {}-n{}", name_, wish.nodes)));
   reread();
   make_underlay();
   for (unsigned i = 1; i <= wish.nodes; ++i) {
@@ -216,6 +292,7 @@ void Lab::up(const LabWish& wish) {
     make_pod(i);
   }
   reread();
+  write_hosts();
   wait_for_addresses();
 }
 
@@ -258,8 +335,8 @@ bool Lab::down() {
     }
     std::filesystem::remove(std::filesystem::path(directory_).parent_path(), error);
   }
-  say(fmt::format("Removed lab {}: {} daemons ended, {} network namespaces deleted{}", name_, ended,
-                  removed, clean ? ", nothing is left" : ""));
+  say(fmt::format("Removed lab {}: {} ended, {} deleted{}", name_, counted(ended, "daemon"),
+                  counted(removed, "network namespace"), clean ? ", nothing is left" : ""));
   return clean;
 }
 

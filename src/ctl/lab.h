@@ -14,6 +14,7 @@
 #include "base/ip.h"
 #include "base/result.h"
 #include "ctl/lab_journal.h"
+#include "ctl/status_page.h"
 
 namespace flannel {
 
@@ -37,6 +38,14 @@ std::string network_config_text(const LabWish& wish);
 
 // Checks what can be checked before anything is made.
 Result<void> check_wish(const LabWish& wish);
+Result<void> check_lab_name(const std::string& name);
+// `--flanneld`: a file that can be run.
+Result<void> check_program(const std::string& flanneld);
+// Throws std::runtime_error: namespaces, and what a lab's daemons answer, are for root.
+void require_root();
+
+// All labs of this machine, by name.
+std::vector<std::string> lab_names();
 
 // One row a pod, one column a pod: average round trip in milliseconds, nothing where no answer
 // came.
@@ -58,8 +67,8 @@ class Lab {
   unsigned nodes() const;
 
   // Makes it all, in a folder that is there, and waits until every node is ready, saying what it
-  // does. Throws std::runtime_error, also after `interrupted` was set; what was made by then is
-  // still there.
+  // does. Throws std::runtime_error, also where it is interrupted; what was made by then is still
+  // there.
   void up(const LabWish& wish);
   // Removes everything the journal names; false where something is left, which it says.
   bool down();
@@ -67,6 +76,9 @@ class Lab {
   // Starts or ends node I's daemon; `flanneld`: another one than the lab's, such as the Go flannel.
   void start_node(unsigned node, const std::string& flanneld = "");
   void stop_node(unsigned node, bool kill);
+  // Until a daemon that was started answers or, as the Go flannel never does, has lived for a
+  // second. Throws std::runtime_error with the last line of its log where it ended.
+  void wait_until_started(unsigned node) const;
 
   std::string leases() const;
   std::string status() const;
@@ -79,6 +91,10 @@ class Lab {
   // `n2` or `p2` -> its namespace. Error: there is no such node or pod.
   Result<std::string> namespace_of(const std::string& place) const;
   std::string node_socket(unsigned node) const;
+  std::string log_file(unsigned node) const;
+  // The addresses of nodes and pods in the form of /etc/hosts.
+  std::string hosts_file() const { return directory_ + "/hosts"; }
+  std::string config() const { return record_.setting("config"); }
 
  private:
   std::string folder(unsigned node) const;
@@ -95,6 +111,8 @@ class Lab {
   std::string default_routes(unsigned i) const;
   void make_node(unsigned i);
   void make_pod(unsigned i);
+  void write_hosts() const;
+  std::vector<std::string> status_row(unsigned i) const;
   void open_store(const LabWish& wish);
   std::string pod_address(unsigned i, Family family) const;
   bool heals(const Arguments& command) const;
@@ -102,7 +120,9 @@ class Lab {
   std::string start_relay(const std::string& url);
   void write_etcd_config(const std::vector<std::string>& etcdctl);
   void start_program(const std::string& what, const Arguments& arguments, const std::string& netns);
-  void wait_until_ready(unsigned i);
+  // True where node I's daemon answered with `summary`. Throws where it ended.
+  bool answers_or_throw(unsigned i, const Result<StatusSummary>& summary) const;
+  void wait_until_ready(unsigned i) const;
   // Until every IPv6 address of the namespaces can be used.
   void wait_for_addresses() const;
 
@@ -111,10 +131,5 @@ class Lab {
   LabJournal journal_;
   LabRecord record_;
 };
-
-// Set by SIGINT and SIGTERM while a lab is being made.
-extern volatile bool interrupted;
-// Throws std::runtime_error where it was set.
-void check_interrupted();
 
 }  // namespace flannel

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <thread>
 
+#include "ctl/interrupt.h"
 #include "ctl/lab.h"
 #include "ctl/status_client.h"
 
@@ -61,6 +62,7 @@ bool Lab::heals(const Arguments& command) const {
   const Clock::time_point start = Clock::now();
   Result<Page> plan = get_page(node_socket(1), "/plan");
   while ((!plan || !plan->body.empty()) && Clock::now() - start < kPatience) {
+    check_interrupted();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     plan = get_page(node_socket(1), "/plan");
   }
@@ -96,6 +98,7 @@ bool Lab::sabotage() const {
   }
   bool all = true;
   for (const Arguments& command : sabotage_list(devices, std::string(peer->as_string()))) {
+    check_interrupted();
     all = heals(command) && all;
   }
   return all;

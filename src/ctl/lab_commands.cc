@@ -1,16 +1,21 @@
 #include "ctl/lab_commands.h"
 
 #include <fmt/core.h>
-#include <signal.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
-#include "ctl/command_line.h"
+#include "base/file.h"
+#include "base/printable.h"
+#include "ctl/columns.h"
+#include "ctl/interrupt.h"
 #include "ctl/lab.h"
 #include "ctl/lab_lock.h"
+#include "ctl/node_commands.h"
 #include "ctl/relay.h"
 #include "ctl/status_client.h"
 #include "ctl/status_page.h"
@@ -23,17 +28,22 @@ int complain(const std::string& text, int code = 1) {
   return code;
 }
 
-// While a lab is made, Ctrl-C ends the making, and what was made is removed.
-void catch_interrupts() {
-  struct sigaction action{};
-  action.sa_handler = [](int) { interrupted = true; };
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
+std::filesystem::path own_folder() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
+
+// For hints: ` --name x`, nothing for the default lab.
+std::string name_option(const std::string& name) {
+  return name == LabWish().name ? "" : " --name " + name;
+}
+
+std::string name_of(const CommandLine& line) {
+  return line.get("name", LabWish().name);
 }
 
 Result<LabWish> wish_of(const CommandLine& line) {
   LabWish wish;
-  wish.name = line.get("name", wish.name);
+  wish.name = name_of(line);
   wish.backend = line.get("backend", wish.backend);
   wish.store = line.get("store", wish.store);
   wish.network = line.get("network", wish.network);
@@ -41,48 +51,45 @@ Result<LabWish> wish_of(const CommandLine& line) {
   wish.v4 = !line.has("ipv6");
   wish.v6 = line.has("ipv6") || line.has("dual-stack");
   wish.routed = line.has("routed");
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
-  wish.flanneld = line.get("flanneld", (self.parent_path() / "flanneld").string());
+  wish.flanneld = line.get("flanneld", (own_folder() / "flanneld").string());
+  if (line.has("ipv6") && line.has("dual-stack")) {
+    return fail("one of --ipv6 and --dual-stack");
+  }
   const std::string nodes = line.get("nodes", "3");
   const auto [end, error] = std::from_chars(nodes.data(), nodes.data() + nodes.size(), wish.nodes);
   if (error != std::errc() || end != nodes.data() + nodes.size()) {
-    return fail("--nodes {}: not a number", nodes);
+    return fail("--nodes {}: not a number", printable(nodes));
   }
   return wish;
 }
 
-int up(const CommandLine& line) {
-  const Result<LabWish> wish = wish_of(line);
-  if (!wish) {
-    return complain(wish.error().text, 2);
-  }
-  if (const Result<void> good = check_wish(*wish); !good) {
-    return complain(good.error().text, 2);
-  }
-  catch_interrupts();
-  const LabLock lock(wish->name);
-  if (Lab old(wish->name); old.exists()) {
+int make(const LabWish& wish) {
+  const LabLock lock(wish.name);
+  if (Lab old(wish.name); old.exists()) {
     if (old.is_running()) {
-      return complain(fmt::format("lab {} is up; `flannelctl lab down` removes it", wish->name));
+      return complain(fmt::format("lab {} is up; `flannelctl lab down{}` removes it", wish.name,
+                                  name_option(wish.name)));
     }
-    fmt::print("Lab {} was left behind by a crash; removing it\n", wish->name);
-    return old.down() ? up(line) : 1;  // anew, as the lock went too
+    fmt::print("Lab {} was left behind by a crash; removing it\n", wish.name);
+    return old.down() ? make(wish) : 1;  // anew, as the lock went too
   }
-  Lab lab(wish->name);
+  Lab lab(wish.name);
   try {
-    lab.up(*wish);
+    lab.up(wish);
   } catch (const std::exception& error) {
     complain(error.what());
     fmt::print("Removing what was made\n");
-    Lab(wish->name).down();
-    return interrupted ? 130 : 1;
+    Lab(wish.name).down();
+    return is_interrupted() ? 130 : 1;
   }
-  fmt::print("Lab {} is up: flannelctl lab ping, status, leases, exec, down\n", wish->name);
+  fmt::print(
+      "Lab {0} is up: flannelctl lab status{1}, lab ping{1}, lab exec{1} p1 ping p{2}; "
+      "lab down{1} removes it\n",
+      wish.name, name_option(wish.name), wish.nodes);
   return 0;
 }
 
-int down(const CommandLine& line) {
-  const std::string name = line.get("name", LabWish().name);
+int remove(const std::string& name) {
   if (!std::filesystem::exists(lab_directory(name))) {
     fmt::print("There is no lab {}\n", name);
     return 0;
@@ -91,62 +98,38 @@ int down(const CommandLine& line) {
   return Lab(name).down() ? 0 : 1;
 }
 
-int ping(const Lab& lab) {
+// A lab that is there, for everything but up and down.
+Lab existing(const CommandLine& line) {
+  require_root();
+  const std::string name = name_of(line);
+  if (const Result<void> good = check_lab_name(name); !good) {
+    throw std::runtime_error(good.error().text);
+  }
+  Lab lab(name);
+  if (!lab.exists()) {
+    throw std::runtime_error(fmt::format("there is no lab {}; `flannelctl lab up{}` makes one",
+                                         name, name_option(name)));
+  }
+  return lab;
+}
+
+int print_pings(const Lab& lab) {
   bool all = true;
   for (const Family family : lab.families()) {
     const PingMatrix matrix = lab.ping(family);
-    fmt::print("{}{}",
-               lab.families().size() == 1 ? ""
-               : family == Family::v4     ? "IPv4\n"
-                                          : "IPv6\n",
+    fmt::print("{}{}", lab.families().size() == 1 ? "" : fmt::format("{}\n", to_text(family)),
                to_text(matrix));
     all = all && is_complete(matrix);
   }
   return all ? 0 : 1;
 }
 
-int exec(const Lab& lab, const CommandLine& line) {
-  if (line.words.size() < 3) {
-    return complain("exec needs a node or pod, and a command: lab exec p1 ping 10.5.2.2", 2);
-  }
-  const Result<std::string> netns = lab.namespace_of(line.words[1]);
-  if (!netns) {
-    return complain(netns.error().text, 2);
-  }
-  std::vector<std::string> words{"ip", "netns", "exec", *netns};
-  words.insert(words.end(), line.words.begin() + 2, line.words.end());
-  std::vector<char*> pointers;
-  for (std::string& word : words) {
-    pointers.push_back(word.data());
-  }
-  pointers.push_back(nullptr);
-  ::execvp(pointers[0], pointers.data());
-  return complain("ip cannot be run", 127);
-}
-
-// `lab start n2`, `lab stop n2 [--kill]`
-int start_or_stop(Lab& lab, const CommandLine& line) {
-  if (line.words.size() != 2 || !lab.namespace_of(line.words[1]) || line.words[1][0] != 'n') {
-    return complain(fmt::format("{} needs a node: n1 to n{}", line.words[0], lab.nodes()), 2);
-  }
-  const unsigned node = static_cast<unsigned>(std::stoul(line.words[1].substr(1)));
-  if (line.words[0] == "start") {
-    lab.start_node(node, line.get("flanneld", ""));
-  } else {
-    lab.stop_node(node, line.has("kill"));
-  }
-  return 0;
-}
-
-int demo(const CommandLine& line) {
-  int code = up(line);
-  if (code != 0) {
-    return code;
-  }
-  const Lab lab(line.get("name", LabWish().name));
+// Everything that a lab shows. False where something is not as it should be.
+bool show(const Lab& lab) {
   fmt::print("\n== The leases: each node has a subnet\n{}", lab.leases());
   fmt::print("\n== Every pod pings every pod (average round trip)\n");
-  code = ping(lab);
+  const bool reached = print_pings(lab) == 0;
+  check_interrupted();
   fmt::print("\n== flannelctl status on node n1\n");
   const Result<Page> page = get_page(lab.node_socket(1), "/status");
   const Result<std::string> text =
@@ -155,89 +138,168 @@ int demo(const CommandLine& line) {
       "{}\n== What happens to nodes, done to n1; how long from the command's end until all is as "
       "it should be\n",
       text ? *text : text.error().text + "\n");
-  const bool healed = lab.sabotage();
-  fmt::print("\n== Cleaning up\n");
-  const bool clean = down(line) == 0;
-  return code == 0 && text && healed && clean ? 0 : 1;
+  return lab.sabotage() && reached && text;
 }
 
-int run_in_lab(const std::string& verb, const CommandLine& line) {
-  Lab lab(line.get("name", LabWish().name));
-  if (!lab.exists()) {
-    return complain(fmt::format("there is no lab {}; `flannelctl lab up` makes one",
-                                line.get("name", LabWish().name)));
+// The lab's hosts file in place of the machine's, for this process and what it becomes.
+void know_by_name(const std::string& hosts) {
+  if (::unshare(CLONE_NEWNS) != 0 ||
+      ::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
+      ::mount(hosts.c_str(), "/etc/hosts", nullptr, MS_BIND, nullptr) != 0) {
+    complain("nodes and pods have no names here: " + std::string(::strerror(errno)));
   }
-  if (verb == "ping") {
-    return ping(lab);
+}
+
+// n2 -> 2
+Result<unsigned> node_number(const Lab& lab, const std::string& word) {
+  if (!word.starts_with('n') || !lab.namespace_of(word)) {
+    return fail("{}: no node (n1 to n{})", printable(word), lab.nodes());
   }
-  if (verb == "break") {
-    return lab.sabotage() ? 0 : 1;
-  }
-  if (verb == "exec") {
-    return exec(lab, line);
-  }
-  if (verb == "start" || verb == "stop") {
-    return start_or_stop(lab, line);
-  }
-  fmt::print("{}", verb == "leases" ? lab.leases() : lab.status());
-  return 0;
+  return static_cast<unsigned>(std::stoul(word.substr(1)));
 }
 
 }  // namespace
 
-std::string lab_usage() {
-  return "  lab up [OPTIONS]      make nodes and pods as network namespaces, with real daemons\n"
-         "      --nodes N         1 to 20, 3 by default\n"
-         "      --backend B       a type (vxlan), or the Backend object of net-conf.json\n"
-         "      --dual-stack      IPv4 and IPv6;  --ipv6: IPv6 alone\n"
-         "      --network CIDR    10.5.0.0/16;  --ipv6-network CIDR: fc00:5::/48\n"
-         "      --routed          each node on a subnet of its own, a router between them\n"
-         "      --store S         local, etcd (one of its own), or etcd=URL\n"
-         "  lab status            daemons and pods\n"
-         "  lab leases            the nodes' subnets\n"
-         "  lab ping              every pod pings every pod\n"
-         "  lab break             do to n1 what happens to nodes, and see it heal\n"
-         "  lab exec nI|pI CMD…   run a command on node or pod I\n"
-         "  lab stop nI [--kill]  end node I's daemon;  lab start nI [--flanneld PATH] starts one\n"
-         "  lab down              remove everything\n"
-         "  lab demo              all of it once\n"
-         "                        (all with --name NAME, for several labs)\n";
+int lab_up(const CommandLine& line) {
+  const Result<LabWish> wish = wish_of(line);
+  if (!wish) {
+    return complain(wish.error().text, 2);
+  }
+  require_root();
+  if (const Result<void> good = check_wish(*wish); !good) {
+    return complain(good.error().text, 2);
+  }
+  catch_interrupts();
+  return make(*wish);
 }
 
-int run_lab(std::span<const std::string> arguments) {
-  CommandSyntax syntax{
-      .with_value = {"name", "nodes", "backend", "store", "network", "ipv6-network", "flanneld"},
-      .without_value = {"kill", "dual-stack", "ipv6", "routed"}};
-  const bool is_exec = std::find(arguments.begin(), arguments.end(), "exec") != arguments.end();
-  syntax.words_before_rest = is_exec ? 2 : SIZE_MAX;
-  const Result<CommandLine> line = parse_command_line(arguments, syntax);
-  if (!line || line->words.empty()) {
-    return complain((line ? "what shall it do?" : line.error().text) + "\n" + lab_usage(), 2);
+int lab_down(const CommandLine& line) {
+  require_root();
+  if (const Result<void> good = check_lab_name(name_of(line)); !good) {
+    return complain(good.error().text, 2);
   }
-  const std::string& verb = line->words[0];
+  catch_interrupts();
+  return remove(name_of(line));
+}
+
+int lab_demo(const CommandLine& line) {
+  if (const int code = lab_up(line); code != 0) {
+    return code;
+  }
+  bool good = false;
   try {
-    if (verb == "up") {
-      return up(*line);
-    }
-    if (verb == "down") {
-      return down(*line);
-    }
-    if (verb == "demo") {
-      return demo(*line);
-    }
-    if (verb == "relay" && line->words.size() == 3) {
-      const Result<void> relay = run_relay(line->words[1], line->words[2]);
-      return relay ? 0 : complain(relay.error().text);
-    }
-    for (const char* known : {"status", "leases", "ping", "break", "exec", "start", "stop"}) {
-      if (verb == known) {
-        return run_in_lab(verb, *line);
-      }
-    }
+    good = show(Lab(name_of(line)));
   } catch (const std::exception& error) {
-    return complain(error.what());
+    complain(error.what());
   }
-  return complain(fmt::format("unknown command {}\n{}", verb, lab_usage()), 2);
+  fmt::print("\n== Cleaning up\n");
+  const bool clean = remove(name_of(line)) == 0;
+  return is_interrupted() ? 130 : good && clean ? 0 : 1;
+}
+
+int lab_list(const CommandLine&) {
+  std::vector<std::vector<std::string>> rows{{"lab", "nodes", "state", "network configuration"}};
+  for (const std::string& name : lab_names()) {
+    const Lab lab(name);
+    rows.push_back({name, fmt::format("{}", lab.nodes()), lab.is_running() ? "up" : "left behind",
+                    printable(lab.config())});
+  }
+  fmt::print("{}", rows.size() == 1 ? "There is no lab\n" : in_columns(rows));
+  return 0;
+}
+
+int lab_status(const CommandLine& line) {
+  fmt::print("{}", existing(line).status());
+  return 0;
+}
+
+int lab_leases(const CommandLine& line) {
+  fmt::print("{}", existing(line).leases());
+  return 0;
+}
+
+int lab_ping(const CommandLine& line) {
+  const Lab lab = existing(line);
+  catch_interrupts();
+  return print_pings(lab);
+}
+
+int lab_break(const CommandLine& line) {
+  const Lab lab = existing(line);
+  catch_interrupts();
+  return lab.sabotage() ? 0 : 1;
+}
+
+int lab_exec(const CommandLine& line) {
+  const Lab lab = existing(line);
+  const std::string& place = line.words[0];
+  const Result<std::string> netns = lab.namespace_of(place);
+  if (!netns) {
+    return complain(netns.error().text, 2);
+  }
+  const char* path = std::getenv("PATH");
+  ::setenv("PATH", fmt::format("{}:{}", own_folder().string(), path == nullptr ? "" : path).c_str(),
+           1);
+  if (const Result<unsigned> node = node_number(lab, place)) {
+    ::setenv(kSocketVariable, lab.node_socket(*node).c_str(), 1);
+  }
+  know_by_name(lab.hosts_file());
+  std::vector<std::string> words{"ip", "netns", "exec", *netns};
+  words.insert(words.end(), line.words.begin() + 1, line.words.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) {
+    pointers.push_back(word.data());
+  }
+  pointers.push_back(nullptr);
+  ::execvp(pointers[0], pointers.data());
+  return complain("ip: not in PATH (Debian package iproute2)", 127);
+}
+
+int lab_logs(const CommandLine& line) {
+  const Lab lab = existing(line);
+  const Result<unsigned> node = node_number(lab, line.words[0]);
+  if (!node) {
+    return complain(node.error().text, 2);
+  }
+  const Result<std::string> log = read_file(lab.log_file(*node));
+  if (!log) {
+    return complain(log.error().text);
+  }
+  std::istringstream lines(*log);
+  for (std::string text; std::getline(lines, text);) {
+    fmt::print("{}\n", printable(text, SIZE_MAX));
+  }
+  return 0;
+}
+
+int lab_start(const CommandLine& line) {
+  Lab lab = existing(line);
+  const Result<unsigned> node = node_number(lab, line.words[0]);
+  const std::string flanneld = line.get("flanneld", "");
+  const Result<void> program = flanneld.empty() ? Result<void>() : check_program(flanneld);
+  if (!node || !program) {
+    return complain(node ? program.error().text : node.error().text, 2);
+  }
+  catch_interrupts();
+  const LabLock lock(name_of(line));
+  lab.start_node(*node, flanneld);
+  lab.wait_until_started(*node);
+  return 0;
+}
+
+int lab_stop(const CommandLine& line) {
+  Lab lab = existing(line);
+  const Result<unsigned> node = node_number(lab, line.words[0]);
+  if (!node) {
+    return complain(node.error().text, 2);
+  }
+  lab.stop_node(*node, line.has("kill"));
+  return 0;
+}
+
+int lab_relay(const CommandLine& line) {
+  const Result<void> relay = run_relay(line.words[0], line.words[1]);
+  return relay ? 0 : complain(relay.error().text);
 }
 
 }  // namespace flannel

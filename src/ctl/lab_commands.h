@@ -1,14 +1,23 @@
-// `flannelctl lab …`
+// `flannelctl lab …`, a function a command. All but lab_list need root.
 #pragma once
 
-#include <span>
-#include <string>
+#include "ctl/command_line.h"
 
 namespace flannel {
 
-// `arguments` begin behind `lab`. Returns the exit code.
-int run_lab(std::span<const std::string> arguments);
-
-std::string lab_usage();
+int lab_up(const CommandLine& line);
+int lab_demo(const CommandLine& line);
+int lab_list(const CommandLine& line);
+int lab_status(const CommandLine& line);
+int lab_leases(const CommandLine& line);
+int lab_ping(const CommandLine& line);
+int lab_break(const CommandLine& line);
+int lab_exec(const CommandLine& line);
+int lab_logs(const CommandLine& line);
+int lab_start(const CommandLine& line);
+int lab_stop(const CommandLine& line);
+int lab_down(const CommandLine& line);
+// What carries the nodes' connections to an etcd outside of them.
+int lab_relay(const CommandLine& line);
 
 }  // namespace flannel

@@ -77,7 +77,7 @@ TEST(Program, ReturnsItsOutputAndItsFailure) {
   } catch (const std::runtime_error& error) {
     EXPECT_NE(std::string(error.what()).find("ls /nowhere-at-all: "), std::string::npos);
   }
-  EXPECT_THROW(run_program({"no-such-program-at-all"}), std::system_error);
+  EXPECT_THROW(run_program({"no-such-program-at-all"}), std::runtime_error);
 }
 
 }  // namespace

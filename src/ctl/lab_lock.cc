@@ -9,7 +9,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "ctl/lab.h"
+#include "ctl/interrupt.h"
 
 namespace flannel {
 namespace {

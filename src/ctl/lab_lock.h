@@ -13,8 +13,8 @@ std::string lab_directory(const std::string& name);
 class LabLock {
  public:
   // Waits, and says so, for whoever works on the lab: another flannelctl, or a program that one ran
-  // for it when it was killed. Makes the lab's folder. Throws std::runtime_error, also after
-  // `interrupted` was set.
+  // for it when it was killed. Makes the lab's folder. Throws std::runtime_error, also where it
+  // is interrupted.
   explicit LabLock(const std::string& name);
 
  private:

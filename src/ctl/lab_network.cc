@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "ctl/interrupt.h"
 #include "ctl/lab.h"
 #include "network/subnet_env.h"
 
@@ -135,6 +136,21 @@ void Lab::make_pod(unsigned i) {
                                   own.to_text(), nodad, gateway->ip.to_text()));
     journal_.add_setting(fmt::format("pod{}{}", i, family == Family::v4 ? "" : "v6"),
                          own.ip.to_text());
+  }
+}
+
+void Lab::write_hosts() const {
+  std::string text = "127.0.0.1 localhost\n::1 localhost\n";
+  for (unsigned i = 1; i <= nodes(); ++i) {
+    for (const Family family : kFamilies) {
+      text += fmt::format("{}{} n{}\n", underlay(i, family), 10 + i, i);
+    }
+    for (const Family family : families()) {
+      text += fmt::format("{} p{}\n", pod_address(i, family), i);
+    }
+  }
+  if (const Result<void> written = replace_file(hosts_file(), text, 0644); !written) {
+    throw std::runtime_error(written.error().text);
   }
 }
 

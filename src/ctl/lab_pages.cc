@@ -4,8 +4,13 @@
 #include <boost/json.hpp>
 #include <cstdio>
 
+#include "base/file.h"
+#include "base/printable.h"
+#include "ctl/columns.h"
+#include "ctl/interrupt.h"
 #include "ctl/lab.h"
 #include "ctl/status_client.h"
+#include "ctl/status_page.h"
 
 namespace flannel {
 namespace {
@@ -20,25 +25,13 @@ json::value status_of(const std::string& socket) {
   return document.is_object() ? document : json::object();
 }
 
-std::string text_at(const json::value& document, const char* pointer) {
+std::string text_at(const json::value& document, const std::string& pointer) {
   boost::system::error_code error;
   const json::value* value = document.find_pointer(pointer, error);
   if (error || value == nullptr || value->is_null()) {
     return "-";
   }
-  return value->is_string() ? std::string(value->get_string()) : json::serialize(*value);
-}
-
-// Why a node is not ready, or degraded; empty where it is well.
-std::string reason(const json::value& status) {
-  for (const char* where :
-       {"/reason", "/interface/trouble", "/store/trouble", "/kernel/problems/0/text"}) {
-    const std::string text = text_at(status, where);
-    if (!text.empty() && text != "-") {
-      return text;
-    }
-  }
-  return "";
+  return printable(value->is_string() ? std::string(value->get_string()) : json::serialize(*value));
 }
 
 }  // namespace
@@ -52,37 +45,59 @@ std::vector<Family> Lab::families() const {
 
 // A line for each subnet.
 std::string Lab::leases() const {
-  std::string out =
-      fmt::format("{:<6}{:<22}{:<14}{:<22}{}\n", "node", "subnet", "public IP", "until", "data");
+  std::vector<std::vector<std::string>> rows{{"node", "subnet", "public IP", "until", "data"}};
   for (unsigned i = 1; i <= nodes(); ++i) {
     const json::value status = status_of(node_socket(i));
     for (std::size_t part = 0; part < families().size(); ++part) {
       const char* data =
           families()[part] == Family::v4 ? "/lease/backend_data" : "/lease/backend_v6_data";
-      out += fmt::format("n{:<5}{:<22}{:<14}{:<22}{}\n", i,
-                         text_at(status, fmt::format("/lease/subnets/{}", part).c_str()),
-                         text_at(status, fmt::format("/lease/public_ips/{}", part).c_str()),
-                         text_at(status, "/lease/expiry"), text_at(status, data));
+      rows.push_back({fmt::format("n{}", i),
+                      text_at(status, fmt::format("/lease/subnets/{}", part)),
+                      text_at(status, fmt::format("/lease/public_ips/{}", part)),
+                      text_at(status, "/lease/expiry"), text_at(status, data)});
     }
   }
-  return out;
+  return in_columns(rows);
+}
+
+std::vector<std::string> Lab::status_row(unsigned i) const {
+  const auto process = record_.processes.find(fmt::format("n{}", i));
+  const bool alive = process != record_.processes.end() && is_alive(process->second);
+  std::string pods;
+  for (const Family family : families()) {
+    pods += (pods.empty() ? "" : " ") + pod_address(i, family);
+  }
+  std::vector<std::string> row{fmt::format("n{}", i),
+                               alive ? fmt::format("{}", process->second.pid) : "ended",
+                               "-",
+                               pods,
+                               "-",
+                               ""};
+  if (!alive) {
+    row[5] = "its log ends: " + printable(last_line(read_file(log_file(i)).value_or("")));
+    return row;
+  }
+  const Result<Page> page = get_page(node_socket(i), "/status");
+  const Result<StatusSummary> summary =
+      page ? summarize_status(page->body) : std::unexpected(page.error());
+  if (!summary) {
+    row[5] = summary.error().text;
+    return row;
+  }
+  row[2] = summary->state;
+  row[4] = fmt::format("{} of {}", summary->good_peers, summary->peers);
+  row[5] = summary->trouble;
+  return row;
 }
 
 std::string Lab::status() const {
-  std::string out =
-      fmt::format("lab {}: {} nodes, {}\n", name_, nodes(), record_.setting("config"));
-  out += fmt::format("{:<6}{:<10}{:<10}{:<16}{:<8}{}\n", "node", "flanneld", "state", "pod",
-                     "peers", "reason");
+  std::vector<std::vector<std::string>> rows{
+      {"node", "flanneld", "state", "pod", "peers", "reason"}};
   for (unsigned i = 1; i <= nodes(); ++i) {
-    const auto process = record_.processes.find(fmt::format("n{}", i));
-    const bool alive = process != record_.processes.end() && is_alive(process->second);
-    const json::value status = alive ? status_of(node_socket(i)) : json::object();
-    out += fmt::format("n{:<5}{:<10}{:<10}{:<16}{:<8}{}\n", i,
-                       alive ? fmt::format("{}", process->second.pid) : "ended",
-                       text_at(status, "/state"), pod_address(i, families().front()),
-                       text_at(status, "/peers/count"), reason(status));
+    rows.push_back(status_row(i));
   }
-  return out;
+  return fmt::format("lab {}: {}, {}\n", name_, counted(nodes(), "node"), config()) +
+         in_columns(rows);
 }
 
 std::optional<double> parse_ping_average(const std::string& output) {
@@ -103,6 +118,7 @@ std::string Lab::pod_address(unsigned i, Family family) const {
 PingMatrix Lab::ping(Family family) const {
   PingMatrix matrix(nodes(), std::vector<std::optional<double>>(nodes()));
   for (unsigned from = 1; from <= nodes(); ++from) {
+    check_interrupted();
     std::vector<RunningProgram> row;
     for (unsigned to = 1; to <= nodes(); ++to) {
       row.emplace_back(Arguments{"ip", "netns", "exec", pod(from), "ping", "-n", "-q", "-c", "5",

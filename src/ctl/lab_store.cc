@@ -2,10 +2,13 @@
 
 #include <thread>
 
+#include "ctl/interrupt.h"
 #include "ctl/lab.h"
+#include "ctl/relay.h"
 #include "store/local_store.h"
 
 namespace flannel {
+
 void Lab::open_store(const LabWish& wish) {
   reread();
   if (wish.store == "local") {
@@ -32,8 +35,9 @@ void Lab::write_etcd_config(const std::vector<std::string>& etcdctl) {
     if (result.status == 0) {
       return;
     }
-    if (interrupted || std::chrono::steady_clock::now() > limit) {
-      throw std::runtime_error("etcd did not take the configuration: " + result.output);
+    check_interrupted();
+    if (std::chrono::steady_clock::now() > limit) {
+      throw std::runtime_error("etcd did not take the configuration: " + last_line(result.output));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
@@ -54,6 +58,9 @@ std::string Lab::start_etcd() {
 // Nodes cannot reach the machine's own addresses, but they share its files: a relay from a unix
 // socket.
 std::string Lab::start_relay(const std::string& url) {
+  if (const Result<void> there = try_relay(url); !there) {
+    throw std::runtime_error("--store etcd=" + url + ": " + there.error().text);
+  }
   write_etcd_config({"env", "ETCDCTL_API=3", "etcdctl", "--endpoints=" + url, "--dial-timeout=1s"});
   journal_.add_setting("etcd", url);
   const std::string socket = directory_ + "/etcd.sock";

@@ -11,7 +11,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <system_error>
 
 #include "base/file.h"
@@ -85,9 +87,16 @@ RunningProgram::RunningProgram(const Arguments& arguments, const std::string& in
   ::posix_spawn_file_actions_adddup2(&actions, in[0].get(), 0);
   ::posix_spawn_file_actions_adddup2(&actions, out[1].get(), 1);
   ::posix_spawn_file_actions_adddup2(&actions, out[1].get(), 2);
-  const int error = ::posix_spawnp(&pid_, arguments[0].c_str(), &actions, nullptr,
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  const int error = ::posix_spawnp(&pid_, arguments[0].c_str(), &actions, &attributes,
                                    pointers(arguments).data(), environ);
+  ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
+  if (error == ENOENT) {
+    throw std::runtime_error(fmt::format("{}: not in PATH", arguments[0]));
+  }
   if (error != 0) {
     throw std::system_error(error, std::generic_category(), arguments[0]);
   }
@@ -126,6 +135,27 @@ std::string run_program(const Arguments& arguments, const std::string& input) {
     throw std::runtime_error(fmt::format("{}: {}", command, result.output));
   }
   return std::move(result.output);
+}
+
+std::string last_line(const std::string& text) {
+  const std::size_t end = text.find_last_not_of(" \n");
+  if (end == std::string::npos) {
+    return "";
+  }
+  const std::size_t start = text.rfind('\n', end);
+  return text.substr(start == std::string::npos ? 0 : start + 1,
+                     start == std::string::npos ? end + 1 : end - start);
+}
+
+bool is_in_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (::access(fmt::format("{}/{}", folder, program).c_str(), X_OK) == 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 bool is_alive(const ProcessId& process) {

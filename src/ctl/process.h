@@ -23,7 +23,8 @@ struct ProgramResult {
 // A running program whose output is collected.
 class RunningProgram {
  public:
-  // `input` becomes its stdin. The program is looked up in PATH; throws std::system_error.
+  // `input` becomes its stdin. The program is looked up in PATH; throws std::runtime_error. It is
+  // in a process group of its own, so that Ctrl-C is for us to act on.
   explicit RunningProgram(const Arguments& arguments, const std::string& input = "");
   RunningProgram(RunningProgram&&) = default;
   ProgramResult wait();
@@ -35,6 +36,12 @@ class RunningProgram {
 
 // Runs a program to its end; throws std::runtime_error with its output where it fails.
 std::string run_program(const Arguments& arguments, const std::string& input = "");
+
+// The last line that is not blank.
+std::string last_line(const std::string& text);
+
+// A program by this name is in a folder of PATH.
+bool is_in_path(const std::string& program);
 
 // A process, told from a later one with the same pid by the time it started.
 struct ProcessId {

@@ -58,21 +58,54 @@ Task<void> accept_forever(Local::acceptor acceptor, std::string host, std::strin
   }
 }
 
-}  // namespace
+struct HostAndPort {
+  std::string host, port;
+};
 
-Result<void> run_relay(const std::string& socket, const std::string& url) {
+Result<HostAndPort> parse_url(const std::string& url) {
   constexpr std::string_view kScheme = "http://";
   const std::size_t colon = url.rfind(':');
   if (!url.starts_with(kScheme) || colon < kScheme.size()) {
     return fail("{}: not of the form http://HOST:PORT", url);
   }
   const std::string host = url.substr(kScheme.size(), colon - kScheme.size());
-  const std::string port = url.substr(colon + 1, url.find('/', colon) - colon - 1);
+  const bool is_bracketed = host.starts_with('[') && host.ends_with(']');
+  return HostAndPort{is_bracketed ? host.substr(1, host.size() - 2) : host,
+                     url.substr(colon + 1, url.find('/', colon) - colon - 1)};
+}
+
+}  // namespace
+
+Result<void> try_relay(const std::string& url) {
+  const Result<HostAndPort> far = parse_url(url);
+  if (!far) {
+    return std::unexpected(far.error());
+  }
+  asio::io_context io;
+  Tcp::socket socket(io);
+  boost::system::error_code error;
+  const Tcp::resolver::results_type addresses =
+      Tcp::resolver(io).resolve(far->host, far->port, error);
+  if (!error) {
+    error = asio::error::timed_out;
+    asio::async_connect(
+        socket, addresses,
+        [&](const boost::system::error_code& result, const Tcp::endpoint&) { error = result; });
+    io.run_for(std::chrono::seconds(2));
+  }
+  return error ? fail("{}", error.message()) : Result<void>();
+}
+
+Result<void> run_relay(const std::string& socket, const std::string& url) {
+  const Result<HostAndPort> far = parse_url(url);
+  if (!far) {
+    return std::unexpected(far.error());
+  }
   asio::io_context io;
   try {
     ::unlink(socket.c_str());
     Local::acceptor acceptor(io, Local::endpoint(socket));
-    asio::co_spawn(io, accept_forever(std::move(acceptor), host, port), asio::detached);
+    asio::co_spawn(io, accept_forever(std::move(acceptor), far->host, far->port), asio::detached);
   } catch (const boost::system::system_error& error) {
     return fail("{}: {}", socket, error.code().message());
   }

@@ -11,4 +11,7 @@ namespace flannel {
 // Serves until the process is ended. Error: the socket or the URL (http://HOST:PORT) is no good.
 Result<void> run_relay(const std::string& socket, const std::string& url);
 
+// Whether somebody accepts connections there. Error: why not, after two seconds at most.
+Result<void> try_relay(const std::string& url);
+
 }  // namespace flannel

@@ -27,6 +27,9 @@ Result<Page> get_page(const std::string& socket, const std::string& path) {
     return fail("{}: too long for the path of a socket", socket);
   }
   stream.socket().connect(Protocol::endpoint(socket), connected);
+  if (connected == boost::system::errc::permission_denied) {
+    return fail("{}: permission denied: run as root", socket);
+  }
   if (connected) {
     return fail("nobody answers at {} ({}): is flanneld running?", socket, connected.message());
   }

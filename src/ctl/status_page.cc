@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "base/printable.h"
+#include "ctl/columns.h"
+
 namespace flannel {
 namespace {
 
 namespace json = boost::json;
+
+constexpr std::size_t kLongestText = 1000;
 
 // Reads without insisting: a document of another version may lack fields.
 class Reader {
@@ -18,13 +23,16 @@ class Reader {
     return Reader(object == nullptr ? nullptr : object->if_contains({name.data(), name.size()}));
   }
   bool exists() const { return value_ != nullptr && !value_->is_null(); }
-  // A string as it is, everything else as JSON; "" for nothing.
+  // A string, everything else as JSON; "" for nothing. Fit for a terminal: much of it is of others.
   std::string text() const {
     if (!exists()) {
       return "";
     }
-    return value_->is_string() ? std::string(value_->get_string()) : json::serialize(*value_);
+    return printable(
+        value_->is_string() ? std::string(value_->get_string()) : json::serialize(*value_),
+        kLongestText);
   }
+  bool is(std::string_view expected) const { return text() == expected; }
   std::vector<Reader> items() const {
     std::vector<Reader> out;
     const json::array* array = value_ == nullptr ? nullptr : value_->if_array();
@@ -52,7 +60,7 @@ Result<json::value> parse_status(std::string_view text) {
   boost::system::error_code error;
   json::value document = json::parse({text.data(), text.size()}, error);
   if (error || !document.is_object()) {
-    return fail("the answer is no status document: {}", text.substr(0, 200));
+    return fail("the answer is no status document: {}", printable(text));
   }
   return document;
 }
@@ -77,8 +85,10 @@ std::string overview(const Reader& status) {
   }
   const Reader lease = status["lease"];
   if (lease.exists()) {
-    const std::string expiry =
-        lease["expiry"].exists() ? ", until " + lease["expiry"].text() : ", a reservation";
+    // The last known state has no times.
+    const std::string expiry = lease["expiry"].exists() ? ", until " + lease["expiry"].text()
+                               : status["store"]["recalled"].exists() ? ", from memory"
+                                                                      : ", a reservation";
     out += line("lease", fmt::format("{} as {}{}", lease["subnets"].list(),
                                      lease["public_ips"].list(), expiry));
   }
@@ -88,46 +98,79 @@ std::string overview(const Reader& status) {
                                           status["pid"].text(), status["started"].text()));
 }
 
+std::string tries(const std::string& number) {
+  return number + (number == "1" ? " try" : " tries");
+}
+
+// A line a subnet.
 std::string peers(const Reader& peers, std::size_t most) {
   if (!peers.exists()) {
     return "";
   }
   const std::vector<Reader> list = peers["list"].items();
-  std::string out = fmt::format("\n{} peer{}\n", list.size(), list.size() == 1 ? "" : "s");
+  std::vector<std::vector<std::string>> rows{{"subnet", "public IP", "state"}};
   for (std::size_t i = 0; i < std::min(most, list.size()); ++i) {
-    out += fmt::format("  {:<20} {:<16} {}\n", list[i]["subnets"].list(),
-                       list[i]["public_ips"].list(), list[i]["state"].text());
+    const std::vector<Reader> subnets = list[i]["subnets"].items();
+    const std::vector<Reader> addresses = list[i]["public_ips"].items();
+    for (std::size_t part = 0; part < std::max(subnets.size(), addresses.size()); ++part) {
+      rows.push_back({part < subnets.size() ? subnets[part].text() : "",
+                      part < addresses.size() ? addresses[part].text() : "",
+                      list[i]["state"].text()});
+    }
   }
+  std::string out = fmt::format("\n{}\n", counted(list.size(), "peer"));
+  out += rows.size() == 1 ? "" : in_columns(rows, "  ");
   if (list.size() > most) {
     out += fmt::format("  and {} more (--all)\n", list.size() - most);
   }
   return out;
 }
 
-std::string troubles(const Reader& status) {
-  std::string out;
-  const std::string store = status["store"]["trouble"].text();
-  out += store.empty() ? "" : fmt::format("  store: {}\n", store);
-  const std::string recalled = status["store"]["recalled"].text();
-  out += recalled.empty() ? "" : fmt::format("  from last known state of {}\n", recalled);
-  const std::string memory = status["store"]["memory_trouble"].text();
-  out += memory.empty() ? "" : fmt::format("  state-dir: {}\n", memory);
-  const std::string interface = status["interface"]["trouble"].text();
-  out += interface.empty() ? "" : fmt::format("  interface: {}\n", interface);
+std::vector<std::string> troubles(const Reader& status) {
+  std::vector<std::string> out;
+  const auto add = [&out](std::string_view before, const Reader& text) {
+    if (!text.text().empty()) {
+      out.push_back(fmt::format("{}{}", before, text.text()));
+    }
+  };
+  add("store: ", status["store"]["trouble"]);
+  add("from last known state of ", status["store"]["recalled"]);
+  add("state-dir: ", status["store"]["memory_trouble"]);
+  add("interface: ", status["interface"]["trouble"]);
   for (const Reader& problem : status["kernel"]["problems"].items()) {
-    out += fmt::format("  {} {}: {} ({}), {} tries since {}\n", problem["verb"].text(),
-                       problem["object"].text(), problem["text"].text(), problem["error"].text(),
-                       problem["attempts"].text(), problem["since"].text());
+    out.push_back(fmt::format("{} {}: {} ({}), {} since {}", problem["verb"].text(),
+                              problem["object"].text(), problem["text"].text(),
+                              problem["error"].text(), tries(problem["attempts"].text()),
+                              problem["since"].text()));
   }
   for (const char* kind : {"refused", "skipped"}) {
     for (const Reader& peer : status["peers"][kind].items()) {
-      out += fmt::format("  peer {} {}: {}\n", peer["name"].text(), kind, peer["reason"].text());
+      out.push_back(
+          fmt::format("peer {} {}: {}", peer["name"].text(), kind, peer["reason"].text()));
     }
   }
   for (const Reader& warning : status["warnings"].items()) {
-    out += fmt::format("  {}\n", warning.text());
+    add("", warning);
   }
   return out;
+}
+
+StatusSummary summarize(const Reader& status) {
+  StatusSummary summary;
+  summary.state = status["state"].text();
+  summary.has_converged = status["ready"].is("true");
+  for (const Reader& peer : status["peers"]["list"].items()) {
+    ++summary.peers;
+    summary.good_peers += peer["state"].is("ok") ? 1 : 0;
+  }
+  const std::vector<std::string> wrong = troubles(status);
+  summary.trouble = status["reason"].text();
+  if (summary.trouble.empty() && !wrong.empty()) {
+    summary.trouble = wrong.front();
+  }
+  summary.is_well = summary.state == "ready" && summary.has_converged && wrong.empty() &&
+                    summary.good_peers == summary.peers;
+  return summary;
 }
 
 }  // namespace
@@ -137,13 +180,7 @@ Result<StatusSummary> summarize_status(std::string_view text) {
   if (!document) {
     return std::unexpected(document.error());
   }
-  const Reader status(&*document);
-  StatusSummary summary;
-  summary.ready = status["ready"].text() == "true";
-  for (const Reader& peer : status["peers"]["list"].items()) {
-    summary.good_peers += peer["state"].text() == "ok" ? 1 : 0;
-  }
-  return summary;
+  return summarize(Reader(&*document));
 }
 
 Result<std::string> status_page(std::string_view text, std::size_t most_peers) {
@@ -153,15 +190,16 @@ Result<std::string> status_page(std::string_view text, std::size_t most_peers) {
   }
   const Reader status(&*document);
   std::string out = overview(status) + peers(status["peers"], most_peers);
-  const std::string wrong = troubles(status);
-  if (!wrong.empty()) {
-    return out + "\nNot as wanted, and why\n" + wrong;
+  const std::vector<std::string> wrong = troubles(status);
+  out += wrong.empty() ? "" : "\nNot as wanted, and why\n";
+  for (const std::string& trouble : wrong) {
+    out += "  " + trouble + "\n";
   }
-  if (status["ready"].text() != "true") {
-    return out;
+  if (summarize(status).is_well) {
+    out += fmt::format("\nAll is well: the kernel has the {} objects it should.\n",
+                       status["kernel"]["objects"].text());
   }
-  return out + fmt::format("\nAll is well: the kernel has the {} objects it should.\n",
-                           status["kernel"]["objects"].text());
+  return out;
 }
 
 }  // namespace flannel

@@ -1,0 +1,23 @@
+#include "ctl/columns.h"
+
+#include <gtest/gtest.h>
+
+namespace flannel {
+namespace {
+
+TEST(Columns, AreAsWideAsTheirLongestCell) {
+  EXPECT_EQ(in_columns({{"pod", "state"}, {"fc00:5:0:4904::21", "ok"}, {"p2"}, {"…", "x"}}, " "),
+            " pod                state\n"
+            " fc00:5:0:4904::21  ok\n"
+            " p2\n"
+            " …                  x\n");
+}
+
+TEST(Counted, KnowsOneFromMany) {
+  EXPECT_EQ(counted(0, "peer"), "0 peers");
+  EXPECT_EQ(counted(1, "peer"), "1 peer");
+  EXPECT_EQ(counted(2, "peer"), "2 peers");
+}
+
+}  // namespace
+}  // namespace flannel
