@@ -197,6 +197,58 @@ TEST_F(EtcdLiar, ACallThatIsNotAnsweredEnds) {
   EXPECT_NE(error_of(store->config()).find("no answer in time"), std::string::npos);
 }
 
+constexpr const char* kTxn = "/etcdserverpb.KV/Txn";
+constexpr const char* kGrant = "/etcdserverpb.Lease/LeaseGrant";
+
+// Answers to acquire(): an empty list, grants of `ttl` seconds, and transactions that succeed.
+Reply giving(const std::string& path, std::int64_t ttl) {
+  return {.body = grpc_frame(message(5, [&](pbf_writer& writer) {
+            if (path == kGrant) {
+              writer.add_int64(2, 77);
+              writer.add_int64(3, ttl);
+            } else if (path == kTxn) {
+              writer.add_bool(2, true);
+            }
+          }))};
+}
+
+TEST_F(EtcdLiar, TimesThatNobodyWouldGrantAreBorne) {
+  for (const std::int64_t ttl : {INT64_MIN, -5L, 0L, 60L, 9'300'000'000L, INT64_MAX}) {
+    FakeEtcd server(loop,
+                    [&](const std::string& path, const std::string&) { return giving(path, ttl); });
+    const auto store = open(server);
+    const Result<Lease> lease = run(store->acquire(request_of("198.18.0.2")));
+    ASSERT_TRUE(lease) << lease.error().text;
+    EXPECT_GT(*lease->expiry, BootClock::now() - 10s) << ttl;
+    EXPECT_LE(*lease->expiry, BootClock::now() + kFarAway) << ttl;
+  }
+}
+
+// Nobody knows whether it was granted: the same one is asked for again.
+TEST_F(EtcdLiar, AGrantThatIsNotAnsweredIsNotAskedForTwice) {
+  std::vector<std::string> grants;
+  FakeEtcd server(loop, [&](const std::string& path, const std::string& asked) -> Reply {
+    if (path == kGrant) {
+      grants.push_back(asked);
+      if (grants.size() == 1) {
+        return {.trailers = Headers{{"grpc-status", "14"}, {"grpc-message", "no leader"}}};
+      }
+      return {.trailers = Headers{{"grpc-status", "9"},
+                                  {"grpc-message", "etcdserver: lease already exists"}}};
+    }
+    return giving(path, 60);
+  });
+  const auto store = open(server);
+  EXPECT_EQ(error_of(store->acquire(request_of("198.18.0.2"))), "no leader");
+  Result<Lease> lease = run(store->acquire(request_of("198.18.0.2")));
+  ASSERT_TRUE(lease) << lease.error().text;
+  ASSERT_EQ(grants.size(), 2U);
+  EXPECT_EQ(grants[0], grants[1]);
+  EXPECT_GT(*lease->expiry, BootClock::now() + kLeaseTime - 1min);
+  EXPECT_TRUE(run(store->renew(*lease)));
+  EXPECT_EQ(grants.size(), 2U) << "half of its time is not over";
+}
+
 // A lease of no time at all is none.
 TEST_F(EtcdLiar, ALeaseThatIsNotGrantedIsNotUsed) {
   FakeEtcd server(loop, [](const std::string& path, const std::string&) {

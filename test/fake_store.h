@@ -49,8 +49,8 @@ class FakeStore {
   // Calls that failed, by fail_with().
   std::size_t failed_calls() const { return failed_calls_; }
 
-  // The time of day, from which leases last kLeaseTime.
-  std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
+  // From which leases last kLeaseTime.
+  std::function<BootClock::time_point()> now = BootClock::now;
 
  private:
   friend class FakeWatch;

@@ -43,8 +43,8 @@ class LongOutage : public testing::Test {
   }
   ~LongOutage() override { std::filesystem::remove_all(folder_); }
 
-  std::chrono::system_clock::time_point now() const {
-    return std::chrono::system_clock::now() + passed;
+  BootClock::time_point now() const {
+    return BootClock::now() + passed;
   }
   template <class Condition>
   bool run_until(Condition condition) {
@@ -64,7 +64,7 @@ class LongOutage : public testing::Test {
   }
   bool is_as_planned() { return daemon->state().reconciler->preview().ops.empty(); }
 
-  std::chrono::system_clock::duration passed{};
+  BootClock::duration passed{};
   FakeKernel kernel;
   FakeStore store;
   asio::io_context io;

@@ -50,7 +50,7 @@ Daemon::Timing fast() {
           milliseconds(4),
           milliseconds(1),
           quick,
-          std::chrono::system_clock::now,
+          BootClock::now,
           milliseconds(3'600'000),
           milliseconds(2)};
 }

@@ -1,6 +1,7 @@
 // The time since the machine was booted, its suspended time included.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 
@@ -21,5 +22,16 @@ struct BootClock {
     return time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
   }
 };
+
+// The same moment by the time of day, as it is set now: for people, and for files that outlive the
+// boot. What is further away than ten years is ten years away, so that nothing overflows.
+inline constexpr std::chrono::hours kFarAway{24 * 365 * 10};
+
+inline std::chrono::system_clock::time_point to_time_of_day(BootClock::time_point time) {
+  const BootClock::duration left =
+      std::clamp<BootClock::duration>(time - BootClock::now(), -kFarAway, kFarAway);
+  return std::chrono::system_clock::now() +
+         std::chrono::duration_cast<std::chrono::system_clock::duration>(left);
+}
 
 }  // namespace flannel

@@ -39,9 +39,9 @@ class Daemon {
     std::chrono::milliseconds remember_after{2'000};
     // A store that is read-only still answers: thousands of nodes are not to ask each second.
     Backoff renewals{std::chrono::milliseconds(1'000), std::chrono::milliseconds(30'000)};
-    // The time of day, by which leases expire, and how often to look at it: a timer stands still
-    // while the machine is suspended.
-    std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
+    // The clock by which leases expire, and how often to look at it: a timer stands still while the
+    // machine is suspended.
+    std::function<BootClock::time_point()> now = BootClock::now;
     std::chrono::milliseconds between_clock_looks{3'600'000};
     // How long peers are kept whose leases were seen to go.
     std::chrono::milliseconds farewell{1'000};
@@ -81,7 +81,7 @@ class Daemon {
   Task<void> watch_leases();
   Task<void> keep_lease();
   Task<bool> renew_lease();
-  std::chrono::system_clock::duration time_to_renewal() const;
+  BootClock::duration time_to_renewal() const;
   void log_renewal() const;
   Task<void> keep_subnet_file();
   Task<void> follow_host();

@@ -78,7 +78,7 @@ void Daemon::check_own_entry() {
 Task<void> Daemon::keep_lease() {
   log_renewal();
   for (Backoff backoff = timing_.renewals;;) {
-    const auto left = renew_now_ ? std::chrono::system_clock::duration() : time_to_renewal();
+    const auto left = renew_now_ ? BootClock::duration() : time_to_renewal();
     if (left.count() > 0) {
       const auto wait = std::min<std::chrono::nanoseconds>(left, timing_.between_clock_looks);
       co_await wait_or_woken(renew_timer_, std::chrono::steady_clock::now() + wait);
@@ -94,8 +94,8 @@ Task<void> Daemon::keep_lease() {
 }
 
 // A reservation needs none.
-std::chrono::system_clock::duration Daemon::time_to_renewal() const {
-  const std::optional<std::chrono::system_clock::time_point>& expiry = state_.lease->expiry;
+BootClock::duration Daemon::time_to_renewal() const {
+  const std::optional<BootClock::time_point>& expiry = state_.lease->expiry;
   return expiry ? *expiry - timing_.now() - state_.options.renew_margin() : kLeaseTime;
 }
 

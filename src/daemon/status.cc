@@ -46,7 +46,7 @@ json::array refusals(std::span<const Refused> items) {
 json::object lease_object(const Lease& lease) {
   json::object out{{"subnets", present(lease.key.v4, lease.key.v6)},
                    {"public_ips", present(lease.attrs.public_ip, lease.attrs.public_ipv6)},
-                   {"expiry", lease.expiry ? time_text(*lease.expiry) : nullptr}};
+                   {"expiry", lease.expiry ? time_text(to_time_of_day(*lease.expiry)) : nullptr}};
   for (const Family family : kFamilies) {
     boost::system::error_code error;
     const json::value data = json::parse(lease.attrs.data(family), error);

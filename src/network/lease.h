@@ -1,13 +1,13 @@
 // A lease: which subnet belongs to which node, and how to reach that node.
 #pragma once
 
-#include <chrono>
 #include <compare>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/boot_clock.h"
 #include "base/ip.h"
 #include "base/result.h"
 
@@ -54,7 +54,7 @@ struct Lease {
   LeaseKey key;
   LeaseAttrs attrs;
   // When the store drops it unless renewed; none for a reservation, which stays.
-  std::optional<std::chrono::system_clock::time_point> expiry;
+  std::optional<BootClock::time_point> expiry;
   bool operator==(const Lease&) const = default;
 };
 

@@ -78,7 +78,7 @@ TEST(Peers, SayWhetherAnythingChanged) {
   Peers peers = peers_with();
   Lease peer = lease("10.5.61.0-24", "198.18.0.3");
   EXPECT_TRUE(peers.apply({.snapshot = true, .leases = {peer}}));
-  peer.expiry = std::chrono::system_clock::now();  // a renewal
+  peer.expiry = BootClock::now();  // a renewal
   EXPECT_FALSE(peers.apply({.leases = {peer}}));
   EXPECT_FALSE(peers.apply({.snapshot = true, .leases = {peer}}));
   EXPECT_FALSE(peers.apply({.removed = {*parse_lease_key("10.5.99.0-24")}}));

@@ -16,7 +16,7 @@ Lease lease(const std::string& key, const std::string& ip, bool reserved = false
   const IpAddr address = *IpAddr::parse(ip);
   (address.is_v4() ? out.attrs.public_ip : out.attrs.public_ipv6) = address;
   if (!reserved) {
-    out.expiry = std::chrono::system_clock::now();
+    out.expiry = BootClock::now();
   }
   return out;
 }

@@ -44,8 +44,8 @@ Task<etcd::TxnResponse> EtcdClient::txn(etcd::TxnRequest request) {
   co_return etcd::decode_txn(answer);
 }
 
-Task<etcd::LeaseGrantResponse> EtcdClient::grant_lease(std::chrono::seconds ttl) {
-  const etcd::LeaseGrantRequest request{.ttl_seconds = ttl.count()};
+Task<etcd::LeaseGrantResponse> EtcdClient::grant_lease(std::int64_t id, std::chrono::seconds ttl) {
+  const etcd::LeaseGrantRequest request{.ttl_seconds = ttl.count(), .id = id};
   const std::string answer = co_await call("/etcdserverpb.Lease/LeaseGrant", encode(request));
   etcd::LeaseGrantResponse granted = etcd::decode_lease_grant(answer);
   if (!granted.error.empty() || granted.id == 0) {

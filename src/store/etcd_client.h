@@ -36,7 +36,7 @@ class EtcdClient {
 
   Task<etcd::RangeResponse> range(etcd::RangeRequest request);
   Task<etcd::TxnResponse> txn(etcd::TxnRequest request);
-  Task<etcd::LeaseGrantResponse> grant_lease(std::chrono::seconds ttl);
+  Task<etcd::LeaseGrantResponse> grant_lease(std::int64_t id, std::chrono::seconds ttl);
   Task<void> revoke_lease(std::int64_t id);
 
   // A stream of etcd::WatchResponse messages; dropping it ends the watch. Fails by itself when the

@@ -48,7 +48,7 @@ Result<Lease> read_lease(const etcd::KeyValue& entry) {
   }
   Lease lease{.key = *key, .attrs = std::move(*attrs)};
   if (entry.lease != 0) {
-    lease.expiry = std::chrono::system_clock::now() + kLeaseTime;
+    lease.expiry = BootClock::now() + kLeaseTime;
   }
   return lease;
 }

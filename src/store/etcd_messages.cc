@@ -157,7 +157,9 @@ std::string encode(const TxnRequest& request) {
 
 std::string encode(const LeaseGrantRequest& request) {
   std::string out;
-  pbf_writer(out).add_int64(1, request.ttl_seconds);
+  pbf_writer writer(out);
+  writer.add_int64(1, request.ttl_seconds);
+  writer.add_int64(2, request.id);
   return out;
 }
 

@@ -59,6 +59,7 @@ struct TxnResponse {
 
 struct LeaseGrantRequest {
   std::int64_t ttl_seconds = 0;
+  std::int64_t id = 0;  // 0: etcd chooses
 };
 struct LeaseGrantResponse {
   std::int64_t id = 0;

@@ -6,11 +6,14 @@
 
 #include "base/log.h"
 #include "store/etcd_client.h"
+#include "store/etcd_lease.h"
 #include "store/etcd_watch.h"
 
 namespace flannel {
 namespace {
 
+// api/v3rpc/rpctypes/error.go
+constexpr std::string_view kLeaseNotFound = "requested lease not found";
 constexpr int kTries = 10;                 // against other nodes that are faster
 constexpr std::size_t kMostDiscards = 50;  // in one transaction: etcd takes 128 operations
 
@@ -98,15 +101,16 @@ class EtcdStore : public LeaseStore {
   }
 
  private:
-  // Adds the put of `lease` to the transaction and does it, `permanent` or with a new etcd lease.
+  // Adds the put of `lease` to the transaction and does it, `permanent` or with our etcd lease.
   // Nothing where a condition did not hold: another node was faster.
   Task<std::optional<Lease>> write(etcd::TxnRequest txn, Lease lease, bool permanent);
-  Task<bool> commit(etcd::TxnRequest txn, std::int64_t lease_id);
+  Task<bool> commit(etcd::TxnRequest txn);
 
   std::string name_;
   EtcdLayout layout_;
   EtcdWatch::OnState on_state_;
   EtcdClient client_;
+  EtcdLease etcd_lease_{client_};
   OwnKey own_;
 };
 
@@ -173,22 +177,23 @@ Task<std::optional<Lease>> EtcdStore::write(etcd::TxnRequest txn, Lease lease, b
   std::int64_t lease_id = 0;
   lease.expiry.reset();
   if (!permanent) {
-    const std::chrono::system_clock::time_point now = std::chrono::system_clock::now();
-    const etcd::LeaseGrantResponse granted = co_await client_.grant_lease(kLeaseTime);
-    lease_id = granted.id;
-    lease.expiry = now + std::chrono::seconds(granted.ttl_seconds);
+    const EtcdLease::Grant grant = co_await etcd_lease_.get();
+    lease_id = grant.id;
+    lease.expiry = grant.expiry;
   }
   txn.success.push_back({.verb = etcd::Operation::Verb::put,
                          .key = layout_.lease_key(lease.key),
                          .value = to_json(lease.attrs),
                          .lease = lease_id});
   own_.begin({.key = layout_.lease_key(lease.key), .attrs = lease.attrs, .lease = lease_id});
-  const bool written = co_await commit(std::move(txn), lease_id);
-  co_return written ? std::optional(std::move(lease)) : std::nullopt;
+  if (!co_await commit(std::move(txn))) {
+    co_return std::nullopt;
+  }
+  co_await etcd_lease_.used(lease_id);
+  co_return lease;
 }
 
-Task<bool> EtcdStore::commit(etcd::TxnRequest txn, std::int64_t lease_id) {
-  std::optional<GrpcError> refused;
+Task<bool> EtcdStore::commit(etcd::TxnRequest txn) {
   try {
     const etcd::TxnResponse done = co_await client_.txn(std::move(txn));
     if (done.succeeded) {
@@ -197,17 +202,16 @@ Task<bool> EtcdStore::commit(etcd::TxnRequest txn, std::int64_t lease_id) {
     }
   } catch (const GrpcError& error) {
     if (error.code() == GrpcCode::unavailable || error.code() == GrpcCode::deadline_exceeded) {
-      throw;  // it may have been written all the same: revoking would take it away
+      throw;  // it may have been written all the same
     }
-    refused = error;
+    own_.refused();
+    if (!std::string_view(error.what()).contains(kLeaseNotFound)) {
+      throw;
+    }
+    etcd_lease_.lost();  // the next try has another
+    co_return false;
   }
   own_.refused();
-  if (lease_id != 0) {
-    co_await client_.revoke_lease(lease_id);
-  }
-  if (refused) {
-    throw GrpcError(*refused);
-  }
   co_return false;
 }
 

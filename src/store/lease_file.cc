@@ -32,6 +32,18 @@ TimePoint from_ms(std::int64_t ms) {
   return TimePoint(milliseconds(std::clamp<std::int64_t>(ms, 0, most)));
 }
 
+// A moment of the file in boot time, and back; both clocks are read now.
+BootClock::time_point to_boot_time(std::int64_t ms, TimePoint now) {
+  return BootClock::now() +
+         std::clamp<milliseconds>(std::chrono::duration_cast<milliseconds>(from_ms(ms) - now),
+                                  -kFarAway, kFarAway);
+}
+
+std::int64_t to_file_time(BootClock::time_point time, TimePoint now) {
+  const auto left = std::chrono::duration_cast<milliseconds>(time - BootClock::now());
+  return to_ms(now) + std::clamp<milliseconds>(left, -kFarAway, kFarAway).count();
+}
+
 // Holds the directory's lock: SQLite's own locks do not cover making a file and its turn to WAL.
 // Not on the file, since closing any descriptor of it gives up SQLite's locks.
 UniqueFd lock_directory(const std::filesystem::path& directory) {
@@ -102,22 +114,6 @@ Database open_file(const std::string& path, LeaseFile::IfMissing missing) {
   return database;
 }
 
-Result<Lease> read_row(const Statement& row) {
-  const Result<LeaseKey> key = parse_lease_key(row.text(0));
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  Result<LeaseAttrs> attrs = parse_lease_attrs(row.text(1));
-  if (!attrs) {
-    return std::unexpected(attrs.error());
-  }
-  Lease lease{*key, std::move(*attrs), std::nullopt};
-  if (!row.is_null(2)) {
-    lease.expiry = from_ms(row.number(2));
-  }
-  return lease;
-}
-
 // A node is told by its addresses of the families it has a subnet of.
 bool is_same_node(const LeaseKey& key, const LeaseAttrs& a, const LeaseAttrs& b) {
   return (!key.v4 || a.public_ip == b.public_ip) && (!key.v6 || a.public_ipv6 == b.public_ipv6);
@@ -176,6 +172,22 @@ std::int64_t LeaseFile::revision() const {
   return database_.number("SELECT revision FROM counter");
 }
 
+Result<Lease> LeaseFile::read_row(const Statement& row) const {
+  const Result<LeaseKey> key = parse_lease_key(row.text(0));
+  if (!key) {
+    return std::unexpected(key.error());
+  }
+  Result<LeaseAttrs> attrs = parse_lease_attrs(row.text(1));
+  if (!attrs) {
+    return std::unexpected(attrs.error());
+  }
+  Lease lease{*key, std::move(*attrs), std::nullopt};
+  if (!row.is_null(2)) {
+    lease.expiry = to_boot_time(row.number(2), now_());
+  }
+  return lease;
+}
+
 std::vector<Lease> LeaseFile::live_leases(BadRows bad) const {
   std::vector<Lease> leases;
   Statement select(database_,
@@ -204,22 +216,30 @@ void LeaseFile::count_change() {
   database_.execute("UPDATE counter SET revision = revision + 1");
 }
 
-void LeaseFile::write(const Lease& lease) {
+void LeaseFile::write(const Lease& lease, std::optional<std::int64_t> expiry) {
   Statement insert(database_,
                    "INSERT OR REPLACE INTO leases VALUES(?, ?, ?, (SELECT revision FROM counter))");
   insert.bind(0, to_text(lease.key)).bind(1, to_json(lease.attrs));
-  if (lease.expiry) {
-    insert.bind(2, to_ms(*lease.expiry));
+  if (expiry) {
+    insert.bind(2, *expiry);
   } else {
     insert.bind(2, std::nullopt);
   }
   insert.run();
 }
 
-void LeaseFile::write_own(const Lease& lease) {
-  write(lease);
+// With a new expiry.
+Lease LeaseFile::write_own(Lease lease, bool permanent) {
+  lease.expiry.reset();
+  written_expiry_.reset();
+  if (!permanent) {
+    lease.expiry = BootClock::now() + kLeaseTime;
+    written_expiry_ = to_ms(now_() + kLeaseTime);
+  }
+  write(lease, written_expiry_);
   written_ = lease;
   ++writes_;
+  return lease;
 }
 
 void LeaseFile::erase(const LeaseKey& key) {
@@ -230,7 +250,7 @@ void LeaseFile::put(std::span<const Lease> leases) {
   Transaction transaction(database_);
   count_change();
   for (const Lease& lease : leases) {
-    write(lease);
+    write(lease, lease.expiry ? std::optional(to_file_time(*lease.expiry, now_())) : std::nullopt);
   }
   transaction.commit();
 }
@@ -253,11 +273,7 @@ Result<Lease> LeaseFile::acquire(const AcquireRequest& request) {
   for (const LeaseKey& key : choice->discard) {
     erase(key);
   }
-  Lease lease{choice->key, request.attrs, std::nullopt};
-  if (!choice->permanent) {
-    lease.expiry = from_ms(to_ms(now_() + kLeaseTime));
-  }
-  write_own(lease);
+  Lease lease = write_own({choice->key, request.attrs, std::nullopt}, choice->permanent);
   transaction.commit();
   return lease;
 }
@@ -284,12 +300,8 @@ Result<Lease> LeaseFile::renew(const Lease& lease) {
     }
   }
   // Whatever the lease says: a reservation stays one, and what is gone is taken as any other.
-  Lease renewed{lease.key, lease.attrs, std::nullopt};
-  if (!is_reserved(lease.key)) {
-    renewed.expiry = from_ms(to_ms(now_() + kLeaseTime));
-  }
   count_change();
-  write_own(renewed);
+  Lease renewed = write_own(lease, is_reserved(lease.key));
   transaction.commit();
   return renewed;
 }
@@ -324,7 +336,9 @@ std::optional<LeaseFile::OwnRow> LeaseFile::own_row() const {
   }
   const Result<Lease> found = read_row(select);
   own.revision = select.number(3);
-  own.entry = judge_own(found, written_->attrs, found && found->expiry == written_->expiry);
+  const std::optional<std::int64_t> expiry =
+      select.is_null(2) ? std::nullopt : std::optional(select.number(2));
+  own.entry = judge_own(found, written_->attrs, expiry == written_expiry_);
   return own;
 }
 

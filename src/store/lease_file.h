@@ -24,6 +24,8 @@
 
 namespace flannel {
 
+// The time of day, by which the file says when leases expire: it outlives the boot, of which
+// Lease::expiry is told.
 using Now = std::function<std::chrono::system_clock::time_point()>;
 
 class LeaseFile {
@@ -78,6 +80,7 @@ class LeaseFile {
   // Takes over what `replaced` knows of our own key.
   void go_on_from(const LeaseFile& replaced) {
     written_ = replaced.written_;
+    written_expiry_ = replaced.written_expiry_;
     writes_ = replaced.writes_;
   }
 
@@ -88,13 +91,16 @@ class LeaseFile {
   bool is_ours(const Lease& entry, const Lease& lease) const;
   std::optional<OwnRow> own_row() const;
   void count_change();
-  void write(const Lease& lease);
-  void write_own(const Lease& lease);
+  Result<Lease> read_row(const Statement& row) const;
+  void write(const Lease& lease, std::optional<std::int64_t> expiry);
+  Lease write_own(Lease lease, bool permanent);
   void erase(const LeaseKey& key);
 
   Database database_;
   Now now_;
-  std::optional<Lease> written_;  // our own lease, as this process wrote it last
+  // Our own lease, as this process wrote it last, and its expiry in the file.
+  std::optional<Lease> written_;
+  std::optional<std::int64_t> written_expiry_;
   std::uint64_t writes_ = 0;
 };
 

@@ -14,7 +14,7 @@ Lease lease_number(int i) {
           .attrs = {.public_ip = IpAddr::from_number(Family::v4, 0xc6130000U + i),
                     .backend_type = "vxlan",
                     .backend_data = R"({"VNI":1,"VtepMAC":"02:00:5e:10:00:01"})"},
-          .expiry = std::chrono::system_clock::now() + kLeaseTime};
+          .expiry = BootClock::now() + kLeaseTime};
 }
 
 class LocalStoreTest : public StoreFixture {
@@ -89,7 +89,7 @@ TEST_F(LocalStoreTest, FindsItsFileThroughASymbolicLink) {
 TEST_F(LocalStoreTest, WakesWhenALeaseExpires) {
   const std::unique_ptr<LeaseStore> store = open();
   Lease lease = lease_number(1);
-  lease.expiry = std::chrono::system_clock::now() + 50ms;
+  lease.expiry = BootClock::now() + 50ms;
   ASSERT_TRUE(put_local_leases(path, std::vector{lease}));
   const std::unique_ptr<LeaseWatch> watch = store->watch();
   EXPECT_EQ(run(watch->next()).leases.size(), 1U);

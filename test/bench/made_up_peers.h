@@ -41,7 +41,7 @@ inline Lease made_up_peer(unsigned i, const BenchMode& mode) {
   };
   Lease peer;
   peer.attrs.backend_type = mode.type();
-  peer.expiry = std::chrono::system_clock::now() + std::chrono::hours(24);
+  peer.expiry = BootClock::now() + std::chrono::hours(24);
   if (mode.v4) {
     peer.key.v4 = Prefix{IpAddr::from_number(Family::v4, 0x0a400000 + (i << 8)), 24};
     peer.attrs.public_ip = IpAddr::from_number(Family::v4, 0xc6130000 + i);
