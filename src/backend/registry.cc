@@ -24,11 +24,20 @@ constexpr Entry kBackends[] = {
 constexpr std::string_view kPlanned[] = {"extension",   "ipip", "ipsec",
                                          "tencent-vpc", "udp",  "wireguard"};
 
+std::string known() {
+  std::string names;
+  for (const Entry& entry : kBackends) {
+    names += (names.empty() ? "" : ", ") + std::string(entry.type);
+  }
+  return names;
+}
+
 }  // namespace
 
 Result<void> Backend::check_type(const Lease& peer) const {
   if (peer.attrs.backend_type != type()) {
-    return fail("its backend type is \"{}\", ours is {}", peer.attrs.backend_type, type());
+    return fail("its backend type is \"{}\", ours is {}", printable(peer.attrs.backend_type),
+                type());
   }
   return {};
 }
@@ -39,16 +48,18 @@ Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network) {
       return entry.make(network);
     }
   }
+  const std::string_view remedy =
+      network.backend_missing ? "; it is what a missing Backend stands for: write, for example, "
+                                R"("Backend": {"Type": "vxlan"})"
+                              : "";
   for (const std::string_view type : kPlanned) {
     if (type == network.backend_type) {
-      return fail("backend type {} is not supported yet", type);
+      return fail("backend type {} is not supported yet{} (known: {})", type, remedy, known());
     }
   }
-  std::string known;
-  for (const Entry& entry : kBackends) {
-    known += (known.empty() ? "" : ", ") + std::string(entry.type);
-  }
-  return fail("unknown backend type: {} (known: {})", printable(network.backend_type), known);
+  return fail("unknown backend type: {} (known: {})",
+              network.backend_type.empty() ? "none is given" : printable(network.backend_type),
+              known());
 }
 
 }  // namespace flannel

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/printable.h"
+
 namespace flannel {
 namespace {
 
@@ -40,7 +42,7 @@ Result<IpAddr> IpAddr::parse(std::string_view text) {
     }
     return v6;
   }
-  return fail("invalid IP address: {}", text);
+  return fail("invalid IP address: {}", printable(text));
 }
 
 bool IpAddr::is_loopback() const {
@@ -75,14 +77,14 @@ std::string IpAddr::to_text() const {
 Result<Prefix> Prefix::parse(std::string_view text) {
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) {
-    return fail("invalid CIDR address: {}", text);
+    return fail("invalid CIDR address: {}", printable(text));
   }
   const Result<IpAddr> ip = IpAddr::parse(text.substr(0, slash));
   const std::string_view digits = text.substr(slash + 1);
   unsigned length = 0;
   const auto [end, error] = std::from_chars(digits.begin(), digits.end(), length);
   if (!ip || error != std::errc() || end != digits.end() || length > ip->bits()) {
-    return fail("invalid CIDR address: {}", text);
+    return fail("invalid CIDR address: {}", printable(text));
   }
   return Prefix{*ip, static_cast<std::uint8_t>(length)};
 }

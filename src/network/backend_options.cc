@@ -4,6 +4,8 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
+#include "base/printable.h"
+
 namespace flannel {
 namespace {
 
@@ -38,7 +40,7 @@ Result<std::uint64_t> BackendOptions::number(std::string_view name, std::uint64_
                                    ? value->to_number<std::uint64_t>(error)
                                    : (error = json::error::not_number, 0);
   if (error) {
-    return fail("{} {}: not a {}number", name, json::serialize(*value),
+    return fail("{} {}: not a {}number", name, printable(json::serialize(*value)),
                 value->is_number() ? "whole, unsigned " : "");
   }
   if (number > most) {
@@ -53,7 +55,7 @@ Result<bool> BackendOptions::flag(std::string_view name, bool otherwise) const {
     return otherwise;
   }
   if (!value->is_bool()) {
-    return fail("{} {}: neither true nor false", name, json::serialize(*value));
+    return fail("{} {}: neither true nor false", name, printable(json::serialize(*value)));
   }
   return value->get_bool();
 }
@@ -64,7 +66,7 @@ Result<std::string> BackendOptions::text(std::string_view name, std::string othe
     return otherwise;
   }
   if (!value->is_string()) {
-    return fail("{} {}: not a string", name, json::serialize(*value));
+    return fail("{} {}: not a string", name, printable(json::serialize(*value)));
   }
   return std::string(value->get_string());
 }

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "base/printable.h"
 #include "network/backend_options.h"
 
 namespace flannel {
 namespace {
 
 namespace json = boost::json;
+
+constexpr std::string_view kBlanks = " \t\r\n";
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // as some editors write it in front
 
 // How the fields of a family are called, and the limits of its prefix lengths.
 struct FamilyRules {
@@ -57,7 +61,8 @@ Result<std::optional<Prefix>> read_network(const json::object& object, const Fam
     return std::unexpected(prefix.error());
   }
   if (prefix->family() != rules.family) {
-    return fail("invalid {} CIDR format: {} {}", to_text(rules.family), rules.network, *text);
+    return fail("invalid {} CIDR format: {} {}", to_text(rules.family), rules.network,
+                printable(*text));
   }
   return prefix->masked();
 }
@@ -77,7 +82,7 @@ Result<std::optional<IpAddr>> read_bound(const json::object& object, const Famil
   }
   const Result<IpAddr> ip = IpAddr::parse(*text);
   if (!ip || ip->family() != rules.family) {
-    return fail("{} {}: invalid IP{} address", name, *text,
+    return fail("{} {}: invalid IP{} address", name, printable(*text),
                 rules.family == Family::v4 ? "v4" : "v6");
   }
   if (ip->is_unspecified()) {
@@ -169,6 +174,10 @@ Result<FamilyConfig> check_family(const FamilyFields& fields, const FamilyRules&
   if (!max) {
     return std::unexpected(max.error());
   }
+  if (*max < *min) {
+    return fail("{} {} is above {} {}", rules.subnet_min, min->to_text(), rules.subnet_max,
+                max->to_text());
+  }
   config.subnet_min = *min;
   config.subnet_max = *max;
   return config;
@@ -205,7 +214,7 @@ Result<void> read_backend(const json::object& object, NetworkConfig& config) {
     return {};
   }
   if (!backend->is_object()) {
-    return fail("Backend {}: not a JSON object", json::serialize(*backend));
+    return fail("Backend {}: not a JSON object", printable(json::serialize(*backend)));
   }
   config.backend = backend->get_object();
   const Result<std::string> type = BackendOptions(config.backend).text("Type", "");
@@ -219,17 +228,38 @@ Result<void> read_backend(const json::object& object, NetworkConfig& config) {
   return {};
 }
 
+// Where something is wrong, and what is there: `line 2, column 7: "} }"`.
+std::string place(std::string_view text, std::size_t at) {
+  constexpr std::size_t kQuoted = 20;
+  const std::string_view before = text.substr(0, at);
+  const auto line = std::ranges::count(before, '\n') + 1;
+  const std::size_t column = at - (before.rfind('\n') + 1) + 1;
+  const std::string_view there = text.substr(at, text.find('\n', at) - at);
+  return fmt::format("line {}, column {}: {}", line, column,
+                     there.empty() ? "nothing" : '"' + printable(there, kQuoted) + '"');
+}
+
 Result<json::object> parse_object(std::string_view text) {
-  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+  if (text.starts_with(kByteOrderMark)) {
+    text.remove_prefix(kByteOrderMark.size());
+  }
+  if (text.find_first_not_of(kBlanks) == std::string_view::npos) {
     return fail("unexpected end of JSON input");
   }
   boost::system::error_code error;
-  const json::value document = json::parse({text.data(), text.size()}, error);
+  json::parser parser;
+  const std::size_t read = parser.write_some({text.data(), text.size()}, error);
   if (error) {
-    return fail("network configuration is not JSON: {}", error.message());
+    return fail("network configuration is not JSON: {} at {}", error.message(), place(text, read));
   }
+  if (text.find_first_not_of(kBlanks, read) != std::string_view::npos) {
+    return fail("network configuration is not JSON: more behind its end, at {}",
+                place(text, text.find_first_not_of(kBlanks, read)));
+  }
+  const json::value document = parser.release();
   if (!document.is_object()) {
-    return fail("network configuration {}: not a JSON object", json::serialize(document));
+    return fail("network configuration {}: not a JSON object",
+                printable(json::serialize(document)));
   }
   return document.get_object();
 }

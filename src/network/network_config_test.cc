@@ -66,6 +66,8 @@ TEST(NetworkConfig, RefusesWithTheSentencesUsersKnow) {
        "SubnetMin is not on a SubnetLen boundary: 10.5.1.1"},
       {R"({"Network":"10.5.0.0/16","SubnetMax":"10.5.9.9"})",
        "SubnetMax is not on a SubnetLen boundary: 10.5.9.9"},
+      {R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.9.0","SubnetMax":"10.5.3.0"})",
+       "SubnetMin 10.5.9.0 is above SubnetMax 10.5.3.0"},
       {R"({})", "please define a correct Network parameter in the flannel config"},
       {R"({"Network":"0.0.0.0/0"})",
        "please define a correct Network parameter in the flannel config"},
@@ -102,6 +104,37 @@ TEST(NetworkConfig, WrongTypesAreNamedWithTheirValue) {
     EXPECT_EQ(error_of(json), text) << json;
   }
   EXPECT_TRUE(error_of("{").starts_with("network configuration is not JSON: "));
+}
+
+TEST(NetworkConfig, SaysWhereItIsNotJson) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"{\n  \"Network\": \"10.5.0.0/16\",\n}", "line 3, column 1: \"}\""},
+      {"// the overlay\n{}", "line 1, column 1: \"// the overlay\""},
+      {"{'Network': 7}", "line 1, column 2: \"'Network': 7}\""},
+      {R"({"Network":"10.5.0.0/16"} # that is it)", "line 1, column 27: \"# that is it\""},
+      {R"({"Network":"10.5.0.0/16")", "line 1, column 25: nothing"},
+      {"{\"Network\": \x1b[2J}", "line 1, column 13: \"\\x1b[2J}\""},
+  };
+  for (const auto& [json, text] : cases) {
+    EXPECT_TRUE(error_of(json).starts_with("network configuration is not JSON: ")) << json;
+    EXPECT_TRUE(error_of(json).ends_with(text)) << error_of(json);
+  }
+}
+
+TEST(NetworkConfig, AByteOrderMarkIsSkipped) {
+  EXPECT_EQ(error_of("\xef\xbb\xbf{\"Network\":\"10.5.0.0/16\"}"), "accepted");
+}
+
+TEST(NetworkConfig, WhatIsQuotedIsCut) {
+  const std::string much(100'000, 'x');
+  for (const char* field : {"Network", "SubnetMin", "SubnetLen", "EnableIPv6", "Backend"}) {
+    const std::string json =
+        fmt::format(R"({{"Network":"10.5.0.0/16","{}":"{}\u001b"}})", field, much);
+    EXPECT_LT(error_of(json).size(), 400U) << field;
+    EXPECT_GT(error_of(json).size(), 200U) << field;
+  }
+  EXPECT_LT(error_of("[\"" + much + "\"]").size(), 400U);
+  EXPECT_LT(error_of("{" + much).size(), 400U);
 }
 
 TEST(NetworkConfig, NamesMatchWithoutRegardToCaseAndTheLastWins) {
