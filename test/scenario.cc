@@ -40,7 +40,8 @@ void read_path(Scenario& scenario, std::istringstream& line) {
   std::string to, dev, via;
   line >> to >> dev >> via;
   Path path{std::string_view(dev), std::nullopt, std::nullopt};
-  if (!via.empty()) {
+  path.shared_link = via != "noarp";
+  if (!via.empty() && path.shared_link) {
     path.via = value_of(IpAddr::parse(via), via);
   }
   scenario.paths[value_of(IpAddr::parse(to), to)] = path;
@@ -115,6 +116,12 @@ void read_line(Scenario& scenario, const std::string& text) {
     scenario.backend = value_of(make_backend(scenario.network), text);
   } else if (verb == "host") {
     read_host(scenario, line);
+  } else if (verb == "address") {
+    std::string dev, prefix;
+    line >> dev >> prefix;
+    scenario.host.addresses.push_back({dev, value_of(Prefix::parse(prefix), text)});
+  } else if (verb == "gateway") {
+    scenario.host.gateways.push_back(value_of(IpAddr::parse(rest_of(line)), text));
   } else if (verb == "path") {
     read_path(scenario, line);
   } else if (verb == "nexthops") {
@@ -147,7 +154,10 @@ std::filesystem::path folder() {
 }  // namespace
 
 std::pair<Plan, std::vector<Refused>> Scenario::plan() const {
-  Peers peers(network, own);
+  Peers peers(network, own, [this](const Lease& lease, Family family) {
+    return backend->vtep_mac(lease, family);
+  });
+  peers.set_host(host);
   peers.apply(update);
   const Scope scope = this->scope();
   return {backend->plan({network, external, own, scope, paths, nexthops}, peers.usable()),

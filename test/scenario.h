@@ -2,7 +2,9 @@
 //
 //   config JSON              the network configuration
 //   host DEV MTU ADDRESS…    the external interface, with an address of each family
-//   path ADDRESS DEV [VIA]   the way to another node, for backends that route directly
+//   address DEV PREFIX       what else the host has, host bits kept
+//   gateway ADDRESS          of a default route
+//   path ADDRESS DEV [VIA | noarp]   the way to another node, for backends that route directly
 //   nexthops off             the kernel has no nexthop objects
 //   own KEY                  our lease; its attributes are what the backend announces
 //   peer KEY JSON            another node's lease, as in the store
@@ -32,6 +34,7 @@ struct Scenario {
   std::unique_ptr<Backend> backend;
   ExternalInterface external;
   Lease own;
+  HostUse host;
   Paths paths;
   NexthopUse nexthops;
   LeaseUpdate update;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "base/mac.h"
 #include "base/result.h"
 #include "kernel/kernel.h"
 #include "kernel/net_state.h"
@@ -34,8 +35,11 @@ struct ExternalInterface {
   // What peers send to: --public-ip and --public-ipv6, else the interface's own.
   std::optional<IpAddr> public_v4, public_v6;
 
-  const std::optional<IpAddr>& public_address(Family f) const {
-    return f == Family::v4 ? public_v4 : public_v6;
+  // Those of a family that is enabled are there: choose_interface() sees to it. Without one, as
+  // where it was chosen for another network, these throw std::bad_optional_access.
+  const IpAddr& address(Family f) const { return (f == Family::v4 ? v4 : v6).value(); }
+  const IpAddr& public_address(Family f) const {
+    return (f == Family::v4 ? public_v4 : public_v6).value();
   }
   bool operator==(const ExternalInterface&) const = default;
 };
@@ -77,6 +81,13 @@ class Backend {
   // The MTU for pods, which goes to subnet.env. Error: this interface cannot be used, and why.
   virtual Result<std::uint32_t> mtu(const NetworkConfig& network,
                                     const ExternalInterface& external) const = 0;
+
+  // What an operator should know of an interface that can be used all the same.
+  virtual std::vector<std::string> warnings(const ExternalInterface&) const { return {}; }
+
+  // The MAC of the device behind a node's tunnel, which only one node can have; nothing where
+  // there is none, or the lease does not say.
+  virtual std::optional<Mac> vtep_mac(const Lease&, Family) const { return std::nullopt; }
 
   // What other nodes must know to reach us. `have` is what the kernel has of ours: a device that
   // can stay keeps its MAC.

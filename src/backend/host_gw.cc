@@ -19,7 +19,7 @@ class HostGwBackend : public Backend {
       return fail(
           "your PublicIP {} differs from interface IP {}, meaning that probably you're on a NAT, "
           "which is not supported by host-gw backend",
-          external.public_v4->to_text(), external.v4->to_text());
+          external.public_address(Family::v4).to_text(), external.address(Family::v4).to_text());
     }
     return external.mtu;
   }
@@ -46,7 +46,8 @@ Plan HostGwBackend::plan(const Node& node, std::span<const Lease> peers) const {
       if (!subnet || !gateway) {
         continue;
       }
-      if (const Result<void> routed = routes.add_direct(*subnet, *gateway); !routed) {
+      const Result<void> routed = routes.add_direct(*subnet, *gateway, PeerRoutes::Over::all_links);
+      if (!routed) {
         plan.skipped.push_back({to_text(peer.key), routed.error().text});
       }
     }

@@ -56,18 +56,16 @@ TEST_F(HostGw, APeerBehindARouterIsSkippedByName) {
   EXPECT_EQ(skipped(), "there is no way to 198.18.0.3");
 }
 
+// WireGuard with AllowedIPs for the subnets, or a GRE link to the very node, carries them.
+TEST_F(HostGw, APeerOverAPointToPointLinkIsRouted) {
+  node.paths[*IpAddr::parse("198.18.0.3")].shared_link = false;
+  EXPECT_EQ(node.plan({&peer, 1}).state.routes.size(), 2U);
+  EXPECT_EQ(skipped(), "");
+}
+
 TEST_F(HostGw, APeerOfAnotherBackendIsSkippedByName) {
   peer.attrs.backend_type = "vxlan";
   EXPECT_EQ(skipped(), "its backend type is \"vxlan\", ours is host-gw");
-}
-
-TEST(Alloc, MakesNothing) {
-  const TestNode node(v6_network(R"({"Type":"alloc"})"));
-  const Lease peer =
-      test_peer("0.0.0.0-0&fc00:5:0:61::-64", R"({"PublicIP":"0.0.0.0","PublicIPv6":"fd99::3"})");
-  EXPECT_EQ(node.plan_text({&peer, 1}), "");
-  EXPECT_EQ(to_json(node.own.attrs), R"({"PublicIP":"0.0.0.0","PublicIPv6":"fd99::2"})");
-  EXPECT_EQ(*node.backend->mtu(node.network, node.external), 1500U);
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ std::uint32_t PeerRoutes::free_id(const Prefix& subnet) {
   return first_id_ + static_cast<std::uint32_t>(at);
 }
 
-Result<void> PeerRoutes::add_direct(const Prefix& subnet, const IpAddr& node) {
+Result<void> PeerRoutes::add_direct(const Prefix& subnet, const IpAddr& node, Over over) {
   const auto found = node_.paths.find(node);
   if (found == node_.paths.end() || found->second.dev.empty()) {
     return fail("there is no way to {}", node.to_text());
@@ -51,6 +51,10 @@ Result<void> PeerRoutes::add_direct(const Prefix& subnet, const IpAddr& node) {
   const std::vector<Dev>& tunnels = node_.scope.links;
   if (path.dev == "lo" || std::find(tunnels.begin(), tunnels.end(), path.dev) != tunnels.end()) {
     return fail("{} is reached by way of {}", node.to_text(), path.dev.text());
+  }
+  if (over == Over::shared_links && !path.shared_link) {
+    return fail("{} is reached by {}, which is point-to-point or without ARP", node.to_text(),
+                path.dev.text());
   }
   add(subnet, node, path.dev, false);
   return {};

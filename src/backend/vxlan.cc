@@ -1,10 +1,10 @@
 #include "backend/vxlan.h"
 
-#include <bit>
 #include <boost/json.hpp>
 
 #include "backend/peer_routes.h"
 #include "base/hash.h"
+#include "base/printable.h"
 #include "network/backend_options.h"
 
 namespace flannel {
@@ -49,6 +49,8 @@ class VxlanBackend : public Backend {
   bool uses_paths() const override { return options_.direct_routing; }
   Result<std::uint32_t> mtu(const NetworkConfig& network,
                             const ExternalInterface& external) const override;
+  std::vector<std::string> warnings(const ExternalInterface& external) const override;
+  std::optional<Mac> vtep_mac(const Lease& lease, Family family) const override;
   LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
                       const NetState& have) const override;
   Plan plan(const Node& node, std::span<const Lease> peers) const override;
@@ -60,29 +62,11 @@ class VxlanBackend : public Backend {
                  const NetState& have) const;
   Vxlan attributes(const ExternalInterface& external, Family family) const;
   std::vector<PeerTunnel> usable_tunnels(std::span<const Lease> peers, Family family,
-                                         const Mac& own_mac, std::vector<Refused>& skipped) const;
+                                         std::vector<Refused>& skipped) const;
+  // The MTU that tunnel packets must fit in.
+  std::uint32_t outer_mtu(const ExternalInterface& external) const;
 
   VxlanOptions options_;
-};
-
-// The MACs of up to `most` devices, to find one that two have. Flat: it is filled with each plan.
-class MacSet {
- public:
-  explicit MacSet(std::size_t most) : slots_(std::bit_ceil(2 * most + 2)) {}
-
-  // False where it was there already.
-  bool insert(const Mac& mac) {
-    const std::uint64_t number = mac.number() + 1;  // 0 is an empty slot
-    const std::uint64_t mask = slots_.size() - 1;
-    std::uint64_t at = (number * 0x9e3779b97f4a7c15) >> 32 & mask;  // Fibonacci hashing
-    while (slots_[at] != 0 && slots_[at] != number) {
-      at = (at + 1) & mask;
-    }
-    return std::exchange(slots_[at], number) == 0;
-  }
-
- private:
-  std::vector<std::uint64_t> slots_;
 };
 
 // From data as every flannel writes it, `{"VNI":1,"VtepMAC":"02:00:5e:10:00:01"}`, which saves
@@ -111,11 +95,11 @@ Result<Mac> any_vtep_mac(const std::string& data) {
   const boost::json::value document = boost::json::parse(data, error, &memory);
   const boost::json::object* object = document.if_object();
   if (error || object == nullptr) {
-    return fail("{}: not a JSON object", data.empty() ? "(none)" : data);
+    return fail("{}: not a JSON object", data.empty() ? "(none)" : printable(data));
   }
   const boost::json::value* text = object->if_contains("VtepMAC");
   if (text == nullptr || !text->is_string()) {
-    return fail("{}: no VtepMAC", data);
+    return fail("{}: no VtepMAC", printable(data));
   }
   const Result<Mac> mac = Mac::parse(text->get_string());
   if (!mac) {
@@ -125,7 +109,7 @@ Result<Mac> any_vtep_mac(const std::string& data) {
 }
 
 // The MAC in a lease's backend data. The peer's VNI is not looked at: all nodes have our own.
-Result<Mac> vtep_mac(const std::string& data) {
+Result<Mac> parse_vtep_mac(const std::string& data) {
   const std::optional<Mac> plain = plain_vtep_mac(data);
   const Result<Mac> mac = plain ? Result<Mac>(*plain) : any_vtep_mac(data);
   if (mac && (mac->is_zero() || mac->is_multicast())) {
@@ -139,21 +123,18 @@ Result<PeerTunnel> peer_tunnel(const Lease& peer, Family family) {
   if (!remote) {
     return fail("it has no public {} address", to_text(family));
   }
-  const Result<Mac> mac = vtep_mac(peer.attrs.data(family));
+  const Result<Mac> mac = parse_vtep_mac(peer.attrs.data(family));
   if (!mac) {
     return fail("{} {}", family == Family::v4 ? "BackendData" : "BackendV6Data", mac.error().text);
   }
   return PeerTunnel{*peer.key.family(family), *remote, *mac};
 }
 
-// The tunnels of all peers that can have one; the FDB can send a MAC to one node only.
+// The tunnels of all peers that can have one.
 std::vector<PeerTunnel> VxlanBackend::usable_tunnels(std::span<const Lease> peers, Family family,
-                                                     const Mac& own_mac,
                                                      std::vector<Refused>& skipped) const {
   std::vector<PeerTunnel> tunnels;
   tunnels.reserve(peers.size());
-  MacSet macs(peers.size() + 1);
-  macs.insert(own_mac);
   for (const Lease& peer : peers) {
     if (!peer.key.family(family)) {
       continue;
@@ -163,10 +144,6 @@ std::vector<PeerTunnel> VxlanBackend::usable_tunnels(std::span<const Lease> peer
         same_type ? peer_tunnel(peer, family) : std::unexpected(same_type.error());
     if (!tunnel) {
       skipped.push_back({to_text(peer.key), tunnel.error().text});
-    } else if (!macs.insert(tunnel->mac)) {
-      skipped.push_back(
-          {to_text(peer.key),
-           fmt::format("VtepMAC {} belongs to another node already", tunnel->mac.to_text())});
     } else {
       tunnels.push_back(*tunnel);
     }
@@ -190,9 +167,28 @@ std::vector<Dev> VxlanBackend::links(const NetworkConfig& network) const {
   return names;
 }
 
+// The kernel gives a device no more than its lower device lets through.
+std::uint32_t VxlanBackend::outer_mtu(const ExternalInterface& external) const {
+  return options_.mtu == 0 ? external.mtu : std::min(options_.mtu, external.mtu);
+}
+
+std::vector<std::string> VxlanBackend::warnings(const ExternalInterface& external) const {
+  if (options_.mtu <= external.mtu) {
+    return {};
+  }
+  return {fmt::format("Backend.MTU {} is over the {} of {}, which are used instead", options_.mtu,
+                      external.mtu, external.name.text())};
+}
+
+std::optional<Mac> VxlanBackend::vtep_mac(const Lease& lease, Family family) const {
+  const Result<Mac> mac = check_type(lease) ? parse_vtep_mac(lease.attrs.data(family))
+                                            : Result<Mac>(std::unexpected(Error{}));
+  return mac ? std::optional(*mac) : std::nullopt;
+}
+
 Result<std::uint32_t> VxlanBackend::mtu(const NetworkConfig& network,
                                         const ExternalInterface& external) const {
-  const std::uint32_t outer = options_.mtu != 0 ? options_.mtu : external.mtu;
+  const std::uint32_t outer = outer_mtu(external);
   // Pods have one MTU for both families: the smaller.
   const std::uint32_t headers = overhead(network.v6 ? Family::v6 : Family::v4);
   const std::uint32_t least = network.v6 ? kMinMtuV6 : kMinMtuV4;
@@ -204,7 +200,7 @@ Result<std::uint32_t> VxlanBackend::mtu(const NetworkConfig& network,
 }
 
 Vxlan VxlanBackend::attributes(const ExternalInterface& external, Family family) const {
-  return {options_.vni,  *external.public_address(family),
+  return {options_.vni,  external.public_address(family),
           external.name, options_.port,
           options_.gbp,  options_.learning};
 }
@@ -214,7 +210,7 @@ Link VxlanBackend::device(const Node& node, Family family, const Mac& mac) const
   link.key.name = device_name(family);
   link.kind = attributes(node.external, family);
   link.mac = mac;
-  link.mtu = (options_.mtu != 0 ? options_.mtu : node.external.mtu) - overhead(family);
+  link.mtu = outer_mtu(node.external) - overhead(family);
   link.alias = node.scope.alias;
   return link;
 }
@@ -234,7 +230,7 @@ Mac VxlanBackend::device_mac(const NetworkConfig& network, const ExternalInterfa
   }
   return Mac::local(stable_hash(fmt::format("{} {} {}", network.family(family)->network.to_text(),
                                             device_name(family).text(),
-                                            external.public_address(family)->to_text())));
+                                            external.public_address(family).to_text())));
 }
 
 LeaseAttrs VxlanBackend::announce(const NetworkConfig& network, const ExternalInterface& external,
@@ -262,7 +258,7 @@ Plan VxlanBackend::plan(const Node& node, std::span<const Lease> peers) const {
   neighbours.reserve(peers.size());
   fdb.reserve(peers.size());
   for (const Family family : kFamilies) {
-    const Result<Mac> own_mac = vtep_mac(node.own.attrs.data(family));
+    const Result<Mac> own_mac = parse_vtep_mac(node.own.attrs.data(family));
     if (!node.network.family(family) || !node.own.key.family(family) || !own_mac) {
       continue;
     }
@@ -271,8 +267,9 @@ Plan VxlanBackend::plan(const Node& node, std::span<const Lease> peers) const {
     const IpAddr own = node.own.key.family(family)->ip;
     plan.state.links.put(link);
     plan.state.addresses.put({{dev, {own, static_cast<std::uint8_t>(own.bits())}}});
-    for (const PeerTunnel& peer : usable_tunnels(peers, family, *own_mac, plan.skipped)) {
-      if (options_.direct_routing && routes.add_direct(peer.subnet, peer.remote)) {
+    for (const PeerTunnel& peer : usable_tunnels(peers, family, plan.skipped)) {
+      if (options_.direct_routing &&
+          routes.add_direct(peer.subnet, peer.remote, PeerRoutes::Over::shared_links)) {
         continue;
       }
       neighbours.push_back({{dev, peer.subnet.ip}, peer.mac});

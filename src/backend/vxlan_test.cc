@@ -26,8 +26,14 @@ TEST(VxlanOptions, WrongValuesAreRefusedByName) {
 }
 
 TEST(VxlanOptions, AnUnknownTypeIsRefusedByName) {
-  EXPECT_EQ(refusal(R"({"Type":"nope"})"), "unknown backend type: nope (known: alloc, host-gw, vxlan)");
-  EXPECT_EQ(refusal(R"({})"), "unknown backend type:  (known: alloc, host-gw, vxlan)");
+  EXPECT_EQ(refusal(R"({"Type":"nope"})"),
+            "unknown backend type: nope (known: alloc, host-gw, vxlan)");
+  EXPECT_EQ(refusal(R"({})"), "unknown backend type: none is given (known: alloc, host-gw, vxlan)");
+  const NetworkConfig none = *parse_network_config(R"({"Network":"10.5.0.0/16"})");
+  EXPECT_EQ(
+      make_backend(none).error().text,
+      "backend type udp is not supported yet; it is what a missing Backend stands for: write, "
+      R"(for example, "Backend": {"Type": "vxlan"} (known: alloc, host-gw, vxlan))");
 }
 
 std::uint32_t mtu(const TestNode& node) {
@@ -43,6 +49,20 @@ TEST(Vxlan, MtuIsTheInterfacesLessTheEncapsulation) {
   // IPv6 needs links of 1280 bytes.
   EXPECT_EQ(mtu(TestNode(dual_network(R"({"Type":"vxlan","MTU":1350})"))), 1280U);
   EXPECT_EQ(mtu(TestNode(dual_network(R"({"Type":"vxlan","MTU":1349})"))), 0U);
+}
+
+// The kernel would refuse the device more than its lower device lets through.
+TEST(Vxlan, AnMtuOverTheInterfacesIsCappedWithAWarning) {
+  const TestNode node(dual_network(R"({"Type":"vxlan","MTU":9000})"));
+  EXPECT_EQ(mtu(node), 1430U);
+  for (const Link& link : node.plan().state.links) {
+    EXPECT_EQ(link.mtu, link.key.name == Dev("flannel.1") ? 1450U : 1430U);
+  }
+  EXPECT_EQ(node.backend->warnings(node.external),
+            std::vector<std::string>{
+                "Backend.MTU 9000 is over the 1500 of eth0, which are used instead"});
+  const TestNode fits(dual_network(R"({"Type":"vxlan","MTU":1500})"));
+  EXPECT_TRUE(fits.backend->warnings(fits.external).empty());
 }
 
 TEST(Vxlan, AnnouncesWhatTheReferenceReads) {
@@ -138,6 +158,32 @@ TEST(Vxlan, DirectRoutingLeavesTheTunnelToPeersBehindARouter) {
   EXPECT_EQ(direct.nexthops.begin()->key, tunnel.nexthops.begin()->key);
   EXPECT_EQ(direct.nexthops.begin()->via, remote);
   EXPECT_EQ(direct.nexthops.begin()->dev, Dev("eth0"));
+}
+
+TEST(Vxlan, DirectRoutingLeavesTheTunnelToPeersOverAVpn) {
+  TestNode node(test_network(R"({"Type":"vxlan","DirectRouting":true})"));
+  Path vpn{"tun0", std::nullopt, {}};
+  vpn.shared_link = false;
+  node.paths[*IpAddr::parse("198.18.0.3")] = vpn;
+  EXPECT_EQ(node.plan({&kPeer, 1}).state.fdb.size(), 1U);
+}
+
+TEST(Vxlan, TellsTheMacThatOnlyOneNodeCanHave) {
+  const TestNode node(test_network(R"({"Type":"vxlan"})"));
+  EXPECT_EQ(node.backend->vtep_mac(kPeer, Family::v4), Mac::parse("02:00:00:00:00:61").value());
+  EXPECT_EQ(node.backend->vtep_mac(kPeer, Family::v6), std::nullopt);
+  Lease other = kPeer;
+  other.attrs.backend_type = "wireguard";
+  EXPECT_EQ(node.backend->vtep_mac(other, Family::v4), std::nullopt);
+}
+
+TEST(Vxlan, BackendDataIsQuotedInPart) {
+  const TestNode node(test_network(R"({"Type":"vxlan"})"));
+  Lease peer = kPeer;
+  peer.attrs.backend_data = R"({"VNI":")" + std::string(100'000, 'x') + "\"}";
+  const std::vector<Refused> skipped = node.plan({&peer, 1}).skipped;
+  ASSERT_EQ(skipped.size(), 1U);
+  EXPECT_LT(skipped[0].reason.size(), 300U);
 }
 
 TEST(Vxlan, DirectRoutingIsNotByWayOfTheTunnelItself) {

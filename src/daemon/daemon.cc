@@ -196,7 +196,7 @@ Task<void> Daemon::read_network() {
 
 Task<void> Daemon::choose_external() {
   const auto attempt = [](Daemon* self) -> Task<Result<ExternalInterface>> {
-    co_return self->find_external();
+    co_return self->find_external(self->kernel_.host());
   };
   const ExternalInterface external =
       co_await wait_for<ExternalInterface>("no external interface", std::bind(attempt, this));
@@ -205,11 +205,15 @@ Task<void> Daemon::choose_external() {
   }
 }
 
-Result<ExternalInterface> Daemon::find_external() {
+Result<ExternalInterface> Daemon::find_external(const HostView& host) {
   return choose_interface(
-      state_.options.interface_wish(), *state_.network, kernel_.host(),
+      state_.options.interface_wish(), *state_.network, host,
       [this](const IpAddr& to) { return kernel_.paths({&to, 1}).front(); },
       state_.external ? &*state_.external : nullptr);
+}
+
+HostUse Daemon::host_use_now() {
+  return host_use(kernel_.host(), *scope_);
 }
 
 // Error: the backend cannot use it, and nothing has changed.
@@ -225,6 +229,9 @@ Result<void> Daemon::set_external(const ExternalInterface& external) {
     if (own) {
       log_info("Using interface with name {} and address {}", external.name.text(), own->to_text());
     }
+  }
+  for (const std::string& warning : state_.backend->warnings(external)) {
+    log_warning("{}", warning);
   }
   return {};
 }
@@ -248,6 +255,11 @@ Task<void> Daemon::acquire_lease() {
   }
   const auto attempt = [](Daemon* self, AcquireRequest* wanted) {
     wanted->attrs = self->announcement(*self->state_.external);
+    wanted->avoid.clear();
+    for (const OccupiedRange& range :
+         occupied_ranges(self->host_use_now(), wanted->network, LeaseKey())) {
+      wanted->avoid.push_back(range.range);
+    }
     return self->store_->acquire(*wanted);
   };
   state_.lease =
@@ -256,7 +268,15 @@ Task<void> Daemon::acquire_lease() {
 }
 
 void Daemon::start_loops() {
-  state_.peers = std::make_unique<Peers>(*state_.network, *state_.lease);
+  state_.peers = std::make_unique<Peers>(*state_.network, *state_.lease,
+                                         [this](const Lease& lease, Family family) {
+                                           return state_.backend->vtep_mac(lease, family);
+                                         });
+  state_.peers->set_host(host_use_now());
+  for (const std::string& warning :
+       overlay_warnings(state_.peers->host(), *state_.network, state_.lease->key)) {
+    log_warning("{}", warning);
+  }
   state_.reconciler = std::make_unique<Reconciler>(
       io_.get_executor(), kernel_, *scope_, [this](const Snapshot& kernel) { return plan(kernel); },
       timing_.reconciler);

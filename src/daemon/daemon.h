@@ -90,7 +90,8 @@ class Daemon {
 
   NetState plan(const Snapshot& kernel);
   LeaseAttrs announcement(const ExternalInterface& external);
-  Result<ExternalInterface> find_external();
+  Result<ExternalInterface> find_external(const HostView& host);
+  HostUse host_use_now();
   Result<void> set_external(const ExternalInterface& external);
   void host_changed(const HostChanges& changes);
   bool look_at_host();

@@ -335,4 +335,20 @@ Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const Netw
   return fail("Failed to find any valid interface to use: {}", reasons);
 }
 
+HostUse host_use(const HostView& host, const Scope& scope) {
+  HostUse use;
+  for (const HostInterface& interface : host.interfaces) {
+    if (!interface.up || std::ranges::count(scope.links, interface.name) > 0) {
+      continue;
+    }
+    for (const HostAddress& address : interface.addresses) {
+      use.addresses.push_back({std::string(interface.name.text()), address.prefix});
+    }
+  }
+  for (const DefaultRoute& route : host.default_routes) {
+    use.gateways.insert(use.gateways.end(), route.gateways.begin(), route.gateways.end());
+  }
+  return use;
+}
+
 }  // namespace flannel

@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 #include "base/result.h"
 #include "kernel/kernel.h"
+#include "network/host_use.h"
 #include "network/network_config.h"
 
 namespace flannel {
@@ -31,5 +32,9 @@ Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const Netw
                                            const HostView& host,
                                            const std::function<Path(const IpAddr&)>& path_to,
                                            const ExternalInterface* in_use = nullptr);
+
+// What the host uses of addresses, without the devices that `scope` calls ours and those that are
+// down.
+HostUse host_use(const HostView& host, const Scope& scope);
 
 }  // namespace flannel

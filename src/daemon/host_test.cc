@@ -291,5 +291,20 @@ TEST(ChooseInterface, TakesTheOneThatReachesAnAddress) {
   EXPECT_EQ(by("fd99::77", dual_network()), "eth1 9000 198.18.1.2 fd99::2 198.18.1.2 fd99::2");
 }
 
+TEST(HostUseOf, LeavesOutOurDevicesAndThoseThatAreDown) {
+  HostView host = two_interfaces("eth0", "eth0");
+  host.interfaces.push_back({"flannel.1", 4, 1450, true, {address("10.5.60.0/32")}});
+  host.interfaces[2].up = false;
+  host.default_routes[0].gateways = {*IpAddr::parse("198.18.0.1")};
+  Scope scope;
+  scope.links = {"flannel.1"};
+  const HostUse use = host_use(host, scope);
+  EXPECT_EQ(use.addresses,
+            (std::vector<HostUse::Address>{{"lo", *Prefix::parse("127.0.0.1/8")},
+                                           {"lo", *Prefix::parse("::1/128")},
+                                           {"eth0", *Prefix::parse("198.18.0.2/24")}}));
+  EXPECT_EQ(use.gateways, std::vector{*IpAddr::parse("198.18.0.1")});
+}
+
 }  // namespace
 }  // namespace flannel

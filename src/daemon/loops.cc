@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/host.h"
 #include "network/subnet_env.h"
 
 namespace flannel {
@@ -190,13 +191,17 @@ Task<void> Daemon::follow_host() {
 
 // True where another interface, address or MTU is used from now on.
 bool Daemon::look_at_host() {
-  const Result<ExternalInterface> chosen = find_external();
+  const HostView host = kernel_.host();
+  const Result<ExternalInterface> chosen = find_external(host);
   const bool same = chosen && *chosen == *state_.external;
   // Before anything changes: a dump may fail, and this is then done again.
   const LeaseAttrs attrs = chosen && !same ? announcement(*chosen) : state_.lease->attrs;
   const Result<void> usable = !chosen ? std::unexpected(chosen.error())
                               : same  ? Result<void>()
                                       : set_external(*chosen);
+  if (state_.peers->set_host(host_use(host, *scope_))) {
+    state_.reconciler->wake();
+  }
   const std::string trouble = usable ? "" : usable.error().text;
   if (trouble != state_.interface_trouble) {
     log_warning("{}", trouble.empty()

@@ -142,6 +142,21 @@ json::object interface_object(const DaemonState& state) {
           {"devices", std::move(devices)}, {"pod_mtu", state.pod_mtu}};
 }
 
+// Those of the start, and what follows from the host as it is now.
+json::array warnings(const DaemonState& state) {
+  json::array all = texts(state.warnings);
+  const auto add = [&all](const std::vector<std::string>& more) {
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  if (state.external) {
+    add(state.backend->warnings(*state.external));
+  }
+  if (state.peers) {
+    add(overlay_warnings(state.peers->host(), *state.network, state.lease->key));
+  }
+  return all;
+}
+
 std::string_view overall(const DaemonState& state) {
   if (!state.ready) {
     return "waiting";
@@ -176,7 +191,7 @@ std::string status_json(const DaemonState& state) {
                      {"recalled", state.recalled ? time_text(*state.recalled) : nullptr},
                      {"memory_trouble", state.memory_trouble}}},
                    {"subnet_file", state.options.subnet_file},
-                   {"warnings", texts(state.warnings)}};
+                   {"warnings", warnings(state)}};
   if (state.network) {
     json::array networks;
     for (const std::optional<FamilyConfig>* family : {&state.network->v4, &state.network->v6}) {

@@ -1,11 +1,13 @@
 #include "network/peers.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 namespace flannel {
 namespace {
+
+// A link of two addresses has none (RFC 3021).
+constexpr unsigned kNoBroadcast = 31;
 
 std::string_view network_field(Family family) {
   return family == Family::v4 ? "Network" : "IPv6Network";
@@ -15,53 +17,69 @@ std::optional<Prefix>& part(LeaseKey& key, Family family) {
   return family == Family::v4 ? key.v4 : key.v6;
 }
 
+// What no node has, or none that another node can send to: 0.0.0.0/8 is "this network" (RFC 1122),
+// and an IPv6 link-local address means nothing without its link. Nodes may have IPv4 ones.
+bool is_possible_node(const IpAddr& ip) {
+  return (ip.is_global_unicast() || (ip.is_v4() && ip.is_link_local())) &&
+         !(ip.is_v4() && ip.bytes()[0] == 0);
+}
+
+bool is_class_e(const IpAddr& ip) {
+  return ip.is_v4() && ip.bytes()[0] >= 240;
+}
+
+// Whether an address lies in the range of subnets that nodes get.
+bool hands_out(const FamilyConfig& config, const IpAddr& ip) {
+  return config.network.contains(ip) && config.subnet_min <= ip &&
+         Prefix{ip, static_cast<std::uint8_t>(config.subnet_length)}.masked().ip <=
+             config.subnet_max;
+}
+
 std::string_view last_component(std::string_view key) {
   return key.substr(key.rfind('/') + 1);
 }
 
 }  // namespace
 
-// The ranges in use, to find one that overlaps in logarithmic time: none overlap each other, so
-// only the neighbours in order can.
-class Peers::Ranges {
- public:
-  // The range that overlaps `prefix`, if any.
-  const Prefix* overlapping(const Prefix& prefix) const {
-    const std::vector<Prefix>& taken = taken_[index(prefix)];
-    const auto after = taken.begin() + place(taken, prefix);
-    if (after != taken.end() && after->overlaps(prefix)) {
-      return &*after;
+Peers::Peers(NetworkConfig network, Lease own, VtepMacOf vtep_mac)
+    : network_(std::move(network)), own_(std::move(own)), vtep_mac_(std::move(vtep_mac)) {}
+
+bool Peers::set_host(HostUse host) {
+  // An address of lo that has no link around it is in nobody's way: the kernel looks it up before
+  // any route, and the rest of the subnet is reached.
+  std::erase_if(host.addresses, [](const HostUse::Address& address) {
+    return address.dev == "lo" && address.prefix.length == address.prefix.ip.bits();
+  });
+  if (host == host_) {
+    return false;
+  }
+  host_ = std::move(host);
+  look_at_host();
+  judge();
+  return true;
+}
+
+// What follows from host_ and the own lease.
+void Peers::look_at_host() {
+  occupied_ = occupied_ranges(host_, network_, own_.key);
+  local_addresses_.clear();
+  for (const HostUse::Address& address : host_.addresses) {
+    const Prefix& prefix = address.prefix;
+    local_addresses_.emplace_back(prefix.ip, "an address of our own, on " + address.dev);
+    if (prefix.family() == Family::v4 && prefix.length < kNoBroadcast) {
+      const Uint128 last = prefix.masked().ip.number() + prefix.size() - 1;
+      local_addresses_.emplace_back(IpAddr::from_number(Family::v4, last),
+                                    "the broadcast address of " + address.dev);
     }
-    if (after != taken.begin() && std::prev(after)->overlaps(prefix)) {
-      return &*std::prev(after);
-    }
-    return nullptr;
   }
-  void add(const Prefix& prefix) {
-    std::vector<Prefix>& taken = taken_[index(prefix)];
-    taken.insert(taken.begin() + place(taken, prefix), prefix);
-  }
-
- private:
-  static std::size_t index(const Prefix& prefix) { return prefix.ip.is_v4() ? 0 : 1; }
-  // Where it belongs; most come in order.
-  static std::ptrdiff_t place(const std::vector<Prefix>& taken, const Prefix& prefix) {
-    const bool last = taken.empty() || taken.back() < prefix;
-    return (last ? taken.end() : std::lower_bound(taken.begin(), taken.end(), prefix)) -
-           taken.begin();
-  }
-
-  std::array<std::vector<Prefix>, 2> taken_;  // a family each
-};
-
-Peers::Peers(NetworkConfig network, Lease own)
-    : network_(std::move(network)), own_(std::move(own)) {}
+  std::ranges::sort(local_addresses_);
+}
 
 void Peers::set_own(Lease own) {
-  const bool other_key = own.key != own_.key || own.attrs.public_ip != own_.attrs.public_ip ||
-                         own.attrs.public_ipv6 != own_.attrs.public_ipv6;
+  const bool differs = own.key != own_.key || own.attrs != own_.attrs;
   own_ = std::move(own);
-  if (other_key) {
+  if (differs) {
+    look_at_host();
     judge();
   }
 }
@@ -130,8 +148,13 @@ bool Peers::merge(std::span<const Lease> leases, bool all) {
     }
     const bool differs = known->lease.attrs != lease.attrs;
     changed = changed || differs;
-    known->is_new = known->is_new || differs;
-    known->lease = lease;
+    if (differs) {
+      const bool in_use = known->in_use;
+      *known = make_entry(lease);
+      known->in_use = in_use;
+    } else {
+      known->lease.expiry = lease.expiry;
+    }
     if (all) {
       listed[static_cast<std::size_t>(known - all_.begin())] = true;
     }
@@ -145,17 +168,25 @@ bool Peers::merge(std::span<const Lease> leases, bool all) {
   }
   const auto before = static_cast<std::ptrdiff_t>(all_.size());
   for (const auto& [key, lease] : added) {
-    all_.push_back({*lease});
+    all_.push_back(make_entry(*lease));
   }
   std::ranges::inplace_merge(all_, all_.begin() + before, {}, &Entry::key);
   return changed || !added.empty();
 }
 
-// Why a part of a lease cannot be used; nothing where it can.
+Peers::Entry Peers::make_entry(Lease lease) const {
+  Entry entry;
+  for (std::size_t i = 0; i < kFamilies.size() && vtep_mac_; ++i) {
+    entry.macs[i] = vtep_mac_(lease, kFamilies[i]);
+  }
+  entry.lease = std::move(lease);
+  return entry;
+}
+
+// Why a part of a lease cannot be used, whatever other leases there are; nothing where it can.
 std::optional<std::string> Peers::objection(const Lease& lease, Family family) const {
   const Prefix& subnet = *lease.key.family(family);
   const Prefix& network = network_.family(family)->network;
-  const std::optional<IpAddr>& address = lease.attrs.public_address(family);
   if (!network.contains(subnet)) {
     return fmt::format("subnet {} lies outside {} {}", subnet.to_text(), network_field(family),
                        network.to_text());
@@ -164,20 +195,59 @@ std::optional<std::string> Peers::objection(const Lease& lease, Family family) c
     return fmt::format("subnet {} overlaps our own, {}", subnet.to_text(),
                        own_.key.family(family)->to_text());
   }
+  if (const std::optional<std::string> found = conflict(subnet, occupied_)) {
+    return fmt::format("subnet {} {}", subnet.to_text(), *found);
+  }
+  return address_objection(lease, family);
+}
+
+// The same of its public address.
+std::optional<std::string> Peers::address_objection(const Lease& lease, Family family) const {
+  const std::optional<IpAddr>& address = lease.attrs.public_address(family);
   if (!address) {
     return fmt::format("no public {} address", to_text(family));
   }
-  if (address == own_.attrs.public_address(family)) {
-    return fmt::format("public address {} is our own", address->to_text());
+  const auto refuse = [&](std::string_view why) {
+    return fmt::format("public address {} {}", address->to_text(), why);
+  };
+  const std::optional<IpAddr>& own = own_.attrs.public_address(family);
+  if (address == own) {
+    return refuse("is our own");
+  }
+  if (!is_possible_node(*address)) {
+    return refuse("is none that a node can have");
+  }
+  // Some clouds number their nodes there.
+  if (is_class_e(*address) && !(own && is_class_e(*own))) {
+    return refuse("is reserved (RFC 1112), and our own is not of its kind");
+  }
+  const auto local = std::ranges::lower_bound(local_addresses_, *address, {},
+                                              &std::pair<IpAddr, std::string>::first);
+  if (local != local_addresses_.end() && local->first == *address) {
+    return refuse("is " + local->second);
+  }
+  if (lease.key.family(family)->contains(*address)) {
+    return refuse("lies in its own subnet");
+  }
+  if (own_.key.family(family) && own_.key.family(family)->contains(*address)) {
+    return refuse("lies in our own subnet");
+  }
+  const FamilyConfig& config = *network_.family(family);
+  const auto on_link = [&](const HostUse::Address& here) { return here.prefix.contains(*address); };
+  if (hands_out(config, *address) && !(own && config.network.contains(*own)) &&
+      std::ranges::none_of(host_.addresses, on_link)) {
+    return refuse(fmt::format("lies in {} {}, where subnets are, and our own does not",
+                              network_field(family), config.network.to_text()));
   }
   return std::nullopt;
 }
 
-// The key without the parts that cannot be used, for which `reasons` says why; the others' ranges
-// are added to `taken`. A node that lacks one family is reached by the other.
-LeaseKey Peers::usable_part(const Lease& lease, Ranges& taken, std::string& reasons) const {
-  LeaseKey usable = lease.key;
-  for (const Family family : kFamilies) {
+// The key without the parts that cannot be used, for which `reasons` says why; the others are
+// claimed. A node that lacks one family is reached by the other.
+LeaseKey Peers::usable_part(const Entry& entry, Claims& claims, std::string& reasons) const {
+  LeaseKey usable = entry.lease.key;
+  for (std::size_t i = 0; i < kFamilies.size(); ++i) {
+    const Family family = kFamilies[i];
     std::optional<Prefix>& subnet = part(usable, family);
     if (subnet && !network_.family(family)) {
       subnet.reset();
@@ -185,16 +255,15 @@ LeaseKey Peers::usable_part(const Lease& lease, Ranges& taken, std::string& reas
     if (!subnet) {
       continue;
     }
-    std::optional<std::string> objection = this->objection(lease, family);
-    if (const Prefix* other = objection ? nullptr : taken.overlapping(*subnet)) {
-      objection = fmt::format("subnet {} overlaps {}, which another node has", subnet->to_text(),
-                              other->to_text());
+    std::optional<std::string> objection = this->objection(entry.lease, family);
+    if (!objection) {
+      const IpAddr& address = *entry.lease.attrs.public_address(family);
+      objection = claims.take(
+          {*subnet, address, entry.macs[i], network_.family(family)->network.contains(address)});
     }
     if (objection) {
       reasons += (reasons.empty() ? "" : "; ") + *objection;
       subnet.reset();
-    } else {
-      taken.add(*subnet);
     }
   }
   if (usable == LeaseKey{} && reasons.empty()) {
@@ -203,35 +272,54 @@ LeaseKey Peers::usable_part(const Lease& lease, Ranges& taken, std::string& reas
   return usable;
 }
 
-void Peers::judge() {
-  std::map<std::string, std::string> reasons(bad_);
-  Ranges taken;
-  std::vector<Used> used;
-  used.reserve(all_.size());
-  const auto judge_one = [&](Entry& entry) {
-    std::string refusal;
-    const LeaseKey key = usable_part(entry.lease, taken, refusal);
-    entry.in_use = key != LeaseKey{};
-    if (entry.in_use) {
-      used.push_back({key, &entry});
+// First those that are used as they are, then those in use that say something new, then newcomers:
+// leases as the configuration has them before others, and the longer before the shorter, so that
+// one that is wrong does not take the place of many that are right.
+std::vector<Peers::Entry*> Peers::in_order_of_claims() {
+  std::vector<Entry*> order;
+  order.reserve(all_.size());
+  const auto rank = [&](const Entry* entry) {
+    if (entry->in_use) {
+      return entry->is_new ? 1U : 0U;
     }
-    if (!refusal.empty()) {
-      reasons[to_text(entry.lease.key)] = std::move(refusal);
+    unsigned rank = 2;
+    for (const Family family : kFamilies) {
+      const std::optional<Prefix>& subnet = entry->key().family(family);
+      const std::optional<FamilyConfig>& config = network_.family(family);
+      if (subnet && config && subnet->length != config->subnet_length) {
+        rank = std::max(rank, 3 + subnet->ip.bits() - subnet->length);
+      }
     }
+    return rank;
   };
-  // Those in use keep their place against newcomers that overlap them.
-  std::vector<Entry*> newcomers;
   for (Entry& entry : all_) {
-    if (entry.key() == own_.key) {
-      continue;
-    }
-    if (entry.in_use) {
-      judge_one(entry);
-    } else {
-      newcomers.push_back(&entry);
+    if (entry.key() != own_.key) {
+      order.push_back(&entry);
     }
   }
-  std::ranges::for_each(newcomers, [&](Entry* entry) { judge_one(*entry); });
+  std::ranges::stable_sort(order, {}, rank);
+  return order;
+}
+
+void Peers::judge() {
+  std::map<std::string, std::string> reasons(bad_);
+  Claims claims(all_.size() + 1);
+  for (std::size_t i = 0; i < kFamilies.size() && vtep_mac_; ++i) {
+    claims.take_own_mac(kFamilies[i], vtep_mac_(own_, kFamilies[i]));
+  }
+  std::vector<Used> used;
+  used.reserve(all_.size());
+  for (Entry* entry : in_order_of_claims()) {
+    std::string refusal;
+    const LeaseKey key = usable_part(*entry, claims, refusal);
+    entry->in_use = key != LeaseKey{};
+    if (entry->in_use) {
+      used.push_back({key, entry});
+    }
+    if (!refusal.empty()) {
+      reasons[to_text(entry->lease.key)] = std::move(refusal);
+    }
+  }
   if (!std::ranges::is_sorted(used, {}, &Used::key)) {
     std::ranges::sort(used, {}, &Used::key);
   }

@@ -164,6 +164,150 @@ TEST(Peers, AV6OnlyNetworkLooksAtV6) {
             "10.5.1.0-24: no subnet of an enabled family\n");
 }
 
+// 10.5.7.1/24 on eth1, the underlay 198.18.0.2/24 on eth0, as in v4_network() and its own lease.
+HostUse host_with(std::vector<HostUse::Address> more = {}) {
+  HostUse host;
+  host.addresses = {{"lo", *Prefix::parse("127.0.0.1/8")},
+                    {"eth0", *Prefix::parse("198.18.0.2/24")}};
+  host.addresses.insert(host.addresses.end(), more.begin(), more.end());
+  host.gateways = {*IpAddr::parse("198.18.0.1")};
+  return host;
+}
+
+TEST(Peers, RefuseASubnetThatTheHostIsIn) {
+  Peers peers = peers_with();
+  peers.apply({.snapshot = true,
+               .leases = {lease("10.5.7.0-24", "198.18.0.3"), lease("10.5.8.0-24", "198.18.0.4"),
+                          lease("10.5.6.0-23", "198.18.0.5"), lease("10.5.9.0-24", "198.18.0.6")}});
+  EXPECT_EQ(usable(peers), "10.5.7.0-24 10.5.8.0-24 10.5.9.0-24");
+  HostUse host = host_with({{"eth1", *Prefix::parse("10.5.7.1/24")}});
+  host.gateways.push_back(*IpAddr::parse("10.5.9.1"));
+  EXPECT_TRUE(peers.set_host(host));
+  EXPECT_FALSE(peers.set_host(host));
+  EXPECT_EQ(usable(peers), "10.5.8.0-24");
+  EXPECT_EQ(refused(peers),
+            "10.5.6.0-23: subnet 10.5.6.0/23 overlaps 10.5.7.0/24, the network of eth1\n"
+            "10.5.7.0-24: subnet 10.5.7.0/24 overlaps 10.5.7.0/24, the network of eth1\n"
+            "10.5.9.0-24: subnet 10.5.9.0/24 holds 10.5.9.1, the default gateway\n");
+  EXPECT_TRUE(peers.set_host(host_with()));
+  EXPECT_EQ(usable(peers), "10.5.7.0-24 10.5.8.0-24 10.5.9.0-24") << "as soon as it is gone";
+}
+
+TEST(Peers, RefuseNoSubnetForOurOwnBridgeOrALoopbackOrALinkAroundTheNetwork) {
+  Peers peers = peers_with();
+  peers.apply({.snapshot = true, .leases = {lease("10.5.61.0-24", "198.18.0.3")}});
+  peers.set_host(host_with({{"cni0", *Prefix::parse("10.5.60.1/24")},
+                            {"veth0", *Prefix::parse("10.5.60.1/32")},
+                            {"lo", *Prefix::parse("10.5.61.5/32")},
+                            {"eth1", *Prefix::parse("10.0.0.2/8")}}));
+  EXPECT_EQ(usable(peers), "10.5.61.0-24");
+  // One address of a link around the network, or of none, is one all the same.
+  peers.set_host(host_with({{"eth1", *Prefix::parse("10.5.61.2/8")}}));
+  EXPECT_EQ(refused(peers),
+            "10.5.61.0-24: subnet 10.5.61.0/24 holds 10.5.61.2, an address of eth1\n");
+}
+
+TEST(Peers, RefuseAddressesThatNoNodeCanHave) {
+  std::string all;
+  for (const char* ip : {"127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.1", "240.0.0.1",
+                         "10.5.61.1", "10.5.60.7", "10.5.99.1", "198.18.0.255", "198.18.1.9"}) {
+    Peers peers = peers_with();
+    peers.set_host(host_with({{"eth1", *Prefix::parse("198.18.1.9/24")}}));
+    peers.apply({.snapshot = true, .leases = {lease("10.5.61.0-24", ip)}});
+    EXPECT_EQ(usable(peers), "") << ip;
+    all += refused(peers).substr(std::string("10.5.61.0-24: public address ").size());
+  }
+  EXPECT_EQ(all,
+            "127.0.0.1 is none that a node can have\n"
+            "224.0.0.1 is none that a node can have\n"
+            "255.255.255.255 is none that a node can have\n"
+            "0.0.0.1 is none that a node can have\n"
+            "240.0.0.1 is reserved (RFC 1112), and our own is not of its kind\n"
+            "10.5.61.1 lies in its own subnet\n"
+            "10.5.60.7 lies in our own subnet\n"
+            "10.5.99.1 lies in Network 10.5.0.0/16, where subnets are, and our own does not\n"
+            "198.18.0.255 is the broadcast address of eth0\n"
+            "198.18.1.9 is an address of our own, on eth1\n");
+  for (const char* ip : {"169.254.1.2", "203.0.113.9", "192.168.1.255"}) {
+    Peers peers = peers_with();
+    peers.apply({.snapshot = true, .leases = {lease("10.5.61.0-24", ip)}});
+    EXPECT_EQ(usable(peers), "10.5.61.0-24") << ip;
+  }
+  for (const char* ip : {"::1", "ff02::1", "fe80::7"}) {
+    Peers peers = peers_with(dual_network());
+    peers.apply(
+        {.snapshot = true, .leases = {lease("10.5.61.0-24&fc00:5:0:61::-64", "198.18.0.3", ip)}});
+    EXPECT_EQ(usable(peers), "10.5.61.0-24") << ip << ": the other family goes on";
+  }
+}
+
+// The reference's documentation has such a network: all nodes are in it.
+TEST(Peers, MayHaveTheirAddressesInNetworkWhereOursIsToo) {
+  const NetworkConfig network = *parse_network_config(R"({"Network":"10.0.0.0/8"})");
+  Peers peers(network, lease("10.5.60.0-24", "10.0.0.2"));
+  HostUse host;
+  host.addresses = {{"eth0", *Prefix::parse("10.0.0.2/24")}};
+  host.gateways = {*IpAddr::parse("10.0.0.1")};
+  peers.set_host(host);
+  peers.apply({.snapshot = true,
+               .leases = {lease("10.5.61.0-24", "10.0.0.3"), lease("10.5.62.0-24", "10.9.0.3"),
+                          lease("10.0.0.0-24", "10.0.0.4"), lease("10.0.0.0-31", "10.0.0.5"),
+                          lease("10.9.0.0-24", "10.0.0.6"), lease("10.9.1.0-24", "10.5.61.7")}});
+  EXPECT_EQ(usable(peers), "10.5.61.0-24 10.5.62.0-24");
+  EXPECT_EQ(refused(peers),
+            "10.0.0.0-24: subnet 10.0.0.0/24 overlaps 10.0.0.0/24, the network of eth0\n"
+            "10.0.0.0-31: subnet 10.0.0.0/31 overlaps 10.0.0.0/24, the network of eth0\n"
+            "10.9.0.0-24: subnet 10.9.0.0/24 holds 10.9.0.3, the public address of another node\n"
+            "10.9.1.0-24: public address 10.5.61.7 lies in 10.5.61.0/24, the subnet of another "
+            "node\n");
+}
+
+// As after a restart: one short lease comes before all in the order of addresses.
+TEST(Peers, AmongNewcomersOneShortLeaseEvictsNobody) {
+  Peers peers = peers_with();
+  peers.apply(
+      {.snapshot = true,
+       .leases = {lease("10.5.0.0-17", "198.18.0.9"), lease("10.5.1.0-24", "198.18.0.3"),
+                  lease("10.5.2.0-24", "198.18.0.4"), lease("10.5.2.0-26", "198.18.0.5"),
+                  lease("10.5.192.0-18", "198.18.0.6"), lease("10.5.192.0-20", "198.18.0.7")}});
+  EXPECT_EQ(usable(peers), "10.5.1.0-24 10.5.2.0-24 10.5.192.0-20");
+}
+
+Mac mac_of_address(const Lease& lease) {
+  return Mac::local(lease.attrs.public_ip ? lease.attrs.public_ip->bytes()[3] % 10 : 0);
+}
+
+// The MACs are made of the last digit of the public address here.
+TEST(Peers, OfTwoWithOneMacTheOneInUseStays) {
+  const auto made = [] {
+    return Peers(v4_network(), lease("10.5.60.0-24", "198.18.0.2"),
+                 [](const Lease& lease, Family) { return mac_of_address(lease); });
+  };
+  Peers peers = made();
+  peers.apply({.snapshot = true, .leases = {lease("10.5.62.0-24", "198.18.0.5")}});
+  peers.apply({.leases = {lease("10.5.61.0-24", "198.18.0.15"), lease("10.5.63.0-24", "198.18.0.6"),
+                          lease("10.5.64.0-24", "198.18.0.12")}});
+  EXPECT_EQ(usable(peers), "10.5.62.0-24 10.5.63.0-24");
+  EXPECT_EQ(refused(peers),
+            "10.5.61.0-24: VtepMAC 02:00:00:00:00:05 is that of 10.5.62.0/24, which another node "
+            "has\n"
+            "10.5.64.0-24: VtepMAC 02:00:00:00:00:02 is our own\n");
+  // One in use that takes another's MAC is a newcomer with it.
+  peers.apply({.leases = {lease("10.5.62.0-24", "198.18.0.16")}});
+  EXPECT_EQ(usable(peers), "10.5.61.0-24 10.5.63.0-24");
+  // After a restart: always the same.
+  Peers restarted = made();
+  restarted.apply(
+      {.snapshot = true,
+       .leases = {lease("10.5.62.0-24", "198.18.0.5"), lease("10.5.61.0-24", "198.18.0.15")}});
+  EXPECT_EQ(usable(restarted), "10.5.61.0-24");
+  // Two leases of one node are no contradiction.
+  restarted.apply(
+      {.snapshot = true,
+       .leases = {lease("10.5.62.0-24", "198.18.0.5"), lease("10.5.61.0-24", "198.18.0.5")}});
+  EXPECT_EQ(usable(restarted), "10.5.61.0-24 10.5.62.0-24");
+}
+
 TEST(Peers, AfterTheOwnLeaseMovedAllAreJudgedAgain) {
   Peers peers = peers_with();
   peers.apply({.snapshot = true, .leases = {lease("10.5.61.0-24", "198.18.0.3")}});

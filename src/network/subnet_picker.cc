@@ -17,7 +17,7 @@ Slots slots_of(const FamilyConfig& config) {
   const Uint128 step = static_cast<Uint128>(1) << (config.network.ip.bits() - config.subnet_length);
   const Uint128 first = config.subnet_min.number();
   const Uint128 last = config.subnet_max.number();
-  return {first, step, last < first ? 0 : (last - first) / step + 1};
+  return {first, step, (last - first) / step + 1};
 }
 
 bool fits(const FamilyConfig& config, const Prefix& subnet) {
@@ -39,15 +39,11 @@ struct Range {
   Uint128 begin, end;
 };
 
-std::vector<Range> taken_slots(const Slots& slots, Family family, std::span<const Lease> leases) {
+std::vector<Range> taken_slots(const Slots& slots, std::span<const Prefix> taken) {
   std::vector<Range> ranges;
-  for (const Lease& lease : leases) {
-    const std::optional<Prefix>& subnet = lease.key.family(family);
-    if (!subnet) {
-      continue;
-    }
-    const Uint128 from = subnet->masked().ip.number();
-    const Uint128 to = from + (subnet->size() - 1);
+  for (const Prefix& prefix : taken) {
+    const Uint128 from = prefix.masked().ip.number();
+    const Uint128 to = from + (prefix.size() - 1);
     const Uint128 end = slots.first + slots.count * slots.step;
     if (to < slots.first || from >= end) {
       continue;
@@ -69,10 +65,10 @@ std::vector<Range> taken_slots(const Slots& slots, Family family, std::span<cons
   return merged;
 }
 
-Result<Prefix> pick_free(const FamilyConfig& config, std::span<const Lease> leases,
+Result<Prefix> pick_free(const FamilyConfig& config, std::span<const Prefix> not_free,
                          const RandomBelow& random) {
   const Slots slots = slots_of(config);
-  const std::vector<Range> taken = taken_slots(slots, config.network.family(), leases);
+  const std::vector<Range> taken = taken_slots(slots, not_free);
   Uint128 free = slots.count;
   for (const Range& range : taken) {
     free -= range.end - range.begin;
@@ -90,6 +86,20 @@ Result<Prefix> pick_free(const FamilyConfig& config, std::span<const Lease> leas
   }
   return Prefix{IpAddr::from_number(config.network.family(), slots.first + slot * slots.step),
                 static_cast<std::uint8_t>(config.subnet_length)};
+}
+
+// What of a family the leases hold, and the host.
+std::vector<Prefix> not_free(std::span<const Lease> leases, std::span<const Prefix> avoid,
+                             Family family) {
+  std::vector<Prefix> out;
+  for (const Lease& lease : leases) {
+    if (const std::optional<Prefix>& subnet = lease.key.family(family)) {
+      out.push_back(*subnet);
+    }
+  }
+  std::ranges::copy_if(avoid, std::back_inserter(out),
+                       [family](const Prefix& prefix) { return prefix.family() == family; });
+  return out;
 }
 
 // With IPv4 its public address decides, as in the reference; otherwise the IPv6 one.
@@ -145,7 +155,8 @@ Result<Choice> choose_subnet(const AcquireRequest& request, std::span<const Leas
   }
   for (const Family family : kFamilies) {
     if (const std::optional<FamilyConfig>& config = request.network.family(family)) {
-      const Result<Prefix> subnet = pick_free(*config, others, random);
+      const Result<Prefix> subnet =
+          pick_free(*config, not_free(others, request.avoid, family), random);
       if (!subnet) {
         return std::unexpected(subnet.error());
       }

@@ -13,7 +13,8 @@ namespace flannel {
 struct AcquireRequest {
   NetworkConfig network;
   LeaseAttrs attrs;
-  LeaseKey previous;  // from subnet.env; empty where it had none
+  LeaseKey previous;          // from subnet.env; empty where it had none
+  std::vector<Prefix> avoid;  // what the host uses itself: no new subnet is chosen there
 };
 
 struct Choice {
@@ -29,7 +30,8 @@ RandomBelow random_below();
 
 // In this order: the entry that has our public addresses (of the enabled families), if it fits
 // the configuration; the previous subnet, if free and fitting; any free subnet between SubnetMin
-// and SubnetMax, each as likely as another. Error: `out of subnets`.
+// and SubnetMax that the host does not use itself, each as likely as another. The first two are
+// kept wherever they lie: pods have addresses there. Error: `out of subnets`.
 Result<Choice> choose_subnet(const AcquireRequest& request, std::span<const Lease> leases,
                              const RandomBelow& random);
 
