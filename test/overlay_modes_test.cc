@@ -122,6 +122,13 @@ TEST(DirectRouting, APeerMovesBetweenTunnelAndDirectRouteWithoutALostPacket) {
         EXPECT_GT(sent, 50U);
         EXPECT_EQ(lost, 0U);
       }
+      // As a VPN's device, whose other end would have to be told of pods' subnets.
+      routes("replace");
+      EXPECT_TRUE(eventually([&] { return nexthops_by("wire") == 4; }));
+      for (const char* node : {"n1", "n2"}) {
+        lab.ip(node, {"link", "set", "wire", "arp", "off"});
+      }
+      EXPECT_TRUE(eventually([&] { return nexthops_by("wire") == 0; })) << lab.page(1, "/status");
     }
     // To the other's underlay address, over the wire.
     void routes(const std::string& verb) {
@@ -137,6 +144,87 @@ TEST(DirectRouting, APeerMovesBetweenTunnelAndDirectRouteWithoutALostPacket) {
         count += static_cast<std::size_t>(std::count(list.begin(), list.end(), '\n'));
       }
       return count;
+    }
+  } nodes;
+  nodes.TestBody();
+}
+
+// What an overlay must leave alone on its host, and what it does beside it.
+struct HostNodes : OverlayFixture {
+  std::string routes_to(const Prefix& subnet) const {
+    return lab.ip("n1", {"route", "show", "exact", subnet.to_text()}).output;
+  }
+  std::string refused() const {
+    return boost::json::serialize(status(1).at_pointer("/peers/refused"));
+  }
+};
+
+TEST(HostAddresses, ALinkOfTheHostKeepsItsRouteAndThePeerIsRefusedByName) {
+  ROOT_OR_SKIP();
+  struct Nodes : HostNodes {
+    void TestBody() override {
+      make_lab({});
+      ASSERT_TRUE(ping());
+      const Prefix theirs = subnet(2);
+      const Prefix address{IpAddr::from_number(Family::v4, theirs.ip.number() + 200), 24};
+      lab.ip("n1", {"link", "add", "lan0", "type", "veth", "peer", "name", "lan1"});
+      lab.ip("n1", {"link", "set", "lan1", "up"});
+      for (int round = 0; round < 2; ++round) {
+        lab.ip("n1", {"addr", "add", address.to_text(), "dev", "lan0"});
+        lab.ip("n1", {"link", "set", "lan0", "up"});
+        EXPECT_TRUE(eventually([&] {
+          const std::string routes = routes_to(theirs);
+          return routes.find("proto kernel") != std::string::npos &&
+                 routes.find("proto 70") == std::string::npos;
+        })) << routes_to(theirs);
+        EXPECT_NE(refused().find("the network of lan0"), std::string::npos) << refused();
+        lab.ip("n1", {"addr", "del", address.to_text(), "dev", "lan0"});
+        EXPECT_TRUE(eventually([&] { return is_as_planned(1) && ping(); })) << refused();
+        EXPECT_EQ(refused(), "[]");
+      }
+    }
+  } nodes;
+  nodes.TestBody();
+}
+
+TEST(HostAddresses, ASecondDefaultRouteMovesNobody) {
+  ROOT_OR_SKIP();
+  struct Nodes : HostNodes {
+    void TestBody() override {
+      make_lab({});
+      const auto interface = [&] {
+        const boost::json::value page = status(1);
+        return page.is_object() ? boost::json::serialize(page.at("interface")) : "";
+      };
+      lab.ip("n1", {"link", "add", "vpn0", "type", "veth", "peer", "name", "vpn1"});
+      lab.ip("n1", {"addr", "add", "198.18.77.2/24", "dev", "vpn0"});
+      lab.ip("n1", {"link", "set", "vpn1", "up"});
+      lab.ip("n1", {"link", "set", "vpn0", "up"});
+      const ProgramResult added =
+          lab.ip("n1", {"route", "prepend", "default", "via", "198.18.77.1", "dev", "vpn0"});
+      EXPECT_EQ(added.status, 0) << added.output;
+      // The interface is chosen anew with what comes last, if not before.
+      lab.ip("n1", {"link", "set", "eth0", "mtu", "1400"});
+      EXPECT_TRUE(eventually([&] { return interface().find("\"mtu\":1400") != std::string::npos; }))
+          << interface();
+      EXPECT_NE(interface().find("\"name\":\"eth0\""), std::string::npos) << interface();
+      EXPECT_TRUE(eventually([&] { return is_as_planned(1) && ping(); }));
+    }
+  } nodes;
+  nodes.TestBody();
+}
+
+TEST(HostAddresses, AnMtuOverTheInterfacesIsCappedAndTheDeviceHeals) {
+  ROOT_OR_SKIP();
+  struct Nodes : HostNodes {
+    void TestBody() override {
+      make_lab({"--backend", R"({"Type":"vxlan","MTU":9000})"});
+      EXPECT_EQ(status(1).at_pointer("/interface/pod_mtu").as_int64(), 1450);
+      EXPECT_EQ(status(1).at("state"), "ready");
+      EXPECT_NE(boost::json::serialize(status(1).at("warnings")).find("Backend.MTU 9000"),
+                std::string::npos);
+      lab.ip("n1", {"link", "set", "flannel.1", "down"});
+      EXPECT_TRUE(eventually([&] { return is_as_planned(1) && ping(); }));
     }
   } nodes;
   nodes.TestBody();

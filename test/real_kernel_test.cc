@@ -96,6 +96,10 @@ TEST_P(RealKernel, AWayTellsWhetherNodesShareItsLink) {
   EXPECT_EQ(paths[1], (Path{"vpn0", {}, *IpAddr::parse("198.18.7.2"), false}));
   EXPECT_EQ(paths[2], (Path{"eth2", {}, *IpAddr::parse("198.18.8.2"), false}));
   EXPECT_TRUE(paths[3].dev.empty());
+  kernel().changes(scope());
+  shell("ip link set eth2 arp on");
+  EXPECT_EQ(kernel().changes(scope()).host.links, std::vector<Dev>{"eth2"});
+  EXPECT_TRUE(kernel().paths({&to[2], 1})[0].shared_link);
 }
 
 TEST_P(RealKernel, NexthopIdsOfOthersAreListed) {

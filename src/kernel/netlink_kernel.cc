@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <map>
 #include <system_error>
 
 #include "kernel/address_codec.h"
@@ -160,26 +159,15 @@ std::vector<Path> NetlinkKernel::paths(std::span<const IpAddr> to) {
     }
     requests_.transact(request, [&](std::size_t index, const MessageView& message) {
       if (std::optional<netlink::PathMessage> found = netlink::decode_path(message)) {
-        found->path.dev = links_.name_of(found->index);
+        if (const auto device = links_.all.find(found->index); device != links_.all.end()) {
+          found->path.dev = device->second.name;
+          found->path.shared_link = device->second.shared;
+        }
         paths[start + index] = found->path;
       }
     });
   }
-  ask_shared(paths);
   return paths;
-}
-
-// Whether nodes share the links of the paths' devices.
-void NetlinkKernel::ask_shared(std::vector<Path>& paths) {
-  std::map<Dev, bool> shared;
-  for (Path& path : paths) {
-    const auto [known, is_new] = shared.try_emplace(path.dev, true);
-    if (is_new && !path.dev.empty()) {
-      const std::optional<LinkMessage> link = find_link(path.dev);
-      known->second = !link || link->shared;
-    }
-    path.shared_link = known->second;
-  }
 }
 
 }  // namespace flannel

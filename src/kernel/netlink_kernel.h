@@ -33,7 +33,6 @@ class NetlinkKernel : public Kernel {
   std::vector<netlink::LinkMessage> dump_links();
   // As the kernel has it now; nothing where there is none of that name.
   std::optional<netlink::LinkMessage> find_link(const Dev& name);
-  void ask_shared(std::vector<Path>& paths);
 
   netlink::RequestSocket requests_;
   netlink::NotificationSocket notifications_;

@@ -23,6 +23,7 @@ struct LinkTable {
     Dev name;
     bool up = false;
     std::uint32_t mtu = 0;
+    bool shared = true;  // LinkMessage::shared
     bool operator==(const Device&) const = default;
   };
   std::unordered_map<int, Device> all;

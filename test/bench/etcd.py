@@ -12,7 +12,7 @@ Everything runs in one network namespace of its own, which ends with this progra
   join_calls   calls to etcd for each of these
   idle_csw, idle_cpu_ms   context switches and CPU time of the daemon in 10 idle seconds
 """
-import base64, http.client, json, os, re, shutil, socket, struct, subprocess, sys, tempfile, time
+import base64, hashlib, http.client, json, os, re, shutil, socket, struct, subprocess, sys, tempfile, time
 
 from scale import cpu_ms, status_value, switches
 
@@ -49,7 +49,8 @@ class Etcd:
         return json.loads(self.http.getresponse().read())
 
     def put_peer(self, number, lease):
-        mac = f"02:00:{number >> 24 & 255:02x}:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+        # As real ones: in no order, which is what tables of thousands of them cost.
+        mac = "02:" + hashlib.sha256(str(number).encode()).digest()[:5].hex(":")
         value = {"PublicIP": f"198.19.{number >> 8}.{number & 255}", "PublicIPv6": None, "BackendType": "vxlan",
                  "BackendData": {"VNI": 1, "VtepMAC": mac}}
         subnet = f"10.{64 + (number >> 8)}.{number & 255}"
