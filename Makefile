@@ -1,9 +1,10 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd demo test test-asan soak fuzz lint release bench bench-etcd bench-cni install install-cni clean
+.PHONY: help newer-etcd demo test test-asan soak fuzz lint release bench bench-etcd bench-cni install install-cni uninstall uninstall-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
+BUILD ?= build/release
 FUZZ_SECONDS ?= 20
 SEEDS ?= 5000
 PEERS ?= 0,1000,5000,10000,20000
@@ -18,10 +19,11 @@ help:
 	@echo "make lint       clang-format and clang-tidy, warnings as errors"
 	@echo "make release    build build/release/bin/flanneld, flannelctl and flannel"
 	@echo "make bench      measure (needs root; see docs/developing.md)"
-	@echo "make bench-etcd the same with leases in etcd; FLANNELD_REFERENCE=PATH: beside another flanneld"
-	@echo "make bench-cni the CNI plugin; CNI_REFERENCE=FOLDER: beside the plugins there"
-	@echo "make install    copy the release to PREFIX ($(PREFIX))"
+	@echo "make bench-etcd  the same with leases in etcd; FLANNELD_REFERENCE=PATH: beside another flanneld"
+	@echo "make bench-cni  the CNI plugin; CNI_REFERENCE=FOLDER: beside the plugins there"
+	@echo "make install    copy the release and a systemd unit to PREFIX ($(PREFIX))"
 	@echo "make install-cni  the CNI plugin to CNI_BIN ($(CNI_BIN)), and by the names of plugins missing there"
+	@echo "make uninstall uninstall-cni  remove them, and nothing else"
 	@echo "make clean      remove build/"
 
 release:
@@ -32,7 +34,7 @@ release:
 
 demo: release
 	@echo "== A three-node vxlan overlay in network namespaces of this machine"
-	@build/release/bin/flannelctl lab demo
+	@$(BUILD)/bin/flannelctl lab demo
 
 # What is tested against, beside Debian's etcd. Where it cannot be had its tests say so, and fail in CI.
 newer-etcd:
@@ -71,28 +73,44 @@ lint:
 	@scripts/lint build/dev
 
 bench: release
+	@scripts/install-dependencies bench
 	@cmake --build --preset release --target kernel_floor fill_store
 	@test/bench/run build/release/bin
 
 bench-etcd: release
+	@scripts/install-dependencies bench
 	@python3 test/bench/etcd.py $(PEERS) flannel-cpp=build/release/bin/flanneld $(if $(FLANNELD_REFERENCE),flannel=$(FLANNELD_REFERENCE))
 
 bench-cni: release
+	@scripts/install-dependencies bench test
 	@mkdir -p build/release/cni
 	@for name in flannel bridge host-local portmap loopback; do ln -sf ../bin/flannel build/release/cni/$$name; done
 	@python3 test/bench/cni.py flannel-cpp=build/release/cni $(if $(CNI_REFERENCE),go=$(CNI_REFERENCE))
 
 install: release
-	install -D -m 0755 build/release/bin/flanneld $(DESTDIR)$(PREFIX)/bin/flanneld
-	install -D -m 0755 build/release/bin/flannelctl $(DESTDIR)$(PREFIX)/bin/flannelctl
+	install -D -m 0755 $(BUILD)/bin/flanneld $(DESTDIR)$(PREFIX)/bin/flanneld
+	install -D -m 0755 $(BUILD)/bin/flannelctl $(DESTDIR)$(PREFIX)/bin/flannelctl
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local|$(PREFIX)|' packaging/flanneld.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/flanneld.service
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/flanneld $(DESTDIR)$(PREFIX)/bin/flannelctl
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/flanneld.service
 
 # A file that is replaced is never half there: a runtime may be about to run it.
 install-cni: release
-	install -D -m 0755 build/release/bin/flannel $(DESTDIR)$(CNI_BIN)/.flannel.new
+	install -D -m 0755 $(BUILD)/bin/flannel $(DESTDIR)$(CNI_BIN)/.flannel.new
 	mv -f $(DESTDIR)$(CNI_BIN)/.flannel.new $(DESTDIR)$(CNI_BIN)/flannel
 	for name in bridge host-local loopback portmap; do \
 	  [ -e $(DESTDIR)$(CNI_BIN)/$$name ] || ln -s flannel $(DESTDIR)$(CNI_BIN)/$$name; \
 	done
+
+# The plugins of others by these names are files, or links elsewhere.
+uninstall-cni:
+	for name in bridge host-local loopback portmap; do \
+	  [ "$$(readlink $(DESTDIR)$(CNI_BIN)/$$name)" != flannel ] || rm -f $(DESTDIR)$(CNI_BIN)/$$name; \
+	done
+	rm -f $(DESTDIR)$(CNI_BIN)/flannel
 
 clean:
 	rm -rf build
