@@ -77,7 +77,8 @@ const Command kCommands[] = {
      "nI",
      {kName, {"flanneld", "PATH", "another one than the lab's, such as the Go flannel's"}},
      "start a node's daemon",
-     "",
+     "With --store etcd the Go flannel's works beside ours; of it the lab only knows that\n"
+     "it runs, as it has no status to ask for.\n",
      lab_start},
     {"lab down", "", {kName}, "remove everything", "", lab_down},
     {"lab relay", "SOCKET URL", {}, "", "", lab_relay},
