@@ -59,8 +59,12 @@ struct FakeKernel::Applier {
       return {};
     }
     const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind);
-    if ((old != nullptr) == (op.verb == Op::Verb::add)) {
-      return failure(old != nullptr ? EEXIST : ENODEV);
+    if (old != nullptr && op.verb == Op::Verb::add) {
+      const std::string reason = explain_foreign(*old);
+      return reason.empty() ? failure(EEXIST) : OpResult{EEXIST, reason};
+    }
+    if (old == nullptr && op.verb != Op::Verb::add) {
+      return failure(ENODEV);
     }
     if (vxlan != nullptr && !kernel.has_device(vxlan->lower)) {
       return failure(ENODEV);

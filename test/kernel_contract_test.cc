@@ -311,6 +311,19 @@ TEST_P(KernelContract, RoutesThatTheReferenceMayHaveLeftAreListedAndNotOurs) {
   EXPECT_TRUE(kernel_->dump(adopting).leftovers.empty());
 }
 
+TEST_P(KernelContract, ADeviceOfOurNameThatBelongsToAnotherNetworkIsRefusedWithWhatToDo) {
+  Link others = device();
+  others.alias = "flannel 10.6.0.0/16";
+  apply({{Op::Verb::add, others}});
+  EXPECT_EQ(to_text(dump()), "");
+  const OpResult refused = apply_one(Op::Verb::add, device());
+  EXPECT_EQ(refused.error, EEXIST);
+  EXPECT_TRUE(refused.text.starts_with(
+      "flannel.1 belongs to network 10.6.0.0/16; give this one a VNI of its own"))
+      << refused.text;
+  EXPECT_EQ(to_text(dump()), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, KernelContract, testing::Values("fake", "real"),
                          [](const auto& info) { return std::string(info.param); });
 

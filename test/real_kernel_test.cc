@@ -252,6 +252,30 @@ TEST_P(RealKernel, AnIpv6RouteMovesToANewNexthop) {
   EXPECT_EQ(dump().routes.size(), 1U);
 }
 
+TEST_P(RealKernel, AnFdbEntryWithAPortVniOrDeviceOfItsOwnDiffersAndIsHealed) {
+  add(overlay());
+  const FdbEntry wanted = *overlay().fdb.begin();
+  for (const char* field : {"port 9999", "vni 77", "via eth0"}) {
+    shell(std::string("bridge fdb replace 02:00:00:00:00:61 dev flannel.1 dst 198.18.0.3 ") +
+          field);
+    const FdbEntry found = *dump().fdb.begin();
+    EXPECT_EQ(found.key, wanted.key) << field;
+    EXPECT_NE(found, wanted) << field;
+    apply({{Op::Verb::change, wanted}});
+    EXPECT_EQ(*dump().fdb.begin(), wanted) << field;
+  }
+}
+
+TEST_P(RealKernel, AnMtuThatIsRefusedKeepsNothingElseBack) {
+  add(overlay());
+  shell("ip link set flannel.1 down alias other address 02:00:00:00:00:99");
+  Link link = device();
+  link.mtu = 9000;  // more than eth0 carries
+  EXPECT_EQ(apply_one(Op::Verb::change, link).error, EINVAL);
+  link.mtu = 1450;
+  EXPECT_EQ(to_text(Object(*dump().links.begin())), to_text(Object(link)));
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, RealKernel, testing::Values("real"),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -148,25 +148,29 @@ void encode_add(Batch& batch, const Link& link, int lower_index) {
     batch.put_text(IFLA_INFO_KIND, std::get<OtherKind>(link.kind).kind);
   }
   batch.end_nest(info);
+}
 
+void encode_finish_add(Batch& batch, const Link& link) {
   batch.begin(RTM_SETLINK, 0, state_header(link));
   batch.put_text(IFLA_IFNAME, link.key.name.text());
   batch.put_text(IFLA_IFALIAS, link.alias);
 }
 
 void encode_change(Batch& batch, const Link& link, const Link& was, int index) {
-  ifinfomsg header = state_header(link);
+  ifinfomsg header{};
   header.ifi_index = index;
   batch.begin(RTM_SETLINK, 0, header);
   batch.put_u32(IFLA_MTU, link.mtu);
   if (link.mac != was.mac) {  // with every MAC it is given, also the same, a device's neighbours go
+    batch.begin(RTM_SETLINK, 0, header);
     batch.put_mac(IFLA_ADDRESS, link.mac);
   }
+  batch.begin(RTM_SETLINK, 0, header);
   batch.put_text(IFLA_IFALIAS, link.alias);
+  ifinfomsg state = state_header(link);
+  state.ifi_index = index;
+  batch.begin(RTM_SETLINK, 0, state);
   if (const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind)) {
-    // In a message of its own: with an MTU beside it the kernel refuses both.
-    header.ifi_change = 0;
-    header.ifi_flags = 0;
     batch.begin(RTM_NEWLINK, 0, header);
     const std::size_t info = batch.nest(IFLA_LINKINFO);
     batch.put_text(IFLA_INFO_KIND, "vxlan");

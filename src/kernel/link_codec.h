@@ -20,10 +20,12 @@ struct LinkMessage {
 // RTM_NEWLINK and RTM_DELLINK; nothing for other messages, bridge ports' and malformed ones.
 std::optional<LinkMessage> decode_link(const MessageView& message);
 
-// Two messages: create it down, then alias and state, which the kernel ignores at creation.
+// Creates it, down and without alias: at creation the kernel ignores both.
 void encode_add(Batch& batch, const Link& link, int lower_index);
-// MAC, MTU, alias and state of an existing link, in place; learning in a second message. `was` is
-// what the kernel has.
+// Alias and state of one that was just created.
+void encode_finish_add(Batch& batch, const Link& link);
+// MTU, MAC, alias, state and learning of an existing link, in place: a message each, since the
+// kernel stops a message at the first thing it refuses. `was` is what the kernel has.
 void encode_change(Batch& batch, const Link& link, const Link& was, int index);
 void encode_remove_link(Batch& batch, int index);
 // Asks for one link.

@@ -51,11 +51,22 @@ std::optional<NeighbourMessage> decode_neighbour(const MessageView& message) {
   }
   std::optional<IpAddr> ip;
   std::optional<Mac> mac;
+  bool plain = true;
   while (const std::optional<Attribute> attribute = next_attribute(rest)) {
-    if (attribute->type == NDA_DST) {
-      ip = attribute->ip();
-    } else if (attribute->type == NDA_LLADDR) {
-      mac = attribute->mac();
+    switch (attribute->type) {
+      case NDA_DST:
+        ip = attribute->ip();
+        break;
+      case NDA_LLADDR:
+        mac = attribute->mac();
+        break;
+      case NDA_PORT:  // only told where they differ from the device's (vxlan_fdb_info)
+      case NDA_VNI:
+      case NDA_IFINDEX:
+        plain = false;
+        break;
+      default:
+        break;
     }
   }
   NeighbourMessage out;
@@ -70,7 +81,7 @@ std::optional<NeighbourMessage> decode_neighbour(const MessageView& message) {
     return std::nullopt;
   }
   out.permanent = out.permanent && (header->ndm_flags & NTF_SELF) != 0;
-  out.object = FdbEntry{{{}, *mac}, *ip};
+  out.object = FdbEntry{{{}, *mac}, *ip, plain};
   return out;
 }
 

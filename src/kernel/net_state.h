@@ -115,6 +115,8 @@ struct FdbEntry {  // inner MAC -> outer IP, permanent, of the device itself
     auto operator<=>(const Key&) const = default;
   } key;
   IpAddr remote;
+  // By the device's own port and VNI, and by no device of the entry's choice, as all of ours.
+  bool plain = true;
   bool operator==(const FdbEntry&) const = default;
 };
 

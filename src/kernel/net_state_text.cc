@@ -32,8 +32,9 @@ struct Text {
   }
 
   std::string operator()(const FdbEntry& entry) const {
-    return fmt::format("fdb {} dev {} dst {}", entry.key.mac.to_text(), entry.key.dev.text(),
-                       entry.remote.to_text());
+    return fmt::format("fdb {} dev {} dst {}{}", entry.key.mac.to_text(), entry.key.dev.text(),
+                       entry.remote.to_text(),
+                       entry.plain ? "" : " by another port, VNI or device");
   }
 
   std::string operator()(const Nexthop& nexthop) const {

@@ -108,12 +108,26 @@ class NetlinkKernel::Applier {
         netlink::encode_add(batch_, link, lower);
       }
     }
-    owners_.assign(batch_.count(), current_);
-    send();
-    if (!removes()) {
+    send_for_current();
+    if (results_[current_].error == EEXIST) {
+      explain_existing(link);
+    } else if (!removes()) {
+      if (results_[current_].ok() && ops_[current_].verb == Op::Verb::add) {
+        netlink::encode_finish_add(batch_, link);
+        send_for_current();
+      }
       refuse_router_advertisements(link.key.name);
     }
     devices_.clear();  // with a link the kernel removes those that lie on it
+  }
+
+  // The name is taken, by a device that is none of ours.
+  void explain_existing(const Link& link) {
+    const std::optional<LinkMessage> there = kernel_.find_link(link.key.name);
+    const std::string reason = there ? explain_foreign(there->link) : "";
+    if (!reason.empty()) {
+      results_[current_].text = reason;
+    }
   }
 
   template <class T>
@@ -195,6 +209,11 @@ class NetlinkKernel::Applier {
   template <class T>
   static bool is_delicate(const T&) {
     return false;
+  }
+
+  void send_for_current() {
+    owners_.assign(batch_.count(), current_);
+    send();
   }
 
   void send() {

@@ -26,9 +26,12 @@ inline constexpr std::uint32_t kNexthopIds = 1U << 20;
 
 bool in_our_networks(const Scope& scope, const Prefix& dst);
 
-// A device with our name, whatever its kind, or one that carries our alias: an orphan of an
-// older configuration.
+// A device that carries our alias: ours, also where it is an orphan of an older configuration. Or
+// a VXLAN device with our name, such as the Go reference's, unless its alias says that it belongs
+// to another network.
 bool owns_link(const Scope& scope, const Link& link);
+// Why a device of our name is not ours, and what to do; empty where nothing says so.
+std::string explain_foreign(const Link& there);
 
 // The facts of an address, neighbour, FDB entry, nexthop or route that its rule looks at, beside
 // the object itself; `on_our_link` is for its device (a route's or nexthop's output device).
