@@ -13,29 +13,30 @@ constexpr std::uint32_t kIpv6Metric = 1024;
 }  // namespace
 
 PeerRoutes::PeerRoutes(const Node& node, std::size_t peers)
-    : node_(node), use_nexthops_(node.nexthops.enabled), first_id_(node.scope.first_nexthop) {
+    : node_(node),
+      use_nexthops_(node.nexthops.enabled),
+      unusable_ids_(node.nexthops.taken),
+      first_id_(node.scope.first_nexthop) {
   routes_.reserve(peers);
-  if (!use_nexthops_) {
-    return;
-  }
-  nexthops_.reserve(peers);
-  taken_.resize(kNexthopIds);
-  for (const std::uint32_t id : node.nexthops.taken) {
-    taken_[id - first_id_] = true;
+  if (use_nexthops_) {
+    nexthops_.reserve(peers);
+    taken_.resize(kNexthopIds);
   }
 }
 
-// Ids must not depend on when a peer came, or a restart would change them: a hash of the subnet,
-// and the next free one where two collide.
-std::uint32_t PeerRoutes::free_id(const Prefix& subnet) {
+// Ids must not depend on when a peer came, or a restart would change them: a hash of the subnet.
+// Nobody has one that two subnets share: whoever comes must not take the id of one that is there,
+// whose packets would go astray until its own route is moved.
+std::uint32_t PeerRoutes::id_of(const Prefix& subnet) {
   const std::array<std::uint8_t, 16> bytes = subnet.ip.bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), subnet.ip.size());
-  std::size_t at = (stable_hash(text) + subnet.length) % kNexthopIds;
-  while (taken_[at]) {
-    at = (at + 1) % kNexthopIds;
+  const std::size_t at = (stable_hash(text) + subnet.length) % kNexthopIds;
+  const std::uint32_t id = first_id_ + static_cast<std::uint32_t>(at);
+  if (taken_[at]) {
+    unusable_ids_.push_back(id);
   }
   taken_[at] = true;
-  return first_id_ + static_cast<std::uint32_t>(at);
+  return id;
 }
 
 Result<void> PeerRoutes::add_direct(const Prefix& subnet, const IpAddr& node, Over over) {
@@ -64,7 +65,7 @@ void PeerRoutes::add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bo
   Route route;
   route.key = {subnet, subnet.family() == Family::v4 ? 0 : kIpv6Metric};
   if (use_nexthops_) {
-    route.nexthop = free_id(subnet);
+    route.nexthop = id_of(subnet);
     nexthops_.push_back({{route.nexthop}, via, dev, onlink});
   } else {
     route.via = via;
@@ -74,7 +75,27 @@ void PeerRoutes::add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bo
   routes_.push_back(route);
 }
 
+// Routes whose nexthop ids cannot be used get a path of their own.
+void PeerRoutes::make_plain_where_needed() {
+  std::sort(unusable_ids_.begin(), unusable_ids_.end());
+  const auto unusable = [this](std::uint32_t id) {
+    return std::binary_search(unusable_ids_.begin(), unusable_ids_.end(), id);
+  };
+  for (std::size_t i = 0; i < nexthops_.size(); ++i) {  // each is that of the i-th route
+    if (unusable(routes_[i].nexthop)) {
+      routes_[i].nexthop = 0;
+      routes_[i].via = nexthops_[i].via;
+      routes_[i].dev = nexthops_[i].dev;
+      routes_[i].onlink = nexthops_[i].onlink;
+    }
+  }
+  std::erase_if(nexthops_, [&](const Nexthop& nexthop) { return unusable(nexthop.key.id); });
+}
+
 void PeerRoutes::finish(NetState& state) {
+  if (!unusable_ids_.empty()) {
+    make_plain_where_needed();
+  }
   state.nexthops = Table<Nexthop>(std::move(nexthops_));
   state.routes = Table<Route>(std::move(routes_));
 }

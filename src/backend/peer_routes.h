@@ -24,18 +24,19 @@ class PeerRoutes {
   enum class Over { shared_links, all_links };
   // A route to `subnet` by way of the node itself. Error: it is not on such a link of ours.
   Result<void> add_direct(const Prefix& subnet, const IpAddr& node, Over over);
-  // A route to `subnet` by way of `via` on `dev`. Peers must be added in one order (that of their
-  // keys) so that the same peers always get the same nexthop ids.
+  // A route to `subnet` by way of `via` on `dev`.
   void add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bool onlink);
 
   // Moves what was added into `state`.
   void finish(NetState& state);
 
  private:
-  std::uint32_t free_id(const Prefix& subnet);
+  std::uint32_t id_of(const Prefix& subnet);
+  void make_plain_where_needed();
 
   const Node& node_;
   bool use_nexthops_;
+  std::vector<std::uint32_t> unusable_ids_;  // others', or of several subnets
   std::uint32_t first_id_;
   std::vector<bool> taken_;  // by offset from first_id_
   std::vector<Nexthop> nexthops_;

@@ -139,7 +139,44 @@ TEST(Vxlan, LeavesNexthopIdsOfOthersAlone) {
   EXPECT_GE(first, node.scope.first_nexthop);
   EXPECT_LT(first - node.scope.first_nexthop, kNexthopIds);
   node.nexthops.taken = {first};
-  EXPECT_NE(node.plan({&kPeer, 1}).state.nexthops.begin()->key.id, first);
+  const NetState without_it = node.plan({&kPeer, 1}).state;
+  EXPECT_TRUE(without_it.nexthops.empty());
+  EXPECT_EQ(to_text(Object(*without_it.routes.begin())),
+            "route 10.5.61.0/24 via 10.5.61.0 dev flannel.1 onlink proto 70");
+}
+
+// Among as many as these some have the same hash; whoever of them comes last, none that is there
+// loses its id to it.
+TEST(Vxlan, ANewcomerNeverTakesTheNexthopIdOfAnother) {
+  const TestNode node(test_network(R"({"Type":"vxlan"})"));
+  std::vector<Lease> peers;
+  for (std::uint32_t i = 0; i < 5000; ++i) {
+    Lease peer = kPeer;
+    peer.key.v4 = Prefix{IpAddr::from_number(Family::v4, 0x0a100000 + (i << 8)), 24};
+    peer.attrs.backend_data = fmt::format(R"({{"VNI":1,"VtepMAC":"{}"}})", Mac::local(i).to_text());
+    peers.push_back(std::move(peer));
+  }
+  const NetState all = node.plan(peers).state;
+  ASSERT_EQ(all.routes.size(), peers.size());
+  std::vector<std::size_t> colliding;
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    const Route& route = *all.routes.find({*peers[i].key.v4, 0});
+    if (route.nexthop == 0) {
+      EXPECT_EQ(route.via, peers[i].key.v4->ip);
+      colliding.push_back(i);
+    } else {
+      EXPECT_EQ(all.nexthops.find({route.nexthop})->via, peers[i].key.v4->ip);
+    }
+  }
+  ASSERT_GE(colliding.size(), 2U);
+  for (const std::size_t newcomer : colliding) {
+    std::vector<Lease> before = peers;
+    before.erase(before.begin() + static_cast<std::ptrdiff_t>(newcomer));
+    for (const Nexthop& nexthop : node.plan(before).state.nexthops) {
+      const Nexthop* now = all.nexthops.find(nexthop.key);
+      EXPECT_TRUE(now == nullptr || *now == nexthop) << to_text(Object(nexthop));
+    }
+  }
 }
 
 // The peer moves from behind a router to our own link: only its nexthop changes, in place.
