@@ -163,6 +163,28 @@ TEST(Docs, NameCommandsThatFlannelctlHas) {
   }
 }
 
+// On a machine that has nothing of it: programs say that no package is installed, and what would
+// be.
+TEST(Docs, DependenciesAreInstalledWhereNothingIs) {
+  char pattern[] = "/tmp/flannel-bare.XXXXXX";
+  const std::filesystem::path bare = ::mkdtemp(pattern);
+  ASSERT_TRUE(replace_file(bare / "dpkg-query", "#!/bin/sh\nexit 1\n", 0755));
+  ASSERT_TRUE(replace_file(bare / "apt-get", "#!/bin/sh\n:\n", 0755));
+  ASSERT_TRUE(replace_file(bare / "id", "#!/bin/sh\necho 0\n", 0755));
+  ASSERT_TRUE(replace_file(bare / "grep", "#!/bin/sh\nexit 1\n", 0755));
+  const std::string script = (kSource / "scripts/install-dependencies").string();
+  const ProgramResult result = RunningProgram({"env", "PATH=" + bare.string(), "/bin/sh", script,
+                                               "build", "test", "lint", "bench"})
+                                   .wait();
+  std::filesystem::remove_all(bare);
+  ASSERT_EQ(result.status, 0) << result.output;
+  for (const char* package : {"clang-19", "cmake", "iproute2", "golang-go", "etcd-server",
+                              "nftables", "clang-tidy-19", "git", "python3"}) {
+    EXPECT_NE((result.output + " ").find(fmt::format(" {} ", package)), std::string::npos)
+        << package << " in: " << result.output;
+  }
+}
+
 // `a.b`, and `a.list[].c` for what the items of a list have.
 void collect_fields(const json::value& value, const std::string& path, std::set<std::string>& out) {
   if (const json::object* object = value.if_object()) {

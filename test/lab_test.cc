@@ -281,6 +281,7 @@ TEST_F(LabTest, ABackendThatIsNotBuiltIsRefusedByName) {
   const TestLab lab;
   const ProgramResult up = lab.ctl({"up", "--nodes", "1", "--backend", "nope"});
   EXPECT_EQ(up.status, 2);
+  EXPECT_EQ(lab.ctl({"up", "--ipv6", "--dual-stack"}).status, 2);
   EXPECT_NE(up.output.find("unknown backend type: nope (known: alloc, host-gw, vxlan)"),
             std::string::npos)
       << up.output;
