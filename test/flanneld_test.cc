@@ -1,10 +1,14 @@
 // flanneld as a program: exit codes, what it waits for, its pages, readiness, signals. In a network
 // namespace of this process, with an underlay device eth0.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -280,6 +284,84 @@ TEST_F(FlanneldTest, TwoDaemonsShareANode) {
   EXPECT_NE(status->body.find("\"changes\":6,"), std::string::npos)
       << "the first had nothing to heal: " << status->body;
   EXPECT_TRUE(end_process(second));
+}
+
+// 1,200 connections of strangers to the health port, with 256 descriptors to begin with.
+TEST_F(FlanneldTest, IdleConnectionsDoNotKeepItFromAnswering) {
+  const rlimit many{4096, 4096};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &many), 0);
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  const Arguments words = command({"--healthz-port=18081"});
+  Arguments limited{"prlimit", "--nofile=256:4096"};
+  limited.insert(limited.end(), words.begin(), words.end());
+  daemon = start_detached(limited, "", folder + "/log", [](const ProcessId&) {});
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
+  std::vector<UniqueFd> strangers;
+  sockaddr_in address{
+      .sin_family = AF_INET, .sin_port = htons(18081), .sin_addr = {}, .sin_zero = {}};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (int i = 0; i < 1200; ++i) {
+    strangers.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(strangers.back().get(), reinterpret_cast<const sockaddr*>(&address),
+                        sizeof address),
+              0);
+  }
+  for (const char* host : {"127.0.0.1", "[::1]"}) {
+    EXPECT_EQ(run({"curl", "-gs", fmt::format("http://{}:18081/healthz", host)}).output,
+              "flanneld is running");
+  }
+  EXPECT_TRUE(is_ready());
+  std::size_t descriptors = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/fdinfo", daemon.pid))) {
+    ++descriptors;
+    std::ifstream file(entry.path());
+    const std::string info(std::istreambuf_iterator<char>(file), {});
+    const int fd = std::stoi(entry.path().filename());
+    const std::string flags = info.substr(info.find("flags:"));
+    EXPECT_TRUE(fd <= STDERR_FILENO || (std::stoul(flags.substr(6), nullptr, 8) & O_CLOEXEC) != 0)
+        << std::filesystem::read_symlink(fmt::format("/proc/{}/fd/{}", daemon.pid, fd));
+  }
+  EXPECT_LT(descriptors, 100U);
+  RecordProperty("descriptors", static_cast<int>(descriptors));
+  EXPECT_NE(
+      read_file(fmt::format("/proc/{}/limits", daemon.pid))->find("4096                 4096"),
+      std::string::npos);
+}
+
+TEST_F(FlanneldTest, ALivingDaemonsFilesAreNotTakenOver) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
+  const std::string socket = folder + "/flanneld.sock";
+  struct stat of_socket{};
+  ASSERT_EQ(::stat(socket.c_str(), &of_socket), 0);
+  EXPECT_EQ(of_socket.st_mode & 0777U, 0660U);
+  const std::string others[] = {"--subnet-file=" + folder + "/subnet.env",
+                                "--status-socket=" + socket};
+  for (const std::string& shared : others) {
+    const ProgramResult second =
+        run(command({"--subnet-file=" + folder + "/2/subnet.env", shared}));
+    EXPECT_EQ(second.status, 1);
+    EXPECT_NE(second.output.find(fmt::format("{} is another flanneld's, process {}",
+                                             shared.substr(shared.find('=') + 1), daemon.pid)),
+              std::string::npos)
+        << second.output;
+  }
+  EXPECT_TRUE(is_ready()) << "the first has still its socket";
+  ::kill(daemon.pid, SIGKILL);
+  exit_code();
+  start();
+  EXPECT_TRUE(eventually([&] { return is_ready(); })) << log();
+  ::kill(daemon.pid, SIGTERM);
+  EXPECT_EQ(exit_code(), 0);
+  EXPECT_FALSE(std::filesystem::exists(socket));
+  std::ofstream(socket) << "somebody's";
+  start();
+  EXPECT_TRUE(eventually([&] {
+    return log().find("flanneld.sock: a file that is no socket is there") != std::string::npos;
+  })) << log();
+  EXPECT_EQ(read_file(socket), "somebody's");
 }
 
 }  // namespace

@@ -28,6 +28,10 @@ UniqueFd::~UniqueFd() {
   }
 }
 
+void close_on_exec(int fd) {
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 Result<std::string> read_all(int fd) {
   std::string text;
   std::array<char, 16384> chunk;

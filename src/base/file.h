@@ -30,6 +30,9 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+// For descriptors that a library made: no program that we start inherits it.
+void close_on_exec(int fd);
+
 // All that is left to read; the error is the system's reason.
 Result<std::string> read_all(int fd);
 // All of the text or, with errno, false.

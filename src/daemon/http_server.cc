@@ -5,11 +5,17 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <filesystem>
+#include <list>
+#include <memory>
+
+#include "base/file.h"
+#include "base/printable.h"
 
 namespace flannel {
 namespace {
@@ -38,29 +44,38 @@ http::response<http::string_body> respond(const http::request<http::empty_body>&
   return response;
 }
 
+// A listener's clients, the one that has been quiet for longest first.
 template <class Protocol>
-Task<void> serve_client(Stream<Protocol> stream, HttpPages pages) {
+using Clients = std::list<std::shared_ptr<Stream<Protocol>>>;
+
+template <class Protocol>
+Task<void> serve_client(std::shared_ptr<Clients<Protocol>> clients,
+                        std::shared_ptr<Stream<Protocol>> stream, HttpPages pages) {
   beast::flat_buffer buffer(16384);  // also the most a request may have
   try {
     for (bool more = true; more;) {
       http::request<http::empty_body> request;
-      stream.expires_after(kClientTimeout);
-      co_await http::async_read(stream, buffer, request, asio::use_awaitable);
+      stream->expires_after(kClientTimeout);
+      co_await http::async_read(*stream, buffer, request, asio::use_awaitable);
+      clients->remove(stream);
+      clients->push_back(stream);
       http::response<http::string_body> response = respond(request, pages);
       if (request.method() == http::verb::head) {
         response.body().clear();
       }
       more = response.keep_alive();
-      co_await http::async_write(stream, response, asio::use_awaitable);
+      co_await http::async_write(*stream, response, asio::use_awaitable);
     }
   } catch (const boost::system::system_error&) {
-    // The client went away or talks nonsense: its connection ends, nothing else.
+    // The client went away, was let go or talks nonsense: its connection ends, nothing else.
   }
+  clients->remove(stream);
 }
 
 template <class Protocol>
 Task<void> accept_forever(typename Protocol::acceptor acceptor, HttpPages pages) {
   const asio::any_io_executor executor = acceptor.get_executor();
+  const auto clients = std::make_shared<Clients<Protocol>>();
   for (;;) {
     boost::system::error_code error;
     typename Protocol::socket socket =
@@ -72,30 +87,71 @@ Task<void> accept_forever(typename Protocol::acceptor acceptor, HttpPages pages)
       co_await sleep_for(std::chrono::seconds(1));  // out of descriptors: do not spin
       continue;
     }
-    asio::co_spawn(executor, serve_client(Stream<Protocol>(std::move(socket)), pages),
+    close_on_exec(socket.native_handle());
+    if (clients->size() == kMostHttpClients) {
+      clients->front()->close();
+      clients->pop_front();
+    }
+    clients->push_back(std::make_shared<Stream<Protocol>>(std::move(socket)));
+    asio::co_spawn(executor, serve_client<Protocol>(clients, clients->back(), pages),
                    asio::detached);
   }
 }
 
 template <class Protocol>
-void listen(const asio::any_io_executor& executor, const typename Protocol::endpoint& endpoint,
+void listen(typename Protocol::acceptor acceptor, const typename Protocol::endpoint& endpoint,
             HttpPages pages) {
-  typename Protocol::acceptor acceptor(executor, endpoint);
+  close_on_exec(acceptor.native_handle());
+  acceptor.bind(endpoint);
+  acceptor.listen();
+  const asio::any_io_executor executor = acceptor.get_executor();
   asio::co_spawn(executor, accept_forever<Protocol>(std::move(acceptor), std::move(pages)),
                  asio::detached);
 }
+
+void listen_tcp(const asio::any_io_executor& executor, asio::ip::tcp::endpoint endpoint,
+                HttpPages pages) {
+  asio::ip::tcp::acceptor acceptor(executor);
+  if (endpoint.address().is_unspecified()) {
+    boost::system::error_code no_ipv6;
+    acceptor.open(asio::ip::tcp::v6(), no_ipv6);
+    if (!no_ipv6) {
+      acceptor.set_option(asio::ip::v6_only(false));
+      endpoint = {asio::ip::tcp::v6(), endpoint.port()};
+    } else {
+      endpoint = {asio::ip::tcp::v4(), endpoint.port()};
+    }
+  }
+  if (!acceptor.is_open()) {
+    acceptor.open(endpoint.protocol());
+  }
+  acceptor.set_option(asio::socket_base::reuse_address(true));
+  listen<asio::ip::tcp>(std::move(acceptor), endpoint, std::move(pages));
+}
+
+// The mode that new files have at most, until it goes.
+class Umask {
+ public:
+  explicit Umask(mode_t mask) : before_(::umask(mask)) {}
+  Umask(const Umask&) = delete;
+  Umask& operator=(const Umask&) = delete;
+  ~Umask() { ::umask(before_); }
+
+ private:
+  mode_t before_;
+};
 
 }  // namespace
 
 Result<void> serve_tcp(asio::any_io_executor executor, const std::string& ip, std::uint16_t port,
                        HttpPages pages) {
   boost::system::error_code error;
-  const asio::ip::address address = asio::ip::make_address(ip, error);
+  const asio::ip::address address = asio::ip::make_address(ip.empty() ? "0.0.0.0" : ip, error);
   if (error) {
-    return fail("invalid IP address: {}", ip);
+    return fail("invalid IP address: {}", printable(ip));
   }
   try {
-    listen<asio::ip::tcp>(executor, {address, port}, std::move(pages));
+    listen_tcp(executor, {address, port}, std::move(pages));
   } catch (const boost::system::system_error& refused) {
     return fail("listen on {}:{}: {}", ip, port, refused.code().message());
   }
@@ -106,14 +162,24 @@ Result<void> serve_unix(asio::any_io_executor executor, const std::string& path,
   using Protocol = asio::local::stream_protocol;
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-  ::unlink(path.c_str());
+  remove_socket(path);
   try {
-    listen<Protocol>(executor, Protocol::endpoint(path), std::move(pages));
+    const Umask mask(0117);
+    listen<Protocol>(Protocol::acceptor(executor, Protocol()), Protocol::endpoint(path),
+                     std::move(pages));
   } catch (const boost::system::system_error& refused) {
-    return fail("listen on {}: {}", path, refused.code().message());
+    const bool in_the_way = refused.code() == asio::error::address_in_use;
+    return fail("listen on {}: {}", printable(path),
+                in_the_way ? "a file that is no socket is there" : refused.code().message());
   }
-  ::chmod(path.c_str(), 0660);
   return {};
+}
+
+void remove_socket(const std::string& path) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) {
+    ::unlink(path.c_str());
+  }
 }
 
 }  // namespace flannel

@@ -22,10 +22,19 @@ struct HttpReply {
 // The reply for a request's path; the method does not matter. Nothing is 404.
 using HttpPages = std::function<std::optional<HttpReply>(std::string_view path)>;
 
-// Listens at once; serves until the executor stops. Error: the address and the reason.
+// A listener has at most this many clients; for one more, that one is let go which has been quiet
+// for longest. A health port is open to every pod, and our descriptors are not to be theirs.
+inline constexpr std::size_t kMostHttpClients = 64;
+
+// Listens at once; serves until the executor stops. As in Go, an unspecified address (0.0.0.0, ::,
+// or empty) stands for all addresses of both families. Error: the address and the reason.
 Result<void> serve_tcp(asio::any_io_executor executor, const std::string& ip, std::uint16_t port,
                        HttpPages pages);
-// The same on a unix socket, mode 0660. A socket left by a daemon that is gone is replaced.
+// The same on a unix socket, which never has a wider mode than 0660. The caller has the claim on
+// `path` (claim.h), so that a socket there is one left by a daemon that is gone, and is replaced;
+// any other file is an error.
 Result<void> serve_unix(asio::any_io_executor executor, const std::string& path, HttpPages pages);
+// Removes the socket at the end; another kind of file stays.
+void remove_socket(const std::string& path);
 
 }  // namespace flannel

@@ -1,7 +1,9 @@
 // flanneld: reads its options, opens the store and the kernel, and runs the daemon.
 
 #include <malloc.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
@@ -11,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "daemon/claim.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
 #include "kernel/netlink_kernel.h"
@@ -41,7 +44,20 @@ void set_up_heap() {
   ::mallopt(M_TRIM_THRESHOLD, 4096 * 1024);
 }
 
+// systemd gives 1,024 descriptors, for the sake of programs that use select(2), and as many more as
+// one asks for.
+void raise_descriptor_limit() {
+  constexpr rlim_t kEnough = 65'536;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < kEnough) {
+    limit.rlim_cur = std::min(limit.rlim_max, kEnough);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
 int run(const Options& options) {
+  const std::string socket = options.status_socket_path();
+  const UniqueFd claims[] = {claim_file(options.subnet_file), claim_file(socket)};
   // One thread: asio needs no locks.
   asio::io_context io(1);
   OnState tell_daemon;
@@ -66,6 +82,9 @@ int run(const Options& options) {
   });
   daemon.start();
   io.run();
+  if (claims[1]) {
+    remove_socket(socket);
+  }
   // Nothing is torn down at exit: the overlay stays, and the process's memory is the kernel's
   // business. Unwinding the suspended coroutines would only be a way to hang or crash.
   std::fflush(nullptr);
@@ -97,6 +116,7 @@ int start(std::span<char*> arguments) {
   }
   log_info("{}", describe(parsed.options));
   set_up_heap();
+  raise_descriptor_limit();
   return run(parsed.options);
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/sd_notify.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -19,7 +20,7 @@ bool sd_notify(std::string_view state) {
   if (path.empty()) {
     return true;
   }
-  if (path.size() >= sizeof address.sun_path) {
+  if (path.size() >= sizeof address.sun_path || (path.front() != '/' && path.front() != '@')) {
     return false;
   }
   std::copy(path.begin(), path.end(), address.sun_path);
@@ -28,9 +29,11 @@ bool sd_notify(std::string_view state) {
   }
   const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const socklen_t length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-  return fd && ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL,
-                        reinterpret_cast<const sockaddr*>(&address),
-                        length) == static_cast<ssize_t>(state.size());
+  const timeval limit{.tv_sec = 0, .tv_usec = 100'000};  // nobody reads it: not to hold us up
+  return fd && ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
+         ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL,
+                  reinterpret_cast<const sockaddr*>(&address),
+                  length) == static_cast<ssize_t>(state.size());
 }
 
 }  // namespace flannel
