@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -27,8 +28,17 @@ struct Endpoint {
 };
 
 // `http://HOST:PORT`, `https://HOST:PORT`, `HOST:PORT`, `unix://PATH`, `unixs://PATH` (TLS). A path
-// after the port is ignored. Without a port: 80, or 443 with https. User names in a URL are
-// refused: they would end up in logs.
+// after the port is ignored, the scheme is read in either case. Without a port: 80, or 443 with
+// https. User names in a URL are refused: they would end up in logs.
 Result<Endpoint> parse_endpoint(std::string_view text);
+
+// The endpoints of a list with commas between them; blanks around one and empty ones are left out.
+// At least one. Error: names the one that is wrong, and has no text of a user name or a password,
+// whatever they are made of.
+Result<std::vector<Endpoint>> parse_endpoints(std::string_view list);
+
+// `list` for people: all that may be a user name or a password is `(hidden)`, which is what comes
+// before the last `@`, but a scheme.
+std::string without_credentials(std::string_view list);
 
 }  // namespace flannel

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "base/printable.h"
+
 namespace flannel {
 namespace {
 
@@ -109,7 +111,7 @@ void GrpcStream::check_headers() const {
   if (stream_.status() != 200 || !type.starts_with("application/grpc")) {
     throw GrpcError(GrpcCode::unavailable,
                     fmt::format("not a gRPC server: HTTP status {}, content type \"{}\"",
-                                stream_.status(), type));
+                                stream_.status(), printable(type)));
   }
 }
 
@@ -123,7 +125,7 @@ void GrpcStream::check_status() const {
     throw GrpcError(GrpcCode::unknown, "the server ended the call without a status");
   }
   if (code != 0) {
-    const std::string message = percent_decode(find_header(where, "grpc-message"));
+    const std::string message = printable(percent_decode(find_header(where, "grpc-message")));
     throw GrpcError(static_cast<GrpcCode>(code),
                     message.empty() ? fmt::format("gRPC status {}", code) : message);
   }

@@ -137,19 +137,20 @@ Task<void> Http2Client::dial(std::shared_ptr<State> state) {
 
 Task<void> Http2Client::dial_endpoint(std::shared_ptr<State> state, Endpoint endpoint) {
   const std::vector<Transport::Address> addresses = co_await resolve(endpoint);
+  const bool secure = endpoint.tls.value_or(false);
   std::string failure;
   for (const Transport::Address& address : addresses) {
     if (state->closed) {
       break;
     }
     const std::shared_ptr<Transport> transport =
-        std::make_shared<Transport>(state->executor, state->tls ? state->tls() : TlsContext());
+        std::make_shared<Transport>(state->executor, secure ? state->tls() : TlsContext());
     state->dialing = transport;
     failure = co_await connect(state->executor, transport, endpoint, address);
     state->dialing.reset();
     if (failure.empty() && !state->closed) {
       state->connection =
-          Http2Connection::start(state->executor, transport, state->tls ? "https" : "http",
+          Http2Connection::start(state->executor, transport, secure ? "https" : "http",
                                  endpoint.authority(), state->keepalive);
       co_return;
     }

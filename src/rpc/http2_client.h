@@ -22,7 +22,8 @@ inline constexpr std::chrono::seconds kShakeHandsWithin{10};
 
 class Http2Client {
  public:
-  // At least one endpoint. With `tls`, all of them are spoken to in TLS, without, none.
+  // At least one endpoint. Those whose `tls` is true are spoken to in TLS, which `tls` is for; it
+  // may be empty where there are none.
   Http2Client(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,
               Keepalive keepalive = {});
   Http2Client(const Http2Client&) = delete;

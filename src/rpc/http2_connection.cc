@@ -82,6 +82,10 @@ Task<void> Http2Connection::run_reader(std::shared_ptr<Http2Connection> self) {
     while (self->open_) {
       const std::size_t count = co_await self->transport_->read_some(buffer);
       self->quiet_since_ = now();
+      if (self->quiet_since_ - self->second_began_ >= std::chrono::seconds(1)) {
+        self->second_began_ = self->quiet_since_;
+        self->session_.new_second();
+      }
       if (std::exchange(self->pinged_, false)) {
         self->keepalive_wanted_.notify();
       }

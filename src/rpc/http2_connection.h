@@ -54,6 +54,7 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   Signal write_wanted_;
   Signal keepalive_wanted_;  // a first stream, an answer to a PING, or the connection closed
   Deadline quiet_since_;     // nothing has arrived since then, with streams open
+  Deadline second_began_;    // that the session's noise is counted in
   bool pinged_ = false;      // and nothing has arrived since
   bool open_ = true;
   bool retired_ = false;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace flannel {
 namespace {
@@ -12,6 +13,10 @@ namespace {
 constexpr std::int32_t kStreamWindow = 1 << 20;
 constexpr std::int32_t kConnectionWindow = 4 << 20;
 constexpr std::size_t kMostHeaderBytes = 64 << 10;  // of one exchange
+// A second's worth; and what a byte of content stands for, so that the headers of small frames do
+// not add up: a message of gRPC has five bytes, its frame another nine.
+constexpr std::size_t kMostNoise = 256 << 10;
+constexpr std::size_t kContentPays = 4;
 constexpr std::size_t kOutputAtOnce = 64 << 10;
 
 std::string_view text_of(const std::uint8_t* bytes, std::size_t size) {
@@ -48,12 +53,13 @@ struct Http2Session::Callbacks {
 
   static int on_header(nghttp2_session* session, const nghttp2_frame* frame,
                        const std::uint8_t* name, std::size_t name_size, const std::uint8_t* value,
-                       std::size_t value_size, std::uint8_t, void*) noexcept {
+                       std::size_t value_size, std::uint8_t, void* self) noexcept {
     Http2Exchange* const to = exchange(session, frame->hd.stream_id);
     if (to == nullptr || to->abandoned) {
       return 0;
     }
     to->header_bytes += name_size + value_size;
+    static_cast<Http2Session*>(self)->content_ += name_size + value_size;
     if (to->header_bytes > kMostHeaderBytes) {
       return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets this stream only
     }
@@ -85,7 +91,8 @@ struct Http2Session::Callbacks {
   }
 
   static int on_data(nghttp2_session* session, std::uint8_t, std::int32_t id,
-                     const std::uint8_t* bytes, std::size_t size, void*) noexcept {
+                     const std::uint8_t* bytes, std::size_t size, void* self) noexcept {
+    static_cast<Http2Session*>(self)->content_ += size;
     // The connection's window is given back at once, so that a slow reader stalls only itself.
     nghttp2_session_consume_connection(session, size);
     Http2Exchange* const to = exchange(session, id);
@@ -175,6 +182,11 @@ void Http2Session::receive(std::string_view bytes) {
   const auto* const data = reinterpret_cast<const std::uint8_t*>(bytes.data());
   const ssize_t taken = nghttp2_session_mem_recv(session_, data, bytes.size());
   check(static_cast<int>(std::min<ssize_t>(taken, 0)), "from the server");
+  noise_ += bytes.size();
+  noise_ -= std::min(noise_, std::exchange(content_, 0) * kContentPays);
+  if (noise_ > kMostNoise) {
+    throw std::runtime_error(authority_ + ": the server sends frames that carry nothing, no end");
+  }
 }
 
 std::string Http2Session::output() {

@@ -63,8 +63,11 @@ class Http2Session {
   Http2Session& operator=(const Http2Session&) = delete;
   ~Http2Session();
 
-  // Bytes from the server.
+  // Bytes from the server. Also throws where too many of them carried nothing since the last
+  // new_second(): empty or padded frames, frames of unknown types and the like cost time, and an
+  // honest server has no use for many.
   void receive(std::string_view bytes);
+  void new_second() { noise_ = 0; }
   // The next bytes for the server, up to about 64 kB; empty when there are none now. Both throw
   // std::runtime_error when what came from the server was not HTTP/2.
   std::string output();
@@ -97,7 +100,9 @@ class Http2Session {
   nghttp2_session* session_ = nullptr;
   std::map<std::int32_t, std::shared_ptr<Http2Exchange>> exchanges_;
   bool draining_ = false;
-  std::string complaint_;  // why we end the connection
+  std::string complaint_;    // why we end the connection
+  std::size_t noise_ = 0;    // bytes that carried nothing for an exchange
+  std::size_t content_ = 0;  // bytes that did, of those being received
 };
 
 }  // namespace flannel

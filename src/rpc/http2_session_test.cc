@@ -226,6 +226,61 @@ TEST(Http2Session, RefusesBytesThatAreNotHttp2) {
   EXPECT_THROW(client.output(), std::runtime_error);
 }
 
+std::string frame(std::uint8_t type, std::uint8_t flags, char stream, const std::string& payload) {
+  std::string out = {'\0',
+                     '\0',
+                     static_cast<char>(payload.size()),
+                     static_cast<char>(type),
+                     static_cast<char>(flags),
+                     '\0',
+                     '\0',
+                     '\0',
+                     stream};
+  return out + payload;
+}
+
+// Frames that are right each by itself, carry nothing, and never end.
+TEST_F(Http2SessionTest, FramesThatCarryNothingEndIt) {
+  for (const std::string& noise :
+       {frame(0, 0, 1, ""), frame(0, 8, 1, std::string(1, 100) + std::string(100, '\0')),
+        frame(2, 0, 1, std::string("\0\0\0\0\1", 5)), frame(0xa, 0, 1, std::string("\0\1ax", 4)),
+        frame(0xbb, 0, 0, "unknown"), frame(8, 0, 0, std::string("\0\0\0\1", 4))}) {
+    Http2Session lonely("http", "test");
+    const auto exchange = lonely.open({.path = "/"});
+    lonely.output();
+    lonely.receive(frame(4, 0, 0, ""));
+    lonely.receive(frame(1, 4, 1, "\x88"));  // HEADERS: `:status: 200`
+    std::string text;
+    std::size_t sent = 0;
+    try {
+      for (; sent < (std::size_t{1} << 20); sent += noise.size()) {
+        lonely.receive(noise);
+        lonely.output();
+      }
+    } catch (const std::runtime_error& error) {
+      text = error.what();
+    }
+    EXPECT_FALSE(text.empty()) << int{noise[3]};
+    EXPECT_LT(sent, std::size_t{512} << 10);
+  }
+}
+
+TEST_F(Http2SessionTest, SmallAnswersAreNoNoise) {
+  const auto exchange = client.open({.path = "/"});
+  client.output();
+  client.receive(frame(4, 0, 0, ""));
+  client.receive(frame(1, 4, 1, "\x88"));
+  for (int i = 0; i < 100'000; ++i) {
+    client.receive(frame(0, 0, 1, "\1\2\3\4\5"));
+    client.consume(*exchange, std::exchange(exchange->incoming, {}).size());
+    client.output();
+    if (i % 20'000 == 0) {
+      client.new_second();
+    }
+  }
+  EXPECT_FALSE(exchange->closed);
+}
+
 TEST(Http2Session, SurvivesJunk) {
   std::minstd_rand random(1);
   for (int round = 0; round < 500; ++round) {

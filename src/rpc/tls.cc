@@ -2,6 +2,8 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/buffer.hpp>
@@ -37,11 +39,24 @@ std::unexpected<Error> refused(const Pem& pem, const error_code& error) {
 
 Result<void> set_identity(asio::ssl::context& context, const TlsIdentity& identity) {
   error_code error;
+  // Without this, OpenSSL asks on the terminal and waits.
+  const auto asked = std::make_shared<bool>(false);
+  context.set_password_callback(
+      [asked](std::size_t, asio::ssl::context::password_purpose) {
+        *asked = true;
+        return std::string();
+      },
+      error);
   context.use_certificate_chain(asio::buffer(identity.certificate.text), error);
   if (error) {
     return refused(identity.certificate, error);
   }
   context.use_private_key(asio::buffer(identity.key.text), asio::ssl::context::pem, error);
+  if (*asked) {
+    ERR_clear_error();
+    return fail("{}: the key is protected by a password, and nobody is there to be asked for it",
+                identity.key.name);
+  }
   if (error) {
     return refused(identity.key, error);
   }
@@ -70,6 +85,12 @@ Result<TlsContext> make_tls_context(const TlsIdentity& identity) {
   TlsContext context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
   SSL_CTX* const native = context->native_handle();
   SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
+  // With TLS 1.2 what HTTP/2 allows, RFC 9113, 9.2.1 and Appendix A: ephemeral keys with
+  // authenticated encryption, and no renegotiation.
+  SSL_CTX_set_cipher_list(native, "ECDHE+AESGCM:ECDHE+CHACHA20");
+  SSL_CTX_set_options(native, SSL_OP_NO_RENEGOTIATION);
+  // As in Go, what is in the CA file is trusted, an intermediate too.
+  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(native), X509_V_FLAG_PARTIAL_CHAIN);
   SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);  // 34 kB less while the connection is quiet
   static constexpr unsigned char kH2[] = {2, 'h', '2'};
   SSL_CTX_set_alpn_protos(native, kH2, sizeof(kH2));
@@ -83,7 +104,12 @@ Result<TlsContext> make_tls_context(const TlsIdentity& identity) {
       return refused(identity.ca, error);
     }
   }
-  if (!identity.certificate.name.empty() || !identity.key.name.empty()) {
+  if (identity.certificate.name.empty() != identity.key.name.empty()) {
+    return identity.key.name.empty()
+               ? fail("{}: a certificate without its key", identity.certificate.name)
+               : fail("{}: a key without its certificate", identity.key.name);
+  }
+  if (!identity.key.name.empty()) {
     const Result<void> set = set_identity(*context, identity);
     if (!set) {
       return std::unexpected(set.error());
@@ -104,6 +130,13 @@ Result<TlsIdentity> read_identity(const TlsFiles& files) {
     }
   }
   return TlsIdentity{std::move(*ca), std::move(*certificate), std::move(*key)};
+}
+
+void warn_of_open_key(const std::string& path) {
+  struct stat found{};
+  if (!path.empty() && ::stat(path.c_str(), &found) == 0 && (found.st_mode & S_IROTH) != 0) {
+    log_warning("{}: everybody on this machine may read this key", path);
+  }
 }
 
 // What follow_tls_files() knows between two connections.
@@ -127,6 +160,7 @@ struct FollowedFiles {
     }
     context = std::move(*made);
     identity = std::move(*now);
+    warn_of_open_key(files.key);
     return {};
   }
 

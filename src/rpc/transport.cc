@@ -1,6 +1,6 @@
 #include "rpc/transport.h"
 
-#include <fcntl.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -9,6 +9,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/write.hpp>
 
+#include "base/file.h"
 #include "base/ip.h"
 
 namespace flannel {
@@ -23,7 +24,7 @@ Task<void> Transport::connect(Endpoint endpoint, Address address) {
   error_code error;
   socket_.open(address.protocol(), error);
   if (!error) {
-    ::fcntl(socket_.native_handle(), F_SETFD, FD_CLOEXEC);  // Asio leaves it to children
+    close_on_exec(socket_.native_handle());
     co_await socket_.async_connect(address, asio::redirect_error(asio::use_awaitable, error));
   }
   if (error) {
@@ -58,7 +59,12 @@ Task<void> Transport::shake_hands(Endpoint endpoint) {
                                       host, X509_verify_cert_error_string(verdict)));
   }
   if (error) {
-    throw ConnectionError(fmt::format("TLS with {}: {}", peer_, error.message()));
+    // Still waiting for its first message, and no alert: that was no TLS.
+    const bool silent = SSL_get_state(ssl) == TLS_ST_CW_CLNT_HELLO &&
+                        ERR_GET_REASON(error.value()) < SSL_AD_REASON_OFFSET;
+    throw ConnectionError(
+        fmt::format("TLS with {}: {}{}", peer_, error.message(),
+                    silent ? " (is it a server without TLS? Those are written http://)" : ""));
   }
   const unsigned char* protocol = nullptr;
   unsigned length = 0;
@@ -81,6 +87,12 @@ Task<std::size_t> Transport::read_some(std::span<char> buffer) {
   if (error) {
     broken(error);
   }
+  // A plain connection that is answered with a TLS record: an alert, RFC 8446, 5.1.
+  if (!heard_ && !tls_ && count > 1 && buffer[0] == 0x15 && buffer[1] == 0x03) {
+    throw ConnectionError(
+        fmt::format("{}: the server speaks TLS; its endpoint is written https://", peer_));
+  }
+  heard_ = true;
   co_return count;
 }
 
@@ -104,8 +116,10 @@ void Transport::close() {
 
 void Transport::broken(const error_code& error) const {
   const bool ended = error == asio::error::eof || error == asio::ssl::error::stream_truncated;
+  const bool mute = !heard_ && !tls_ && (ended || error == asio::error::connection_reset);
   throw ConnectionError(
-      fmt::format("{}: {}", peer_, ended ? "closed by the server" : error.message()));
+      fmt::format("{}: {}{}", peer_, ended ? "closed by the server" : error.message(),
+                  mute ? " without a word (is it one with TLS? Those are written https://)" : ""));
 }
 
 Task<std::vector<Transport::Address>> resolve(Endpoint endpoint) {

@@ -50,6 +50,7 @@ class Transport {
   Socket socket_;
   std::optional<asio::ssl::stream<Socket&>> tls_;
   std::string peer_;
+  bool heard_ = false;  // the server has said something
 };
 
 // The addresses behind an endpoint, in the resolver's order. Throws ConnectionError.

@@ -215,44 +215,56 @@ Task<bool> EtcdStore::commit(etcd::TxnRequest txn) {
   co_return false;
 }
 
+// Each endpoint is spoken to as its own scheme says; without one, in TLS where there is any TLS
+// file. A password goes over TLS, or nowhere, as soon as one endpoint has it; a unix socket is as
+// good.
+Result<std::vector<Endpoint>> endpoints_of(const EtcdOptions& options) {
+  std::string list;
+  for (const std::string& text : options.endpoints) {
+    list += text + ",";
+  }
+  Result<std::vector<Endpoint>> endpoints = parse_endpoints(list);
+  if (!endpoints) {
+    return fail("etcd-endpoints: {}", endpoints.error().text);
+  }
+  const bool has_files =
+      !options.cafile.empty() || !options.certfile.empty() || !options.keyfile.empty();
+  std::vector<Endpoint> plain;
+  for (Endpoint& endpoint : *endpoints) {
+    endpoint.tls = endpoint.tls.value_or(has_files);
+    if (!*endpoint.tls && !endpoint.is_unix()) {
+      plain.push_back(endpoint);
+    }
+  }
+  if (plain.empty()) {
+    return endpoints;
+  }
+  const bool mixed = std::ranges::any_of(*endpoints, [](const Endpoint& e) { return *e.tls; });
+  if (mixed && !options.username.empty()) {
+    std::erase_if(*endpoints, [](const Endpoint& e) { return !*e.tls && !e.is_unix(); });
+    log_warning("{}: not used, since the password goes over TLS alone", to_text(plain));
+  } else {
+    log_warning("{}: no TLS{}. This is insecure", to_text(plain),
+                mixed || has_files ? ", though others or files of certificates are given" : "");
+  }
+  return endpoints;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor executor,
                                                     EtcdOptions options) {
-  std::vector<Endpoint> endpoints;
-  for (const std::string& text : options.endpoints) {
-    const Result<Endpoint> endpoint = parse_endpoint(text);
-    if (!endpoint) {
-      return fail("etcd-endpoints: {}", endpoint.error().text);
-    }
-    endpoints.push_back(*endpoint);
+  Result<std::vector<Endpoint>> endpoints = endpoints_of(options);
+  if (!endpoints) {
+    return std::unexpected(endpoints.error());
   }
-  if (endpoints.empty()) {
-    return fail("etcd-endpoints: none given");
+  // Read also where every endpoint is http://, so that bad files are an error there too.
+  Result<TlsSource> tls = follow_tls_files(
+      {.ca = options.cafile, .certificate = options.certfile, .key = options.keyfile});
+  if (!tls) {
+    return std::unexpected(tls.error());
   }
-  // The reference's rule: without a key and a certificate there is no TLS configuration at all, and
-  // the CA file is not looked at.
-  const bool has_certificate = !options.keyfile.empty() && !options.certfile.empty();
-  if (!has_certificate) {
-    log_warning("no certificate provided: connecting to etcd with http. This is insecure");
-    options.cafile.clear();
-    options.keyfile.clear();
-    options.certfile.clear();
-  }
-  const bool use_tls = endpoints.front().tls.value_or(has_certificate);
-  for (Endpoint& endpoint : endpoints) {
-    endpoint.tls = use_tls;
-  }
-  TlsSource tls;
-  if (use_tls || has_certificate) {  // bad files are an error even where http:// ignores them
-    Result<TlsSource> source = follow_tls_files(
-        {.ca = options.cafile, .certificate = options.certfile, .key = options.keyfile});
-    if (!source) {
-      return std::unexpected(source.error());
-    }
-    tls = use_tls ? std::move(*source) : nullptr;
-  }
-  return std::make_unique<EtcdStore>(std::move(executor), std::move(endpoints), std::move(tls),
+  return std::make_unique<EtcdStore>(std::move(executor), std::move(*endpoints), std::move(*tls),
                                      std::move(options));
 }
 

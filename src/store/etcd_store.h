@@ -22,10 +22,10 @@ struct EtcdOptions {
   std::function<void(const std::string&)> on_state;
 };
 
-// Does not connect yet. The first endpoint's scheme decides about TLS for all of them; without a
-// scheme, it is TLS where both keyfile and certfile are given. Error: an endpoint that cannot be
-// read, or `open FILE: REASON`. Calls of the store throw EtcdCredentialsError (etcd_client.h) where
-// the password is wrong.
+// Does not connect yet. Each endpoint's scheme decides about TLS; without one, it is TLS where a
+// CA, a certificate or a key is given. Where some endpoints have TLS and a user name is given, the
+// others are not used. Error: an endpoint that cannot be read, or `open FILE: REASON`. Calls of the
+// store throw EtcdCredentialsError (etcd_client.h) where the password is wrong.
 Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor executor,
                                                     EtcdOptions options);
 
