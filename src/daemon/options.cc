@@ -1,13 +1,14 @@
 #include "daemon/options.h"
 
 #include <fmt/ranges.h>
-#include <re2/re2.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <optional>
 
+#include "base/printable.h"
 #include "daemon/go_flags.h"
+#include "rpc/endpoint.h"
 
 namespace flannel {
 namespace {
@@ -114,10 +115,9 @@ std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
       {text_flag("healthz-ip", o.healthz_ip, "address of the health pages")},
       {number_flag("healthz-port", o.healthz_port, "port of the health pages, 0 for none")},
       {number_flag("v", o.v, "log verbosity; 1 logs every change of the kernel")},
-      unbuilt_flag(text_flag("vmodule", unbuilt.vmodule, "log verbosity by file"), unbuilt.vmodule),
-      unbuilt_flag(text_flag("log_backtrace_at", unbuilt.log_backtrace_at,
-                             "file:line to log a stack trace at"),
-                   unbuilt.log_backtrace_at),
+      {text_flag("vmodule", unbuilt.vmodule, "log verbosity by file; taken without effect")},
+      {text_flag("log_backtrace_at", unbuilt.log_backtrace_at,
+                 "file:line to log a stack trace at; taken without effect")},
   };
 }
 
@@ -173,6 +173,10 @@ void check_ranges(ParsedOptions& parsed) {
         "Invalid subnet-lease-renew-margin option, out of acceptable range: {} (1 to 1439)",
         options.subnet_lease_renew_margin));
   }
+  if (const Result<std::vector<Endpoint>> endpoints = parse_endpoints(options.etcd_endpoints);
+      !endpoints && options.local_store.empty()) {
+    refuse(fmt::format("etcd-endpoints: {}", endpoints.error().text));
+  }
   if (options.healthz_port < 0 || options.healthz_port > 65535) {
     refuse(fmt::format("healthz-port {}: no port (0 to 65535)", options.healthz_port));
   }
@@ -203,10 +207,9 @@ std::string Options::status_socket_path() const {
 EtcdOptions Options::etcd() const {
   EtcdOptions out;
   out.endpoints.clear();
-  for (std::size_t start = 0; start <= etcd_endpoints.size();) {
-    const std::size_t comma = std::min(etcd_endpoints.find(',', start), etcd_endpoints.size());
-    out.endpoints.push_back(etcd_endpoints.substr(start, comma - start));
-    start = comma + 1;
+  const Result<std::vector<Endpoint>> endpoints = parse_endpoints(etcd_endpoints);
+  for (const Endpoint& endpoint : endpoints.value_or(std::vector<Endpoint>())) {
+    out.endpoints.push_back(endpoint.to_text());
   }
   out.prefix = etcd_prefix;
   out.keyfile = etcd_keyfile;
@@ -261,8 +264,8 @@ ParsedOptions parse_options(std::span<const std::string> words,
     }
     if (!entry.flag.set(value)) {
       parsed.warnings.push_back(fmt::format(
-          "Failed to set flag FLANNELD from env: invalid value \"{}\" for {}: parse error", value,
-          name));
+          "Failed to set flag FLANNELD from env: invalid value \"{}\" for {}: parse error",
+          printable(value), name));
     }
   }
   for (const Entry& entry : entries) {
@@ -272,22 +275,25 @@ ParsedOptions parse_options(std::span<const std::string> words,
       return parsed;
     }
   }
+  for (const auto& [name, value] :
+       {std::pair("vmodule", &unbuilt.vmodule), {"log_backtrace_at", &unbuilt.log_backtrace_at}}) {
+    if (!value->empty()) {
+      parsed.warnings.push_back(fmt::format("flag -{} has no effect here", name));
+    }
+  }
   check_ranges(parsed);
   return parsed;
 }
 
 namespace {
 
-// Endpoints with a user name are refused, but the log has them before that.
-std::string without_credentials(std::string endpoints) {
-  RE2::GlobalReplace(&endpoints, "[^/,]*@", "(hidden)@");
-  return endpoints;
-}
+// What is described is whole; only what nobody means is cut.
+constexpr std::size_t kDescribedMost = 2000;
 
 }  // namespace
 
 std::string describe(const Options& o) {
-  return fmt::format(
+  const std::string text = fmt::format(
       "CLI flags config: {{etcd-endpoints:{} etcd-prefix:{} etcd-keyfile:{} etcd-certfile:{} "
       "etcd-cafile:{} etcd-username:{} etcd-password:{} local-store:{} iface:[{}] iface-regex:[{}] "
       "iface-can-reach:{} public-ip:{} "
@@ -298,6 +304,7 @@ std::string describe(const Options& o) {
       fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,
       o.public_ipv6, o.subnet_file, o.state_dir, o.status_socket_path(), o.healthz_ip,
       o.healthz_port, o.subnet_lease_renew_margin, o.route_nexthops, o.ip_masq);
+  return printable(text, kDescribedMost);
 }
 
 }  // namespace flannel
