@@ -15,6 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)netlink::decode_neighbour(*message);
     (void)netlink::decode_nexthop(*message);
     (void)netlink::decode_route(*message);
+    (void)netlink::decode_default_route(*message);
+    (void)netlink::decode_path(*message);
     (void)netlink::decode_answer(*message);
   }
   return 0;
