@@ -13,8 +13,11 @@ class EtcdCrowd : public EtcdStoreTest {
     for (unsigned i = 0; i < nodes; ++i) {
       stores_.push_back(open(server));
       const IpAddr ip = IpAddr::from_number(Family::v4, 0xc6120002 + i);
-      tasks.push_back(stores_.back()->acquire(
-          {.network = config, .attrs = node(ip.to_text()), .previous = {}}));
+      LeaseAttrs attrs = node(ip.to_text());
+      if (config.v6) {
+        attrs.public_ipv6 = *IpAddr::parse(fmt::format("fd12::{:x}", i + 1));
+      }
+      tasks.push_back(stores_.back()->acquire({.network = config, .attrs = attrs, .previous = {}}));
     }
     return run_all(std::move(tasks));
   }
@@ -34,6 +37,51 @@ TEST_F(EtcdCrowd, TwoHundredNodesThatJoinAtOnceGetSubnetsOfTheirOwn) {
   for (const std::string& subnet : subnets) {
     EXPECT_NE(keys.find(kSubnets + subnet + "\n"), std::string::npos);
   }
+}
+
+// In networks that hold few more, so that they draw the same subnets all the time: what is free in
+// one family need not be so in the other.
+TEST_F(EtcdCrowd, TwoHundredNodesOfBothFamiliesShareNoSubnetOfEither) {
+  EtcdServer server;
+  const NetworkConfig both =
+      network(R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/54",)"
+              R"("IPv6SubnetLen":64,"Backend":{"Type":"vxlan"}})");
+  std::set<Prefix> v4, v6;
+  for (const Result<Lease>& lease : join_at_once(server, both, 200)) {
+    ASSERT_TRUE(lease) << lease.error().text;
+    EXPECT_TRUE(v4.insert(*lease->key.v4).second) << to_text(lease->key);
+    EXPECT_TRUE(v6.insert(*lease->key.v6).second) << to_text(lease->key);
+  }
+  const LeaseUpdate all = run(stores_[0]->watch()->next());
+  EXPECT_EQ(all.leases.size(), 200U) << "who tried again has given back what it had";
+}
+
+// As a node of another version makes it, between our look and our entry: it was first.
+TEST_F(EtcdCrowd, WhoHasASubnetThatAnotherHadBeforeTakesAnother) {
+  EtcdServer server;
+  server.ctl({"put", kSubnets + "10.5.7.0-24&fc00:5:0:1::-64",
+              R"({"PublicIP":"198.18.0.9","PublicIPv6":"fd12::9"})"});
+  server.ctl({"put", kSubnets + "10.5.8.0-24&fc00:5:0:1::-64",
+              R"({"PublicIP":"198.18.0.2","PublicIPv6":"fd12::2"})"});
+  const NetworkConfig both =
+      network(R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48",)"
+              R"("Backend":{"Type":"vxlan"}})");
+  LeaseAttrs attrs = node("198.18.0.2");
+  attrs.public_ipv6 = *IpAddr::parse("fd12::2");
+  const auto store = open(server);
+  // The second entry is a reservation, which stays what the administrator made it.
+  const Result<Lease> reserved =
+      run(store->acquire({.network = both, .attrs = attrs, .previous = {}}));
+  ASSERT_TRUE(reserved) << reserved.error().text;
+  EXPECT_EQ(to_text(reserved->key), "10.5.8.0-24&fc00:5:0:1::-64");
+  server.ctl({"del", kSubnets + to_text(reserved->key)});
+  const Result<Lease> renewed = run(store->renew(*reserved));
+  ASSERT_FALSE(renewed);
+  EXPECT_EQ(renewed.error().text, "fc00:5:0:1::/64 is held by 198.18.0.9");
+  const Result<Lease> lease =
+      run(store->acquire({.network = both, .attrs = attrs, .previous = reserved->key}));
+  ASSERT_TRUE(lease) << lease.error().text;
+  EXPECT_NE(lease->key.v6->to_text(), "fc00:5:0:1::/64");
 }
 
 // Three subnets for five nodes: the losers are told, and get the one that is freed.

@@ -36,7 +36,8 @@ std::string message(std::int64_t revision, const std::function<void(pbf_writer&)
 void write_lease(pbf_writer& parent, protozero::pbf_tag_type tag, const std::string& subnet,
                  std::int64_t revision) {
   pbf_writer entry(parent, tag);
-  entry.add_string(1, "/coreos.com/network/subnets/" + subnet);
+  entry.add_string(1, subnet == "../config" ? "/coreos.com/network/config"
+                                            : "/coreos.com/network/subnets/" + subnet);
   entry.add_int64(3, revision);
   entry.add_string(5, R"({"PublicIP":"198.18.0.9","BackendType":"vxlan"})");
 }
@@ -53,9 +54,11 @@ const std::string kCreated =
 
 // One lease, of revision 5; a watch has it, and another one a moment later.
 Reply honest(const std::string& path) {
-  if (path == kRange) {
-    return {.body = grpc_frame(
-                message(5, [](pbf_writer& writer) { write_lease(writer, 2, "10.5.9.0-24", 5); }))};
+  if (path == kRange) {  // to whoever asks for the one or the other
+    return {.body = grpc_frame(message(5, [](pbf_writer& writer) {
+              write_lease(writer, 2, "../config", 5);
+              write_lease(writer, 2, "10.5.9.0-24", 5);
+            }))};
   }
   return {.body = kCreated + grpc_frame(put_event("10.5.9.0-24", 5)) +
                   grpc_frame(put_event("10.5.10.0-24", 6)),

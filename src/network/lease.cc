@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "base/printable.h"
 #include "network/backend_options.h"
 
 namespace flannel {
@@ -17,32 +18,55 @@ std::string key_part(const Prefix& prefix) {
   return fmt::format("{}-{}", prefix.ip.to_text(), prefix.length);
 }
 
-// `ADDRESS-LENGTH` with a length up to `longest`.
-Result<Prefix> parse_part(std::string_view text, Family family, unsigned longest) {
+// `ADDRESS-LENGTH` with a length up to `longest`; nothing where it is none.
+std::optional<Prefix> parse_part(std::string_view text, Family family, unsigned longest) {
   const std::size_t dash = text.rfind('-');
   unsigned length = 0;
   if (dash == std::string_view::npos) {
-    return fail("{}: not a subnet", text);
+    return std::nullopt;
   }
   const std::string_view digits = text.substr(dash + 1);
   const auto [end, error] = std::from_chars(digits.begin(), digits.end(), length);
   const Result<IpAddr> ip = IpAddr::parse(text.substr(0, dash));
   if (error != std::errc() || end != digits.end() || length > longest || !ip ||
       ip->family() != family) {
-    return fail("{}: not a subnet", text);
+    return std::nullopt;
   }
-  const Prefix prefix{*ip, static_cast<std::uint8_t>(length)};
-  if (prefix.masked() != prefix) {
-    return fail("{}: the address has bits behind the prefix", text);
-  }
-  return prefix;
+  return Prefix{*ip, static_cast<std::uint8_t>(length)}.masked();
 }
 
-// Where the run of `allowed` characters that ends at `end` begins.
-std::size_t run_start(std::string_view text, std::size_t end, std::string_view allowed) {
-  const std::size_t before =
-      end == 0 ? std::string_view::npos : text.find_last_not_of(allowed, end - 1);
-  return before == std::string_view::npos ? 0 : before + 1;
+// The last four numbers with dots between them that end at `end`.
+std::string_view last_quad(std::string_view text, std::size_t end) {
+  std::size_t begin = end;
+  for (int dots = 0; begin > 0; --begin) {
+    const char c = text[begin - 1];
+    dots += c == '.' ? 1 : 0;
+    if (dots == 4 || (c != '.' && (c < '0' || c > '9'))) {
+      break;
+    }
+  }
+  return text.substr(begin, end - begin);
+}
+
+std::optional<LeaseKey> find_key(std::string_view text) {
+  const std::size_t ampersand = text.rfind('&');
+  const bool has_v6 =
+      ampersand != std::string_view::npos &&
+      text.find_first_not_of("0123456789abcdef:-", ampersand + 1) == std::string_view::npos;
+  const std::string_view v4_text = has_v6 ? text.substr(0, ampersand) : text;
+  const std::size_t dash = v4_text.rfind('-');
+  if (dash == std::string_view::npos) {
+    return std::nullopt;
+  }
+  const std::string_view quad = last_quad(v4_text, dash);
+  const std::optional<Prefix> v4 = parse_part(
+      v4_text.substr(static_cast<std::size_t>(quad.data() - v4_text.data())), Family::v4, 31);
+  const std::optional<Prefix> v6 =
+      has_v6 ? parse_part(text.substr(ampersand + 1), Family::v6, 127) : std::nullopt;
+  if (!v4 || (has_v6 && !v6) || (v4 == kNoV4 && !v6)) {
+    return std::nullopt;
+  }
+  return LeaseKey{v4 == kNoV4 ? std::nullopt : v4, v6};
 }
 
 Result<std::optional<IpAddr>> read_address(const json::object& object, std::string_view name,
@@ -56,7 +80,7 @@ Result<std::optional<IpAddr>> read_address(const json::object& object, std::stri
   }
   const Result<IpAddr> ip = IpAddr::parse(*text);
   if (!ip || ip->family() != family) {
-    return fail("{} \"{}\": invalid IP address", name, *text);
+    return fail("{} \"{}\": invalid IP address", name, printable(*text));
   }
   return ip->is_unspecified() ? std::nullopt : std::optional(*ip);
 }
@@ -74,31 +98,12 @@ std::string to_text(const LeaseKey& key) {
 }
 
 Result<LeaseKey> parse_lease_key(std::string_view text) {
-  const std::size_t ampersand = text.find('&');
-  const std::size_t v4_end = std::min(ampersand, text.size());
-  const std::string_view v4_text =
-      text.substr(0, v4_end).substr(run_start(text, v4_end, "0123456789.-"));
-  const Result<Prefix> v4 = parse_part(v4_text, Family::v4, 31);
-  if (!v4) {
-    return fail("{}: not a subnet key", text);
-  }
-  LeaseKey key;
-  if (*v4 != kNoV4) {
-    key.v4 = *v4;
-  }
-  if (ampersand == std::string_view::npos) {
-    return key.v4 ? Result<LeaseKey>(key) : fail("{}: not a subnet key", text);
-  }
-  const std::string_view v6_text = text.substr(ampersand + 1);
-  if (v6_text.find_first_not_of("0123456789abcdef:-") != std::string_view::npos) {
-    return fail("{}: not a subnet key", text);
-  }
-  const Result<Prefix> v6 = parse_part(v6_text, Family::v6, 127);
-  if (!v6) {
-    return fail("{}: not a subnet key", text);
-  }
-  key.v6 = *v6;
-  return key;
+  const std::optional<LeaseKey> key = find_key(text);
+  return key ? Result<LeaseKey>(*key) : fail("{}: not a subnet key", printable(text));
+}
+
+bool is_text_of(std::string_view text, const LeaseKey& key) {
+  return text.substr(text.rfind('/') + 1) == to_text(key);
 }
 
 std::string to_json(const LeaseAttrs& attrs) {
@@ -139,6 +144,63 @@ Result<LeaseAttrs> parse_lease_attrs(std::string_view text) {
   }
   return LeaseAttrs{*v4, *v6, std::move(*type), read_data(*object, "BackendData"),
                     read_data(*object, "BackendV6Data")};
+}
+
+Result<Lease> read_lease(std::string_view key, std::string_view value) {
+  const Result<LeaseKey> parsed = parse_lease_key(key);
+  if (!parsed) {
+    return std::unexpected(parsed.error());
+  }
+  if (!is_text_of(key, *parsed)) {
+    return fail("not the key of {}, which is {}", subnets_text(*parsed), to_text(*parsed));
+  }
+  if (value.size() > kMostLeaseValue) {
+    return fail("a value of over {} kB is none of a lease", kMostLeaseValue >> 10);
+  }
+  Result<LeaseAttrs> attrs = parse_lease_attrs(value);
+  if (!attrs) {
+    return std::unexpected(attrs.error());
+  }
+  return Lease{*parsed, std::move(*attrs), std::nullopt};
+}
+
+bool is_same_node(const LeaseKey& key, const LeaseAttrs& a, const LeaseAttrs& b) {
+  return (!key.v4 || a.public_ip == b.public_ip) && (!key.v6 || a.public_ipv6 == b.public_ipv6);
+}
+
+std::string subnets_text(const LeaseKey& key) {
+  if (key.v4 && key.v6) {
+    return key.v4->to_text() + ", " + key.v6->to_text();
+  }
+  return key.v4 ? key.v4->to_text() : key.v6 ? key.v6->to_text() : "no subnet";
+}
+
+std::string holder_text(const Lease& lease) {
+  const std::optional<IpAddr>& address =
+      lease.key.v4 ? lease.attrs.public_ip : lease.attrs.public_ipv6;
+  return address ? address->to_text() : "a node without an address";
+}
+
+std::optional<Prefix> overlap(const LeaseKey& key, const LeaseKey& other) {
+  for (const Family family : kFamilies) {
+    const std::optional<Prefix>& a = key.family(family);
+    const std::optional<Prefix>& b = other.family(family);
+    if (a && b && a->overlaps(*b)) {
+      return b;
+    }
+  }
+  return std::nullopt;
+}
+
+void add_bad(LeaseUpdate& update, std::string_view key, std::string_view reason) {
+  if (update.bad.size() < kMostBadEntries) {
+    update.bad.push_back({.key = printable(key), .reason = printable(reason)});
+  } else {
+    ++update.more_bad;
+  }
+  if (const std::optional<LeaseKey> named = find_key(key)) {
+    update.unreadable.push_back(*named);
+  }
 }
 
 OwnEntry judge_own(const Result<Lease>& found, const LeaseAttrs& written, bool lasts) {

@@ -24,9 +24,12 @@ struct LeaseKey {
 
 // `10.5.60.0-24`, `10.5.60.0-24&fc00:5:0:1b::-64` or, with v6 only, `0.0.0.0-0&fc00:5:0:22::-64`.
 std::string to_text(const LeaseKey& key);
-// The reference's rule: the last such text at the end of `text`; lengths up to 31 and 127, v6 in
-// lower case. `0.0.0.0-0` means no v4.
+// Finds them as the reference does (ParseSubnetKey in its pkg/subnet/subnet.go): the end of `text`
+// counts, whatever is before it; lengths up to 31 and 127, v6 in lower case. `0.0.0.0-0` means no
+// v4. Host bits are masked.
 Result<LeaseKey> parse_lease_key(std::string_view text);
+// `text`, or what is behind its last slash, is the one way to write `key`.
+bool is_text_of(std::string_view text, const LeaseKey& key);
 
 // What a node tells the others about itself.
 struct LeaseAttrs {
@@ -57,6 +60,21 @@ struct Lease {
   std::optional<BootClock::time_point> expiry;
   bool operator==(const Lease&) const = default;
 };
+
+// A longer value is none of a lease: the longest that anybody writes have some hundred bytes.
+inline constexpr std::size_t kMostLeaseValue = 64 << 10;
+
+// An entry of a store, without expiry. A key that is not written as to_text() writes it is refused:
+// two of them could mean one subnet.
+Result<Lease> read_lease(std::string_view key, std::string_view value);
+
+// A node is told by its addresses of the families it has a subnet of.
+bool is_same_node(const LeaseKey& key, const LeaseAttrs& a, const LeaseAttrs& b);
+// For people: `10.5.1.0/24, fc00:5:0:1::/64`, and the address of the node that holds them.
+std::string subnets_text(const LeaseKey& key);
+std::string holder_text(const Lease& lease);
+// The subnet of `other` that overlaps one of `key`.
+std::optional<Prefix> overlap(const LeaseKey& key, const LeaseKey& other);
 
 // An entry of the store that is no lease: skipped, and shown in status.
 struct BadEntry {
@@ -103,5 +121,8 @@ struct LeaseUpdate {
   std::optional<OwnEntry> own;
   bool operator==(const LeaseUpdate&) const = default;
 };
+
+// Notes that the entry `key`, as the store has it, is none.
+void add_bad(LeaseUpdate& update, std::string_view key, std::string_view reason);
 
 }  // namespace flannel

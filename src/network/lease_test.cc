@@ -16,15 +16,24 @@ TEST(LeaseKey, KeepsTheReferencesText) {
   }
 }
 
-TEST(LeaseKey, IsReadAtTheEndOfALongerText) {
-  EXPECT_EQ(to_text(*parse_lease_key("/coreos.com/network/subnets/10.5.60.0-24")), "10.5.60.0-24");
+// As the reference's regular expression finds it.
+TEST(LeaseKey, IsFoundAtTheEndOfALongerText) {
+  for (const char* text :
+       {"/coreos.com/network/subnets/10.5.60.0-24", "x-10.5.60.0-24", "9-10.5.60.0-24",
+        "1.2.10.5.60.0-24", "x&10.5.60.0-24", "é10.5.60.0-24", "10.5.60.7-24"}) {
+    const Result<LeaseKey> key = parse_lease_key(text);
+    ASSERT_TRUE(key) << text;
+    EXPECT_EQ(to_text(*key), "10.5.60.0-24") << text;
+  }
+  EXPECT_EQ(to_text(*parse_lease_key("x-10.5.60.0-24&fc00::1-64")), "10.5.60.0-24&fc00::-64");
+  EXPECT_FALSE(is_text_of("x-10.5.60.0-24", *parse_lease_key("10.5.60.0-24")));
+  EXPECT_TRUE(is_text_of("/a/10.5.60.0-24", *parse_lease_key("10.5.60.0-24")));
 }
 
 TEST(LeaseKey, RefusesWhatIsNone) {
-  for (const char* text :
-       {"", "junk", "10.5.60.0", "10.5.60.0-", "10.5.60.0-32", "10.5.60.0-99", "10.5.60-24",
-        "10.5.60.0-24x", "10.5.60.7-24", "10.5.60.0-24&", "10.5.60.0-24&FC00::-64",
-        "10.5.60.0-24&fc00::-128", "10.5.60.0-24&fc00::1-64", "0.0.0.0-0", "300.5.60.0-24"}) {
+  for (const char* text : {"", "junk", "10.5.60.0", "10.5.60.0-", "10.5.60.0-32", "10.5.60.0-99",
+                           "10.5.60-24", "10.5.60.0-24x", "10.5.60.0-24&", "10.5.60.0-24&FC00::-64",
+                           "10.5.60.0-24&fc00::-128", "0.0.0.0-0", "300.5.60.0-24"}) {
     const Result<LeaseKey> key = parse_lease_key(text);
     EXPECT_FALSE(key) << text;
     EXPECT_NE(key.error().text.find(text), std::string::npos);

@@ -1,6 +1,8 @@
 #include "rpc/grpc.h"
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/printable.h"
 
@@ -65,45 +67,74 @@ void GrpcStream::write(std::string_view message) {
 }
 
 Task<std::optional<std::string>> GrpcStream::read(Deadline deadline) {
+  const bool more = co_await next_message(deadline);
+  if (!more) {
+    co_return std::nullopt;
+  }
+  if (left_ > kMostMessageBytes) {
+    throw GrpcError(
+        GrpcCode::resource_exhausted,
+        fmt::format("a message of {} bytes is over the limit of {}", left_, kMostMessageBytes));
+  }
+  std::string message;
+  for (;;) {
+    const std::string part = co_await read_part(deadline);
+    if (part.empty()) {
+      co_return message;
+    }
+    message += part;
+  }
+}
+
+Task<bool> GrpcStream::next_message(Deadline deadline) {
+  while (buffer_.size() - taken_ < kPrefixBytes) {
+    const bool more = co_await receive(deadline);
+    if (!more) {
+      co_return false;
+    }
+  }
+  const std::string_view prefix = std::string_view(buffer_).substr(taken_, kPrefixBytes);
+  if (prefix[0] != 0) {
+    throw GrpcError(GrpcCode::internal, "the server compressed a message unasked");
+  }
+  left_ = big_endian(prefix.substr(1));
+  taken_ += kPrefixBytes;
+  co_return true;
+}
+
+Task<std::string> GrpcStream::read_part(Deadline deadline) {
+  while (left_ > 0 && taken_ == buffer_.size()) {
+    co_await receive(deadline);
+  }
+  const std::size_t count = std::min(left_, buffer_.size() - taken_);
+  left_ -= count;
+  if (taken_ == 0 && count == buffer_.size()) {
+    co_return std::exchange(buffer_, {});
+  }
+  std::string part = buffer_.substr(taken_, count);
+  taken_ += count;
+  co_return part;
+}
+
+// More bytes; false where the server ended the stream, with status OK and between two messages.
+Task<bool> GrpcStream::receive(Deadline deadline) {
   if (!started_) {
     co_await stream_.response(deadline);
     started_ = true;
     check_headers();
   }
-  for (;;) {
-    std::optional<std::string> message = take_message();
-    if (message) {
-      co_return message;
-    }
-    const std::string bytes = co_await stream_.read(deadline);
-    if (bytes.empty()) {
-      check_status();
-      co_return std::nullopt;
-    }
-    buffer_.erase(0, std::exchange(taken_, 0));
+  std::string bytes = co_await stream_.read(deadline);
+  if (bytes.empty()) {
+    check_status();
+    co_return false;
+  }
+  buffer_.erase(0, std::exchange(taken_, 0));  // less than a message's prefix is left
+  if (buffer_.empty()) {
+    buffer_ = std::move(bytes);
+  } else {
     buffer_ += bytes;
   }
-}
-
-std::optional<std::string> GrpcStream::take_message() {
-  const std::string_view rest = std::string_view(buffer_).substr(taken_);
-  if (rest.size() < kPrefixBytes) {
-    return std::nullopt;
-  }
-  if (rest[0] != 0) {
-    throw GrpcError(GrpcCode::internal, "the server compressed a message unasked");
-  }
-  const std::size_t size = big_endian(rest.substr(1, 4));
-  if (size > kMostMessageBytes) {
-    throw GrpcError(
-        GrpcCode::resource_exhausted,
-        fmt::format("a message of {} bytes is over the limit of {}", size, kMostMessageBytes));
-  }
-  if (rest.size() - kPrefixBytes < size) {
-    return std::nullopt;
-  }
-  taken_ += kPrefixBytes + size;
-  return std::string(rest.substr(kPrefixBytes, size));
+  co_return true;
 }
 
 void GrpcStream::check_headers() const {
@@ -129,22 +160,42 @@ void GrpcStream::check_status() const {
     throw GrpcError(static_cast<GrpcCode>(code),
                     message.empty() ? fmt::format("gRPC status {}", code) : message);
   }
-  if (taken_ < buffer_.size()) {
+  if (taken_ < buffer_.size() || left_ > 0) {
     throw GrpcError(GrpcCode::internal, "the server's last message is cut off");
   }
 }
 
 Task<std::string> GrpcClient::unary(GrpcCall call, std::string message,
                                     std::chrono::steady_clock::duration within) {
+  std::string answer;
+  co_await unary(std::move(call), std::move(message), within, [&answer](std::string_view part) {
+    answer += part;
+    return answer.size() <= kMostMessageBytes;
+  });
+  if (answer.size() > kMostMessageBytes) {
+    throw GrpcError(GrpcCode::resource_exhausted,
+                    fmt::format("a message of over {} bytes is over the limit", kMostMessageBytes));
+  }
+  co_return answer;
+}
+
+Task<void> GrpcClient::unary(GrpcCall call, std::string message,
+                             std::chrono::steady_clock::duration within, GrpcSink sink) {
   const Deadline deadline = std::chrono::steady_clock::now() + within;
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(within).count();
   call.metadata.push_back({"grpc-timeout", fmt::format("{}m", milliseconds)});
   const std::string frame = grpc_frame(message);
+  bool begun = false;
+  GrpcSink noting = [&](std::string_view part) {
+    begun = true;
+    return sink(part);
+  };
   for (int left = kSendAgain;; --left) {
     try {
-      co_return co_await unary_once(call, frame, deadline);
+      co_await unary_once(call, frame, deadline, noting);
+      co_return;
     } catch (const StreamReset& reset) {
-      if (!reset.refused || left == 0) {
+      if (!reset.refused || begun || left == 0) {
         throw GrpcError(GrpcCode::unavailable, reset.what());
       }
     } catch (const DeadlineExceeded& late) {
@@ -153,19 +204,28 @@ Task<std::string> GrpcClient::unary(GrpcCall call, std::string message,
   }
 }
 
-Task<std::string> GrpcClient::unary_once(GrpcCall call, std::string frame, Deadline deadline) {
+Task<void> GrpcClient::unary_once(GrpcCall call, std::string frame, Deadline deadline,
+                                  GrpcSink& sink) {
   Http2Request request = to_request(call);
   request.body = std::move(frame);
   GrpcStream stream(co_await http2_.request(std::move(request), deadline));
-  std::optional<std::string> message = co_await stream.read(deadline);
-  if (!message) {
+  const bool answered = co_await stream.next_message(deadline);
+  if (!answered) {
     throw GrpcError(GrpcCode::internal, call.path + ": an answer without a message");
   }
-  const std::optional<std::string> second = co_await stream.read(deadline);
+  for (;;) {
+    const std::string part = co_await stream.read_part(deadline);
+    if (part.empty()) {
+      break;
+    }
+    if (!sink(part)) {
+      co_return;
+    }
+  }
+  const bool second = co_await stream.next_message(deadline);
   if (second) {
     throw GrpcError(GrpcCode::internal, call.path + ": an answer of two messages");
   }
-  co_return std::move(*message);
 }
 
 Task<GrpcStream> GrpcClient::stream(GrpcCall call, Deadline connect_deadline) {

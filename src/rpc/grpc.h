@@ -1,6 +1,7 @@
 // gRPC over HTTP/2: calls with one answer, and streams of messages both ways.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -36,7 +37,7 @@ class GrpcError : public std::runtime_error {
   GrpcCode code_;
 };
 
-// A longer message from the server is refused.
+// A longer message from the server is refused, unless it is read in parts.
 inline constexpr std::size_t kMostMessageBytes = 64 << 20;
 
 struct GrpcCall {
@@ -53,8 +54,16 @@ class GrpcStream {
   // The next message; nothing where the server ended the stream with status OK.
   Task<std::optional<std::string>> read(Deadline deadline = kNever);
 
+  // The same in parts, none of which is kept here: whether there is another message, once the last
+  // one was read to its end,
+  Task<bool> next_message(Deadline deadline = kNever);
+  // and the next bytes of it; empty at its end.
+  Task<std::string> read_part(Deadline deadline = kNever);
+  // How long it is, as far as it was not read yet.
+  std::size_t left() const { return left_; }
+
  private:
-  std::optional<std::string> take_message();
+  Task<bool> receive(Deadline deadline);
   void check_headers() const;
   void check_status() const;
 
@@ -62,7 +71,11 @@ class GrpcStream {
   bool started_ = false;
   std::string buffer_;     // received
   std::size_t taken_ = 0;  // how much of it was already given out
+  std::size_t left_ = 0;   // of the message
 };
+
+// Takes the next bytes of an answer; false where no more are wanted.
+using GrpcSink = std::function<bool(std::string_view)>;
 
 // A message with gRPC's prefix: not compressed, and its length.
 std::string grpc_frame(std::string_view message);
@@ -78,12 +91,15 @@ class GrpcClient {
   // Throws GrpcError, also where no answer came in time, and ConnectionError.
   Task<std::string> unary(GrpcCall call, std::string message,
                           std::chrono::steady_clock::duration within);
+  // Gives the answer's message to `sink`, of any length, as it comes.
+  Task<void> unary(GrpcCall call, std::string message, std::chrono::steady_clock::duration within,
+                   GrpcSink sink);
   Task<GrpcStream> stream(GrpcCall call, Deadline connect_deadline);
 
   void next_endpoint() { http2_.next_endpoint(); }
 
  private:
-  Task<std::string> unary_once(GrpcCall call, std::string frame, Deadline deadline);
+  Task<void> unary_once(GrpcCall call, std::string frame, Deadline deadline, GrpcSink& sink);
 
   Http2Client http2_;
 };

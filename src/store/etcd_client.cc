@@ -1,6 +1,10 @@
 #include "store/etcd_client.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "store/etcd_stream.h"
 
 namespace flannel {
 namespace {
@@ -10,9 +14,19 @@ constexpr std::string_view kTokenErrors[] = {
     "invalid auth token",  // expired, or made by a server that restarted
     "user name is empty",  // authentication was turned on since
     "revision of auth store is old"};
+constexpr std::string_view kCompacted = "required revision has been compacted";
 constexpr std::string_view kDenied = "permission denied";  // what a watch says of such a token
 constexpr std::string_view kNotEnabled = "authentication is not enabled";
 constexpr std::string_view kWrongPassword = "invalid user ID or password";
+
+// Of a list. etcd's limit is a number of entries, ours one of bytes: so a first page takes in
+// nearly every network whole, is left where its entries turn out to be long, and tells the next
+// ones' size.
+constexpr std::int64_t kFirstPage = 10'000;
+constexpr std::size_t kMostPage = 100'000;
+constexpr std::size_t kPageBytes = 8 << 20;
+constexpr std::size_t kMostAnswer = 1 << 20;  // of any other call
+constexpr int kLists = 3;                     // begun anew after a compaction
 
 bool is_token_error(std::string_view error) {
   return std::ranges::any_of(kTokenErrors,
@@ -34,9 +48,84 @@ EtcdClient::EtcdClient(asio::any_io_executor executor, std::vector<Endpoint> end
   }
 }
 
-Task<etcd::RangeResponse> EtcdClient::range(etcd::RangeRequest request) {
-  const std::string answer = co_await call("/etcdserverpb.KV/Range", encode(request));
-  co_return etcd::decode_range(answer);
+struct EtcdClient::Page {
+  etcd::ResponseHeader header;
+  std::string last;         // the highest key of the range that came
+  std::size_t entries = 0;  // of the range
+  std::size_t bytes = 0;    // of the answer
+  bool more = false;
+};
+
+Task<etcd::ResponseHeader> EtcdClient::range(etcd::RangeRequest request, EtcdList& list) {
+  for (int left = kLists;; --left) {
+    try {
+      co_return co_await range_once(request, list);
+    } catch (const GrpcError& error) {
+      if (left == 0 || !std::string_view(error.what()).contains(kCompacted)) {
+        throw;
+      }
+    }
+  }
+}
+
+Task<etcd::ResponseHeader> EtcdClient::range_once(etcd::RangeRequest request, EtcdList& list) {
+  list.start();
+  request.limit = kFirstPage;
+  std::optional<etcd::ResponseHeader> header;
+  for (;;) {
+    Page page;
+    co_await read_page(request, list, page);
+    if (!header) {
+      header = page.header;
+      request.revision = page.header.revision;
+    }
+    if (!page.more) {
+      co_return *header;
+    }
+    if (page.entries == 0 || request.revision == 0) {
+      throw std::runtime_error("etcd sent a page of a list that leads no further");
+    }
+    request.key = page.last + '\0';
+    request.limit = static_cast<std::int64_t>(
+        std::clamp<std::size_t>(kPageBytes * page.entries / page.bytes, 1, kMostPage));
+  }
+}
+
+// Stops where a page gets too long, however few entries it has: the next one begins there.
+Task<void> EtcdClient::read_page(const etcd::RangeRequest& request, EtcdList& list, Page& page) {
+  etcd::RangeDecoder decoder([&](etcd::KeyValue entry) {
+    const bool wanted = request.range_end.empty()
+                            ? entry.key == request.key
+                            : request.key <= entry.key && entry.key < request.range_end;
+    if (wanted) {
+      page.last = std::max(page.last, entry.key);
+      ++page.entries;
+      list.add(std::move(entry));
+    }
+  });
+  bool whole = true;
+  co_await call("/etcdserverpb.KV/Range", encode(request), [&](std::string_view part) {
+    decoder.feed(part);
+    page.bytes += part.size();
+    whole = page.bytes < kPageBytes || page.entries == 0 || decoder.header().revision == 0;
+    return whole;
+  });
+  if (whole) {
+    decoder.finish();
+    list.expect(decoder.count());
+  }
+  page.header = decoder.header();
+  page.more = !whole || decoder.more();
+}
+
+Task<EtcdEntry> EtcdClient::get(std::string key) {
+  struct One : EtcdList {
+    std::optional<etcd::KeyValue> entry;
+    void start() override { entry.reset(); }
+    void add(etcd::KeyValue added) override { entry = std::move(added); }
+  } one;
+  const etcd::ResponseHeader header = co_await range({.key = std::move(key)}, one);
+  co_return EtcdEntry{.entry = std::move(one.entry), .revision = header.revision};
 }
 
 Task<etcd::TxnResponse> EtcdClient::txn(etcd::TxnRequest request) {
@@ -81,13 +170,26 @@ void EtcdClient::recover_from(const std::string& error) {
 }
 
 Task<std::string> EtcdClient::call(std::string path, std::string message) {
+  std::string answer;
+  co_await call(std::move(path), std::move(message), [&answer](std::string_view part) {
+    answer += part;
+    return answer.size() <= kMostAnswer;
+  });
+  if (answer.size() > kMostAnswer) {
+    throw GrpcError(GrpcCode::resource_exhausted, "etcd's answer is too long");
+  }
+  co_return answer;
+}
+
+Task<void> EtcdClient::call(std::string path, std::string message, GrpcSink sink) {
   for (bool again = false;; again = true) {
     if (!token_) {
       co_await authenticate();
     }
     try {
       const GrpcCall call{.path = path, .metadata = metadata()};
-      co_return co_await grpc_.unary(call, message, kEtcdCallTime);
+      co_await grpc_.unary(call, message, kEtcdCallTime, sink);
+      co_return;
     } catch (const GrpcError& error) {
       if (is_endpoint_error(error.code())) {
         grpc_.next_endpoint();

@@ -23,6 +23,23 @@ struct EtcdCredentialsError : GrpcError {
   using GrpcError::GrpcError;
 };
 
+// What takes the entries of a list as they come.
+class EtcdList {
+ public:
+  virtual ~EtcdList() = default;
+  // The list begins, or begins anew: the history it was of was compacted meanwhile.
+  virtual void start() = 0;
+  // So many entries there are in all, says etcd.
+  virtual void expect(std::uint64_t) {}
+  virtual void add(etcd::KeyValue entry) = 0;
+};
+
+// A key as it was at `revision`.
+struct EtcdEntry {
+  std::optional<etcd::KeyValue> entry;
+  std::int64_t revision = 0;
+};
+
 // No answer to a call within this time is a failure.
 inline constexpr std::chrono::seconds kEtcdCallTime{10};
 
@@ -34,7 +51,10 @@ class EtcdClient {
   EtcdClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,
              EtcdCredentials credentials);
 
-  Task<etcd::RangeResponse> range(etcd::RangeRequest request);
+  // Lists into `list`, in pages that are as the store was at one revision, which is the header's.
+  Task<etcd::ResponseHeader> range(etcd::RangeRequest request, EtcdList& list);
+  // One key; nothing where it is not there.
+  Task<EtcdEntry> get(std::string key);
   Task<etcd::TxnResponse> txn(etcd::TxnRequest request);
   Task<etcd::LeaseGrantResponse> grant_lease(std::int64_t id, std::chrono::seconds ttl);
   Task<void> revoke_lease(std::int64_t id);
@@ -48,7 +68,12 @@ class EtcdClient {
   void recover_from(const std::string& error);
 
  private:
+  struct Page;
+
+  Task<etcd::ResponseHeader> range_once(etcd::RangeRequest request, EtcdList& list);
+  Task<void> read_page(const etcd::RangeRequest& request, EtcdList& list, Page& page);
   Task<std::string> call(std::string path, std::string message);
+  Task<void> call(std::string path, std::string message, GrpcSink sink);
   Task<void> authenticate();
   Headers metadata() const;
 

@@ -1,32 +1,23 @@
 #include "store/etcd_entry.h"
 
-#include <map>
+#include <algorithm>
+#include <filesystem>
+#include <type_traits>
 
 #include "base/printable.h"
+#include "store/etcd_stream.h"
 #include "store/store.h"
 
 namespace flannel {
 namespace {
 
-void add_entry(LeaseUpdate& update, const etcd::KeyValue& entry) {
-  Result<Lease> lease = read_lease(entry);
-  if (lease) {
-    update.leases.push_back(std::move(*lease));
-    return;
-  }
-  if (update.bad.size() < kMostBadEntries) {
-    update.bad.push_back({.key = printable(entry.key), .reason = printable(lease.error().text)});
-  } else {
-    ++update.more_bad;
-  }
-  if (const Result<LeaseKey> key = parse_lease_key(entry.key)) {
-    update.unreadable.push_back(*key);
-  }
-}
+constexpr std::uint64_t kMostExpected = 2 << 20;
 
 }  // namespace
 
 EtcdLayout::EtcdLayout(std::string prefix) : prefix_(std::move(prefix)) {
+  // As the reference, which joins paths: one slash between names.
+  prefix_ = std::filesystem::path(prefix_).lexically_normal().string();
   while (prefix_.ends_with('/')) {
     prefix_.pop_back();
   }
@@ -37,47 +28,107 @@ etcd::RangeRequest EtcdLayout::leases() const {
   return {.key = prefix_ + "/subnets/", .range_end = prefix_ + "/subnets0"};
 }
 
+etcd::Unchanged EtcdLayout::untouched(const LeaseKey& key, std::int64_t revision) const {
+  etcd::Unchanged untouched{.key = lease_key({key.v4, {}}), .range_end = {}, .revision = revision};
+  if (!key.v4) {
+    untouched.key = lease_key(key);
+    return untouched;
+  }
+  untouched.range_end = untouched.key;
+  ++untouched.range_end.back();
+  return untouched;
+}
+
 Result<Lease> read_lease(const etcd::KeyValue& entry) {
-  const Result<LeaseKey> key = parse_lease_key(entry.key);
-  if (!key) {
-    return std::unexpected(key.error());
+  if (entry.cut) {
+    return fail("an entry of over {} kB is no lease", etcd::kMostEntryBytes >> 10);
   }
-  Result<LeaseAttrs> attrs = parse_lease_attrs(entry.value);
-  if (!attrs) {
-    return std::unexpected(attrs.error());
-  }
-  Lease lease{.key = *key, .attrs = std::move(*attrs)};
-  if (entry.lease != 0) {
-    lease.expiry = BootClock::now() + kLeaseTime;
+  Result<Lease> lease = read_lease(entry.key, entry.value);
+  if (lease && entry.lease != 0) {
+    lease->expiry = BootClock::now() + kLeaseTime;
   }
   return lease;
 }
 
-LeaseUpdate read_snapshot(const std::vector<etcd::KeyValue>& entries) {
-  LeaseUpdate update{.snapshot = true};
-  for (const etcd::KeyValue& entry : entries) {
-    add_entry(update, entry);
-  }
-  return update;
+// So that the leases are not copied to a longer place; no more than can be true.
+void SnapshotReader::expect(std::uint64_t entries) {
+  update_.leases.reserve(std::min(entries, kMostExpected));
 }
 
-LeaseUpdate read_events(const std::vector<etcd::Event>& events) {
-  std::map<std::string_view, const etcd::Event*> last;
-  for (const etcd::Event& event : events) {
-    last[event.kv.key] = &event;
+void SnapshotReader::add(etcd::KeyValue entry) {
+  Result<Lease> lease = read_lease(entry);
+  if (lease) {
+    update_.leases.push_back(std::move(*lease));
+  } else {
+    add_bad(update_, entry.key, lease.error().text);
   }
-  LeaseUpdate update;
-  for (const auto& [text, event] : last) {
-    if (!event->deleted) {
-      add_entry(update, event->kv);
-      continue;
-    }
-    const Result<LeaseKey> key = parse_lease_key(text);
-    if (key) {
-      update.removed.push_back(*key);
+}
+
+void EventReader::add(const etcd::Event& event) {
+  const Result<LeaseKey> key = parse_lease_key(event.kv.key);
+  const bool is_its_key = key && is_text_of(event.kv.key, *key);
+  if (!bad_.empty()) {
+    bad_.erase(printable(event.kv.key));
+  }
+  if (event.deleted && is_its_key) {
+    last_[*key] = {Kind::removed, removed_.size()};
+    removed_.push_back(*key);
+    return;
+  }
+  if (event.deleted) {
+    bad_removed_.insert(printable(event.kv.key));
+    return;
+  }
+  Result<Lease> lease = read_lease(event.kv);
+  if (lease) {
+    last_[*key] = {Kind::lease, leases_.size()};
+    leases_.push_back(std::move(*lease));
+    return;
+  }
+  if (is_its_key) {
+    last_[*key] = {Kind::unreadable, unreadable_.size()};
+    unreadable_.push_back(*key);
+  } else {
+    bad_removed_.erase(printable(event.kv.key));
+  }
+  if (key && !is_its_key) {
+    held_.push_back(*key);
+  }
+  if (bad_.size() < kMostBadEntries) {
+    bad_[printable(event.kv.key)] = printable(lease.error().text);
+  } else {
+    ++more_bad_;
+  }
+}
+
+template <class T>
+void EventReader::keep_last(std::vector<T>& changes, Kind kind) {
+  std::size_t index = 0;
+  std::erase_if(changes, [&](const T& change) {
+    const LeaseKey* key = nullptr;
+    if constexpr (std::is_same_v<T, Lease>) {
+      key = &change.key;
     } else {
-      update.bad_removed.push_back(printable(text));
+      key = &change;
     }
+    return last_.at(*key) != Place{kind, index++};
+  });
+}
+
+LeaseUpdate EventReader::take() {
+  if (last_.size() < leases_.size() + removed_.size() + unreadable_.size()) {
+    keep_last(leases_, Kind::lease);
+    keep_last(removed_, Kind::removed);
+    keep_last(unreadable_, Kind::unreadable);
+  }
+  LeaseUpdate update{.leases = std::move(leases_),
+                     .removed = std::move(removed_),
+                     .more_bad = more_bad_,
+                     .unreadable = std::move(unreadable_),
+                     .bad_removed = {bad_removed_.begin(), bad_removed_.end()}};
+  update.unreadable.insert(update.unreadable.end(), held_.begin(), held_.end());
+  for (const auto& [name, reason] : bad_) {
+    update.bad.push_back({.key = name, .reason = reason});
   }
   return update;
 }

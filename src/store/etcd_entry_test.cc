@@ -1,12 +1,82 @@
 #include "store/etcd_entry.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
 
 namespace flannel {
 namespace {
 
 const std::string kKey = "/coreos.com/network/subnets/10.5.60.0-24";
 const std::string kValue = R"({"PublicIP":"198.18.0.2"})";
+
+LeaseUpdate read_events(const std::vector<etcd::Event>& events) {
+  EventReader reader;
+  for (const etcd::Event& event : events) {
+    reader.add(event);
+  }
+  return reader.take();
+}
+
+TEST(EtcdEntry, ThePrefixIsCleanedAsAPath) {
+  EXPECT_EQ(EtcdLayout("//coreos.com//network/").prefix(), "/coreos.com/network");
+  EXPECT_EQ(EtcdLayout("/a/./b/../c").prefix(), "/a/c");
+  EXPECT_EQ(EtcdLayout("coreos.com/network").prefix(), "coreos.com/network");
+  EXPECT_EQ(EtcdLayout("/").config_key(), "/config");
+}
+
+TEST(EtcdEntry, WhatIsInTheWayOfANewKeyIsEveryKeyOfItsIpv4Subnet) {
+  const EtcdLayout layout("/p");
+  const auto v4 = layout.untouched(*parse_lease_key("10.5.60.0-24&fc00:5::-64"), 7);
+  EXPECT_EQ(v4.key, "/p/subnets/10.5.60.0-24");
+  EXPECT_EQ(v4.range_end, "/p/subnets/10.5.60.0-25");
+  EXPECT_EQ(v4.revision, 7);
+  const auto v6 = layout.untouched(*parse_lease_key("0.0.0.0-0&fc00:5::-64"), 7);
+  EXPECT_EQ(v6.key, "/p/subnets/0.0.0.0-0&fc00:5::-64");
+  EXPECT_EQ(v6.range_end, "");
+}
+
+TEST(EtcdEntry, AKeyThatIsNotItsSubnetsOwnIsNamedAndHoldsIt) {
+  SnapshotReader reader;
+  reader.start();
+  for (const char* key : {"x-10.5.1.0-24", "10.5.1.7-24", "10.5.1.0-24"}) {
+    reader.add({.key = fmt::format("/coreos.com/network/subnets/{}", key), .value = kValue});
+  }
+  const LeaseUpdate update = reader.take();
+  ASSERT_EQ(update.leases.size(), 1U);
+  ASSERT_EQ(update.bad.size(), 2U);
+  EXPECT_EQ(update.bad[0].reason, "not the key of 10.5.1.0/24, which is 10.5.1.0-24");
+  EXPECT_EQ(update.unreadable, std::vector(2, *parse_lease_key("10.5.1.0-24")));
+  // Nor does the lease go with them.
+  const LeaseUpdate gone =
+      read_events({{.deleted = true, .kv = {.key = "/coreos.com/network/subnets/x-10.5.1.0-24"}}});
+  EXPECT_TRUE(gone.removed.empty());
+  EXPECT_EQ(gone.bad_removed, std::vector<std::string>{update.bad[0].key});
+}
+
+TEST(EtcdEntry, OfBadEntriesAThousandAreNamedAndTheRestCounted) {
+  SnapshotReader reader;
+  reader.start();
+  for (int i = 0; i < 3'000; ++i) {
+    reader.add({.key = fmt::format("/p/subnets/junk-{}", i), .value = {}});
+  }
+  const LeaseUpdate update = reader.take();
+  EXPECT_EQ(update.bad.size(), kMostBadEntries);
+  EXPECT_EQ(update.more_bad, 2'000U);
+}
+
+TEST(EtcdEntry, AValueOverTheLimitIsNoneOfALease) {
+  const std::string nested = R"({"PublicIP":"198.18.0.2","BackendData":[)";
+  std::string value = nested;
+  while (value.size() <= kMostLeaseValue) {
+    value += "[],";
+  }
+  EXPECT_EQ(read_lease({.key = kKey, .value = value + "[]]}"}).error().text,
+            "a value of over 64 kB is none of a lease");
+  EXPECT_TRUE(read_lease({.key = kKey, .value = nested + "[]]}"}));
+}
 
 TEST(EtcdEntry, KeysLieBelowThePrefix) {
   const EtcdLayout layout("/coreos.com/network/");

@@ -65,12 +65,26 @@ ResponseHeader read_header(data_view view) {
   return out;
 }
 
-KeyValue read_key_value(data_view view) {
+// What is there of a field that is cut, and so the last one.
+data_view take_rest(pbf_reader& reader) {
+  const data_view left = reader.data();
+  const char* begin = left.data();
+  protozero::decode_varint(&begin, left.data() + left.size());  // its length
+  reader = pbf_reader();
+  return {begin, static_cast<std::size_t>(left.data() + left.size() - begin)};
+}
+
+// Of one that is cut, what is there: its key comes first, its value last but one.
+KeyValue read_key_value(data_view view, bool cut) {
   KeyValue out;
-  each_field("KeyValue", view, [&out](pbf_reader& reader) {
+  out.cut = cut;
+  const auto field = [&out](pbf_reader& reader) {
     switch (reader.tag_and_type()) {
       case bytes(1):
         out.key = text_of(reader);
+        break;
+      case number(2):
+        out.create_revision = reader.get_int64();
         break;
       case number(3):
         out.mod_revision = reader.get_int64();
@@ -84,24 +98,18 @@ KeyValue read_key_value(data_view view) {
       default:
         reader.skip();
     }
-  });
-  return out;
-}
-
-Event read_event(data_view view) {
-  Event out;
-  each_field("Event", view, [&out](pbf_reader& reader) {
-    switch (reader.tag_and_type()) {
-      case number(1):
-        out.deleted = reader.get_int32() == 1;
-        break;
-      case bytes(2):
-        out.kv = read_key_value(reader.get_view());
-        break;
-      default:
-        reader.skip();
+  };
+  if (!cut) {
+    each_field("KeyValue", view, field);
+    return out;
+  }
+  try {
+    pbf_reader reader(view);
+    while (reader.next()) {
+      field(reader);
     }
-  });
+  } catch (const protozero::exception&) {  // where it was cut
+  }
   return out;
 }
 
@@ -114,12 +122,14 @@ void write_keys(pbf_writer& writer, const std::string& key, const std::string& r
   }
 }
 
-void write_compare(pbf_writer writer, const Compare& compare) {
-  writer.add_enum(1, 0);  // result: EQUAL
-  writer.add_enum(2, static_cast<std::int32_t>(compare.target));
-  writer.add_bytes(3, compare.key);
-  // The oneof's member of that target; written even when 0, since it says which member it is.
-  writer.add_int64(compare.target == Compare::Target::version ? 4 : 6, compare.number);
+void write_condition(pbf_writer writer, const Unchanged& unchanged) {
+  writer.add_enum(1, 2);  // result: LESS
+  writer.add_enum(2, 2);  // target: MOD, 0 where there is no key
+  writer.add_bytes(3, unchanged.key);
+  writer.add_int64(6, unchanged.revision + 1);
+  if (!unchanged.range_end.empty()) {
+    writer.add_bytes(64, unchanged.range_end);
+  }
 }
 
 void write_operation(pbf_writer writer, const Operation& operation) {
@@ -140,14 +150,16 @@ std::string encode(const RangeRequest& request) {
   std::string out;
   pbf_writer writer(out);
   write_keys(writer, request.key, request.range_end);
+  writer.add_int64(3, request.limit);
+  writer.add_int64(4, request.revision);
   return out;
 }
 
 std::string encode(const TxnRequest& request) {
   std::string out;
   pbf_writer writer(out);
-  for (const Compare& compare : request.compares) {
-    write_compare(pbf_writer(writer, 1), compare);
+  for (const Unchanged& condition : request.conditions) {
+    write_condition(pbf_writer(writer, 1), condition);
   }
   for (const Operation& operation : request.success) {
     write_operation(pbf_writer(writer, 2), operation);
@@ -188,15 +200,23 @@ std::string encode(const WatchCreateRequest& request) {
   return out;
 }
 
-RangeResponse decode_range(std::string_view message) {
-  RangeResponse out;
-  each_field("RangeResponse", {message.data(), message.size()}, [&out](pbf_reader& reader) {
+ResponseHeader decode_header(std::string_view message) {
+  return read_header({message.data(), message.size()});
+}
+
+KeyValue decode_key_value(std::string_view message, bool cut) {
+  return read_key_value({message.data(), message.size()}, cut);
+}
+
+Event decode_event(std::string_view message, bool cut) {
+  Event out;
+  each_field("Event", {message.data(), message.size()}, [&](pbf_reader& reader) {
     switch (reader.tag_and_type()) {
-      case bytes(1):
-        out.header = read_header(reader.get_view());
+      case number(1):
+        out.deleted = reader.get_int32() == 1;
         break;
       case bytes(2):
-        out.kvs.push_back(read_key_value(reader.get_view()));
+        out.kv = read_key_value(cut ? take_rest(reader) : reader.get_view(), cut);
         break;
       default:
         reader.skip();
@@ -249,35 +269,6 @@ AuthenticateResponse decode_authenticate(std::string_view message) {
       out.token = text_of(reader);
     } else {
       reader.skip();
-    }
-  });
-  return out;
-}
-
-WatchResponse decode_watch(std::string_view message) {
-  WatchResponse out;
-  each_field("WatchResponse", {message.data(), message.size()}, [&out](pbf_reader& reader) {
-    switch (reader.tag_and_type()) {
-      case bytes(1):
-        out.header = read_header(reader.get_view());
-        break;
-      case number(3):
-        out.created = bool_of(reader);
-        break;
-      case number(4):
-        out.canceled = bool_of(reader);
-        break;
-      case number(5):
-        out.compact_revision = reader.get_int64();
-        break;
-      case bytes(6):
-        out.cancel_reason = text_of(reader);
-        break;
-      case bytes(11):
-        out.events.push_back(read_event(reader.get_view()));
-        break;
-      default:
-        reader.skip();
     }
   });
   return out;

@@ -22,25 +22,25 @@ struct ResponseHeader {
 struct KeyValue {
   std::string key;
   std::string value;
+  std::int64_t create_revision = 0;
   std::int64_t mod_revision = 0;
   std::int64_t lease = 0;  // 0: stays for ever
+  bool cut = false;        // too long: what is missing was not received
 };
 
 struct RangeRequest {
   std::string key;
-  std::string range_end;  // exclusive; empty: `key` alone
-};
-struct RangeResponse {
-  ResponseHeader header;
-  std::vector<KeyValue> kvs;
+  std::string range_end;      // exclusive; empty: `key` alone
+  std::int64_t limit = 0;     // of entries; 0: all
+  std::int64_t revision = 0;  // as the store was then; 0: as it is
 };
 
-// A condition of a transaction: the key's version or mod_revision is `number`. Version 0: the key
-// does not exist.
-struct Compare {
-  enum class Target { version = 0, mod_revision = 2 } target = Target::version;
+// A condition of a transaction: no key from `key` up to `range_end` (empty: `key` alone) has been
+// written since `revision`. Keys that are not there were not.
+struct Unchanged {
   std::string key;
-  std::int64_t number = 0;
+  std::string range_end;
+  std::int64_t revision = 0;
 };
 struct Operation {
   enum class Verb { put, remove } verb = Verb::put;
@@ -49,8 +49,8 @@ struct Operation {
   std::int64_t lease = 0;  // of a put
 };
 struct TxnRequest {
-  std::vector<Compare> compares;   // all must hold
-  std::vector<Operation> success;  // then these are done together
+  std::vector<Unchanged> conditions;  // all must hold
+  std::vector<Operation> success;     // then these are done together
 };
 struct TxnResponse {
   ResponseHeader header;
@@ -87,13 +87,12 @@ struct Event {
   bool deleted = false;  // else put
   KeyValue kv;           // key and mod_revision alone when deleted
 };
-struct WatchResponse {
+struct WatchResponse {  // but for its events
   ResponseHeader header;
   bool created = false;
   bool canceled = false;
   std::int64_t compact_revision = 0;  // why it was canceled: older history is gone
   std::string cancel_reason;
-  std::vector<Event> events;
 };
 
 std::string encode(const RangeRequest& request);
@@ -103,10 +102,12 @@ std::string encode(const LeaseRevokeRequest& request);
 std::string encode(const AuthenticateRequest& request);
 std::string encode(const WatchCreateRequest& request);  // inside a WatchRequest
 
-RangeResponse decode_range(std::string_view bytes);
+// Parts of the long answers, which etcd_stream.h takes apart; `cut`: the bytes are not all there.
+ResponseHeader decode_header(std::string_view bytes);
+KeyValue decode_key_value(std::string_view bytes, bool cut);
+Event decode_event(std::string_view bytes, bool cut);
 TxnResponse decode_txn(std::string_view bytes);
 LeaseGrantResponse decode_lease_grant(std::string_view bytes);
 AuthenticateResponse decode_authenticate(std::string_view bytes);
-WatchResponse decode_watch(std::string_view bytes);
 
 }  // namespace flannel::etcd

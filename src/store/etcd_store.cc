@@ -17,23 +17,6 @@ constexpr std::string_view kLeaseNotFound = "requested lease not found";
 constexpr int kTries = 10;                 // against other nodes that are faster
 constexpr std::size_t kMostDiscards = 50;  // in one transaction: etcd takes 128 operations
 
-// A node is told by its addresses of the families it has a subnet of.
-bool same_node(const LeaseKey& key, const LeaseAttrs& a, const LeaseAttrs& b) {
-  return (!key.v4 || a.public_ip == b.public_ip) && (!key.v6 || a.public_ipv6 == b.public_ipv6);
-}
-
-std::string address_text(const LeaseKey& key, const LeaseAttrs& attrs) {
-  const std::optional<IpAddr>& address = key.v4 ? attrs.public_ip : attrs.public_ipv6;
-  return address ? address->to_text() : "a node without an address";
-}
-
-std::string subnets_text(const LeaseKey& key) {
-  if (key.v4 && key.v6) {
-    return key.v4->to_text() + ", " + key.v6->to_text();
-  }
-  return key.v4 ? key.v4->to_text() : key.v6 ? key.v6->to_text() : "no subnet";
-}
-
 std::string to_text(const std::vector<Endpoint>& endpoints) {
   std::string out;
   for (const Endpoint& endpoint : endpoints) {
@@ -42,37 +25,69 @@ std::string to_text(const std::vector<Endpoint>& endpoints) {
   return out;
 }
 
-// The condition that a key is still as `entries` has it: of that revision, or absent.
-etcd::Compare unchanged(const std::string& key, const std::vector<etcd::KeyValue>& entries) {
-  const auto found = std::ranges::find(entries, key, &etcd::KeyValue::key);
-  if (found == entries.end()) {
-    return {.target = etcd::Compare::Target::version, .key = key, .number = 0};
-  }
-  return {.target = etcd::Compare::Target::mod_revision, .key = key, .number = found->mod_revision};
-}
-
 // A transaction that removes our own entries of another configuration, as long as they have not
 // changed.
 etcd::TxnRequest discard_own(const EtcdLayout& layout, const std::vector<LeaseKey>& keys,
-                             const std::vector<etcd::KeyValue>& entries) {
+                             std::int64_t revision) {
   etcd::TxnRequest txn;
   for (const LeaseKey& key : keys | std::views::take(kMostDiscards)) {
     log_info("Found lease ({}) not compatible with current config, deleting", subnets_text(key));
     const std::string text = layout.lease_key(key);
-    txn.compares.push_back(unchanged(text, entries));
+    txn.conditions.push_back({.key = text, .range_end = {}, .revision = revision});
     txn.success.push_back({.verb = etcd::Operation::Verb::remove, .key = text});
   }
   return txn;
 }
 
 // Whose subnets are not free: all leases, and entries of which only the key can be read.
-std::vector<Lease> taken_subnets(const std::vector<etcd::KeyValue>& entries) {
-  LeaseUpdate known = read_snapshot(entries);
-  for (const LeaseKey& key : known.unreadable) {
-    known.leases.push_back({key, {}, std::nullopt});
+std::vector<Lease> taken_subnets(LeaseUpdate listed) {
+  for (const LeaseKey& key : listed.unreadable) {
+    listed.leases.push_back({key, {}, std::nullopt});
   }
-  return std::move(known.leases);
+  return std::move(listed.leases);
 }
+
+// Looks for who had a subnet of ours before us. An entry of our own address is ours as well.
+class Rivals : public EtcdList {
+ public:
+  Rivals(const Lease& ours, std::string own_key) : ours_(ours), own_key_(std::move(own_key)) {}
+
+  void start() override {
+    first_.reset();
+    first_revision_ = own_revision_ = INT64_MAX;
+  }
+  void add(etcd::KeyValue entry) override {
+    if (entry.key == own_key_) {
+      own_revision_ = entry.create_revision;
+      return;
+    }
+    const Result<LeaseKey> key = parse_lease_key(entry.key);
+    if (!key || !overlap(ours_.key, *key) || entry.create_revision >= first_revision_) {
+      return;
+    }
+    const Result<Lease> lease = read_lease(entry);
+    if (!lease || !is_same_node(lease->key, lease->attrs, ours_.attrs)) {
+      first_ = {.key = *key, .attrs = lease ? lease->attrs : LeaseAttrs(), .expiry = {}};
+      first_revision_ = entry.create_revision;
+    }
+  }
+
+  // `10.5.1.0/24 is held by 198.18.0.9`; nothing where nobody was before us.
+  std::optional<std::string> objection() const {
+    if (first_revision_ >= own_revision_ || !first_) {
+      return std::nullopt;
+    }
+    return fmt::format("{} is held by {}", overlap(ours_.key, first_->key)->to_text(),
+                       holder_text(*first_));
+  }
+
+ private:
+  const Lease& ours_;
+  std::string own_key_;
+  std::optional<Lease> first_;
+  std::int64_t first_revision_ = INT64_MAX;
+  std::int64_t own_revision_ = INT64_MAX;
+};
 
 // Nodes begin with different endpoints, so that the members of a cluster share their load.
 std::vector<Endpoint> in_random_order(std::vector<Endpoint> endpoints) {
@@ -105,6 +120,7 @@ class EtcdStore : public LeaseStore {
   // Nothing where a condition did not hold: another node was faster.
   Task<std::optional<Lease>> write(etcd::TxnRequest txn, Lease lease, bool permanent);
   Task<bool> commit(etcd::TxnRequest txn);
+  Task<std::optional<std::string>> rival(const Lease& lease);
 
   std::string name_;
   EtcdLayout layout_;
@@ -115,27 +131,32 @@ class EtcdStore : public LeaseStore {
 };
 
 Task<std::optional<std::string>> EtcdStore::config() {
-  etcd::RangeResponse found = co_await client_.range({.key = layout_.config_key()});
-  if (found.kvs.empty()) {
+  EtcdEntry found = co_await client_.get(layout_.config_key());
+  if (!found.entry) {
     co_return std::nullopt;
   }
-  co_return std::move(found.kvs.front().value);
+  if (found.entry->cut) {
+    throw std::runtime_error(layout_.config_key() + " is too long for a network configuration");
+  }
+  co_return std::move(found.entry->value);
 }
 
 Task<Result<Lease>> EtcdStore::acquire(AcquireRequest request) {
   const RandomBelow random = random_below();
   for (int tries = 0; tries < kTries; ++tries) {
-    const etcd::RangeResponse found = co_await client_.range(layout_.leases());
-    Result<Choice> choice = choose_subnet(request, taken_subnets(found.kvs), random);
+    SnapshotReader reader;
+    const etcd::ResponseHeader header = co_await client_.range(layout_.leases(), reader);
+    Result<Choice> choice = choose_subnet(request, taken_subnets(reader.take()), random);
     if (!choice) {
       co_return std::unexpected(choice.error());
     }
-    etcd::TxnRequest txn = discard_own(layout_, choice->discard, found.kvs);
-    txn.compares.push_back(unchanged(layout_.lease_key(choice->key), found.kvs));
-    Lease wanted{.key = choice->key, .attrs = request.attrs};
-    std::optional<Lease> lease = co_await write(std::move(txn), wanted, choice->permanent);
-    if (lease) {
-      co_return std::move(*lease);
+    etcd::TxnRequest txn = discard_own(layout_, choice->discard, header.revision);
+    txn.conditions.push_back(layout_.untouched(choice->key, header.revision));
+    const Lease wanted{.key = choice->key, .attrs = request.attrs};
+    const std::optional<Lease> lease = co_await write(std::move(txn), wanted, choice->permanent);
+    const bool is_kept = lease && (choice->permanent || !(co_await rival(*lease)).has_value());
+    if (is_kept) {
+      co_return *lease;
     }
   }
   co_return fail("no subnet after {} tries: other nodes were faster each time", kTries);
@@ -144,33 +165,58 @@ Task<Result<Lease>> EtcdStore::acquire(AcquireRequest request) {
 Task<Result<Lease>> EtcdStore::renew(Lease lease) {
   const std::string key = layout_.lease_key(lease.key);
   for (int tries = 0; tries < kTries; ++tries) {
-    const etcd::RangeResponse found = co_await client_.range({.key = key});
-    bool permanent = false;
-    if (!found.kvs.empty()) {
-      const etcd::KeyValue& entry = found.kvs.front();
-      const Result<Lease> held = read_lease(entry);
-      // It may still have the address we had when we wrote it.
-      if (held && !same_node(lease.key, held->attrs, lease.attrs) &&
-          !(own_.written() && same_node(lease.key, held->attrs, own_.written()->attrs))) {
-        co_return fail("{} is held by {}", subnets_text(lease.key),
-                       address_text(lease.key, held->attrs));
+    EtcdEntry found = co_await client_.get(key);
+    const bool is_new = !found.entry;
+    const bool permanent = found.entry && found.entry->lease == 0;
+    if (is_new) {
+      Rivals rivals(lease, key);
+      found.revision = (co_await client_.range(layout_.leases(), rivals)).revision;
+      if (const std::optional<std::string> objection = rivals.objection()) {
+        co_return fail("{}", *objection);
       }
-      permanent = entry.lease == 0;
-      if (permanent && entry.value == to_json(lease.attrs)) {
+    } else {
+      const Result<Lease> held = read_lease(*found.entry);
+      // It may still have the address we had when we wrote it.
+      if (held && !is_same_node(lease.key, held->attrs, lease.attrs) &&
+          !(own_.written() && is_same_node(lease.key, held->attrs, own_.written()->attrs))) {
+        co_return fail("{} is held by {}", subnets_text(lease.key), holder_text(*held));
+      }
+      if (permanent && found.entry->value == to_json(lease.attrs)) {
         lease.expiry.reset();
         own_.begin({.key = key, .attrs = lease.attrs, .lease = 0});
-        own_.done(entry.mod_revision);
+        own_.done(found.entry->mod_revision);
         co_return lease;
       }
     }
-    etcd::TxnRequest txn{.compares = {unchanged(key, found.kvs)}};
-    std::optional<Lease> written = co_await write(std::move(txn), lease, permanent);
+    etcd::TxnRequest txn{.conditions = {layout_.untouched(lease.key, found.revision)}};
+    const std::optional<Lease> written = co_await write(std::move(txn), lease, permanent);
     if (written) {
-      co_return std::move(*written);
+      const std::optional<std::string> objection = is_new ? co_await rival(*written) : std::nullopt;
+      co_return objection ? Result<Lease>(fail("{}", *objection)) : *written;
     }
   }
   co_return fail("{} cannot be renewed: its entry changed {} times meanwhile",
                  subnets_text(lease.key), kTries);
+}
+
+// Why an entry that was taken cannot be kept; it is given back then. IPv6 subnets are parts of keys
+// that the condition of a new one does not cover, others may go by other conditions, and an older
+// flanneld by none. So whoever has taken one looks once more; of two that clash it is the second
+// one's to go.
+Task<std::optional<std::string>> EtcdStore::rival(const Lease& lease) {
+  const std::string key = layout_.lease_key(lease.key);
+  Rivals rivals(lease, key);
+  co_await client_.range(layout_.leases(), rivals);
+  std::optional<std::string> objection = rivals.objection();
+  if (objection) {
+    log_info("{} too: giving it back", *objection);
+    etcd::TxnRequest txn{
+        .conditions = {{.key = key, .range_end = {}, .revision = own_.revision()}}};
+    txn.success.push_back({.verb = etcd::Operation::Verb::remove, .key = key});
+    own_.give_back();
+    co_await client_.txn(std::move(txn));
+  }
+  co_return objection;
 }
 
 Task<std::optional<Lease>> EtcdStore::write(etcd::TxnRequest txn, Lease lease, bool permanent) {

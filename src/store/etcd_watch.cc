@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "store/etcd_stream.h"
 
 namespace flannel {
 
@@ -38,8 +39,8 @@ Task<LeaseUpdate> EtcdWatch::try_next() {
     if (!stream_) {
       co_await open();
     }
-    etcd::WatchResponse response = co_await read();
-    const std::string lost = lost_history(response);
+    Message message = co_await read();
+    const std::string lost = lost_history(message);
     if (!lost.empty()) {
       log_warning("{}: listing the leases again", lost);
       stream_.reset();
@@ -48,34 +49,57 @@ Task<LeaseUpdate> EtcdWatch::try_next() {
       co_await sleep_for(backoff_.next());
       continue;
     }
-    follow(response);
-    if (!response.events.empty()) {
-      LeaseUpdate update = read_events(response.events);
-      for (const etcd::Event& event : response.events) {
-        if (std::optional<OwnEntry> own = own_.judge(event)) {
-          update.own = std::move(own);
-        }
-      }
+    follow(message);
+    if (message.last_revision != 0) {
+      LeaseUpdate update = message.events.take();
+      update.own = std::move(message.own);
       co_return update;
     }
   }
 }
 
+// Gives the entries on, and remembers what they tell of more than leases.
+class EtcdWatch::Listing : public EtcdList {
+ public:
+  explicit Listing(std::string own_key) : own_key_(std::move(own_key)) {}
+
+  void start() override {
+    leases.start();
+    newest_revision = 0;
+    own.reset();
+  }
+  void expect(std::uint64_t entries) override { leases.expect(entries); }
+  void add(etcd::KeyValue entry) override {
+    if (entry.mod_revision > newest_revision) {
+      newest_revision = entry.mod_revision;
+      newest_key = entry.key;
+    }
+    if (entry.key == own_key_) {
+      own = entry;
+    }
+    leases.add(std::move(entry));
+  }
+
+  SnapshotReader leases;
+  std::string newest_key;
+  std::int64_t newest_revision = 0;
+  std::optional<etcd::KeyValue> own;
+
+ private:
+  std::string own_key_;
+};
+
 Task<LeaseUpdate> EtcdWatch::list() {
   const std::uint64_t writes_before = own_.writes();
-  const etcd::RangeResponse response = co_await client_.range(layout_.leases());
-  seen_ = response.header;
-  next_revision_ = response.header.revision + 1;
-  newest_revision_ = 0;
-  const auto newest = std::ranges::max_element(response.kvs, {}, &etcd::KeyValue::mod_revision);
-  if (newest != response.kvs.end()) {
-    newest_key_ = newest->key;
-    newest_revision_ = newest->mod_revision;
-  }
-  LeaseUpdate update = read_snapshot(response.kvs);
-  const auto own = std::ranges::find(response.kvs, own_.key(), &etcd::KeyValue::key);
-  update.own = own_.judge_listed(own == response.kvs.end() ? nullptr : &*own,
-                                 response.header.revision, writes_before);
+  Listing listing(own_.key());
+  const etcd::ResponseHeader header = co_await client_.range(layout_.leases(), listing);
+  seen_ = header;
+  next_revision_ = header.revision + 1;
+  newest_revision_ = listing.newest_revision;
+  newest_key_ = listing.newest_key;
+  LeaseUpdate update = listing.leases.take();
+  update.own =
+      own_.judge_listed(listing.own ? &*listing.own : nullptr, header.revision, writes_before);
   co_return update;
 }
 
@@ -90,18 +114,51 @@ Task<void> EtcdWatch::open() {
   stream_.emplace(co_await client_.watch(create));
 }
 
-Task<etcd::WatchResponse> EtcdWatch::read() {
+Task<EtcdWatch::Message> EtcdWatch::read() {
   // Only the first answer is due at once.
-  const std::optional<std::string> message =
-      co_await stream_->read(following_ ? kNever : Clock::now() + kEtcdCallTime);
-  if (!message) {
+  const Clock::time_point deadline = following_ ? kNever : Clock::now() + kEtcdCallTime;
+  const bool more = co_await stream_->next_message(deadline);
+  if (!more) {
     throw std::runtime_error("etcd ended the watch");
   }
-  co_return etcd::decode_watch(*message);
+  if (stream_->left() > kMostMessageBytes) {
+    throw std::runtime_error(fmt::format("etcd sent {} bytes of events at once", stream_->left()));
+  }
+  Message message;
+  etcd::WatchDecoder decoder([&](const etcd::Event& event) { take_event(message, event); });
+  for (;;) {
+    const std::string part = co_await stream_->read_part(deadline);
+    if (part.empty()) {
+      break;
+    }
+    decoder.feed(part);
+  }
+  decoder.finish();
+  message.response = decoder.response();
+  co_return message;
+}
+
+void EtcdWatch::take_event(Message& message, const etcd::Event& event) const {
+  const etcd::KeyValue& entry = event.kv;
+  if (!layout_.has_lease(entry.key)) {
+    return;
+  }
+  message.has_newest =
+      message.has_newest || (entry.mod_revision == newest_revision_ && entry.key == newest_key_);
+  if (entry.mod_revision < next_revision_) {
+    return;
+  }
+  message.last_key = entry.key;
+  message.last_revision = entry.mod_revision;
+  message.events.add(event);
+  if (std::optional<OwnEntry> own = own_.judge(event)) {
+    message.own = std::move(own);
+  }
 }
 
 // Why the events since next_revision_ cannot be had; empty where they can.
-std::string EtcdWatch::lost_history(const etcd::WatchResponse& response) const {
+std::string EtcdWatch::lost_history(const Message& message) const {
+  const etcd::WatchResponse& response = message.response;
   if (response.compact_revision != 0) {
     return fmt::format("etcd's history before revision {} is compacted", response.compact_revision);
   }
@@ -110,16 +167,14 @@ std::string EtcdWatch::lost_history(const etcd::WatchResponse& response) const {
                         header.raft_term < seen_.raft_term || header.revision + 1 < next_revision_;
   // Events may be older than the member's present, so only the answer to create is compared.
   const bool unknown =
-      !response.created && !response.canceled && !recognised_ &&
-      std::ranges::none_of(response.events, [this](const etcd::Event& event) {
-        return event.kv.mod_revision == newest_revision_ && event.kv.key == newest_key_;
-      });
+      !response.created && !response.canceled && !recognised_ && !message.has_newest;
   return (response.created && restored) || unknown ? "etcd is not the one it was, or was restored"
                                                    : "";
 }
 
-// Notes how far the store is, and leaves the events that are new; throws where the watch has ended.
-void EtcdWatch::follow(etcd::WatchResponse& response) {
+// Notes how far the store is; throws where the watch has ended.
+void EtcdWatch::follow(const Message& message) {
+  const etcd::WatchResponse& response = message.response;
   if (response.canceled) {
     next_revision_ = 0;
     throw std::runtime_error("etcd ended the watch: " + response.cancel_reason);
@@ -128,14 +183,11 @@ void EtcdWatch::follow(etcd::WatchResponse& response) {
   following_ = true;
   set_trouble("");
   recognised_ = recognised_ || !response.created;
-  std::erase_if(response.events, [this](const etcd::Event& event) {
-    return event.kv.mod_revision < next_revision_;
-  });
-  if (!response.events.empty()) {
+  if (message.last_revision != 0) {
     // Not the header's: a watch that catches up gets its events in several responses, all with
     // the store's present revision.
-    newest_key_ = response.events.back().kv.key;
-    newest_revision_ = response.events.back().kv.mod_revision;
+    newest_key_ = message.last_key;
+    newest_revision_ = message.last_revision;
     next_revision_ = newest_revision_ + 1;
   } else if (!response.created) {
     next_revision_ = std::max(next_revision_, response.header.revision + 1);  // progress

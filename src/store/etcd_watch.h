@@ -37,9 +37,22 @@ class EtcdWatch : public LeaseWatch {
   Task<LeaseUpdate> try_next();
   Task<LeaseUpdate> list();
   Task<void> open();
-  Task<etcd::WatchResponse> read();
-  std::string lost_history(const etcd::WatchResponse& response) const;
-  void follow(etcd::WatchResponse& response);
+  class Listing;
+  // What one message of the stream says.
+  struct Message {
+    etcd::WatchResponse response;
+    bool has_newest = false;  // the event that newest_revision_ is of
+    // Of the events that are new: the changes, what became of our own key, and the last one.
+    EventReader events;
+    std::optional<OwnEntry> own;
+    std::string last_key;
+    std::int64_t last_revision = 0;
+  };
+
+  Task<Message> read();
+  void take_event(Message& message, const etcd::Event& event) const;
+  std::string lost_history(const Message& message) const;
+  void follow(const Message& message);
   Clock::duration failed(const std::string& reason);
   void set_trouble(const std::string& trouble);
 

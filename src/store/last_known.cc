@@ -21,13 +21,12 @@ using std::chrono::system_clock;
 constexpr std::int64_t kApplicationId = 0x666c616b;
 constexpr std::int64_t kVersion = 1;
 
-Lease read_lease(std::string_view key, std::string_view value) {
-  const Result<LeaseKey> parsed = parse_lease_key(key);
-  const Result<LeaseAttrs> attrs = parse_lease_attrs(value);
-  if (!parsed || !attrs) {
-    throw std::runtime_error(!parsed ? parsed.error().text : attrs.error().text);
+Lease read_row(const Statement& row, int column) {
+  Result<Lease> lease = read_lease(row.text(column), row.text(column + 1));
+  if (!lease) {
+    throw std::runtime_error(lease.error().text);
   }
-  return {*parsed, *attrs, std::nullopt};
+  return std::move(*lease);
 }
 
 void create_file(const std::string& path) {
@@ -60,11 +59,11 @@ LastKnown::Memory read_memory(const Database& database) {
   }
   LastKnown::Memory memory;
   memory.config = node.text(0);
-  memory.own = read_lease(node.text(1), node.text(2));
+  memory.own = read_row(node, 1);
   memory.time = system_clock::time_point(seconds(node.number(3)));
   Statement leases(database, "SELECT key, value FROM leases");
   while (leases.step()) {
-    memory.peers.push_back(read_lease(leases.text(0), leases.text(1)));
+    memory.peers.push_back(read_row(leases, 0));
   }
   return memory;
 }

@@ -9,7 +9,6 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "base/printable.h"
 #include "store/store.h"
 
 namespace flannel {
@@ -114,40 +113,6 @@ Database open_file(const std::string& path, LeaseFile::IfMissing missing) {
   return database;
 }
 
-// A node is told by its addresses of the families it has a subnet of.
-bool is_same_node(const LeaseKey& key, const LeaseAttrs& a, const LeaseAttrs& b) {
-  return (!key.v4 || a.public_ip == b.public_ip) && (!key.v6 || a.public_ipv6 == b.public_ipv6);
-}
-
-// The subnet of `other` that overlaps one of `key`.
-std::optional<Prefix> overlap(const LeaseKey& key, const LeaseKey& other) {
-  for (const Family family : kFamilies) {
-    const std::optional<Prefix>& a = key.family(family);
-    const std::optional<Prefix>& b = other.family(family);
-    if (a && b && a->overlaps(*b)) {
-      return b;
-    }
-  }
-  return std::nullopt;
-}
-
-std::string holder_text(const Lease& lease) {
-  const std::optional<IpAddr>& address =
-      lease.key.v4 ? lease.attrs.public_ip : lease.attrs.public_ipv6;
-  return address ? address->to_text() : "a node without an address";
-}
-
-void add_bad(LeaseFile::Rows& rows, std::string_view key, std::string_view reason) {
-  if (rows.bad.size() < kMostBadEntries) {
-    rows.bad.push_back({.key = printable(key), .reason = printable(reason)});
-  } else {
-    ++rows.more_bad;
-  }
-  if (const Result<LeaseKey> parsed = parse_lease_key(key)) {
-    rows.unreadable.push_back(*parsed);
-  }
-}
-
 }  // namespace
 
 LeaseFile::LeaseFile(const std::string& path, IfMissing missing, Now now)
@@ -173,17 +138,9 @@ std::int64_t LeaseFile::revision() const {
 }
 
 Result<Lease> LeaseFile::read_row(const Statement& row) const {
-  const Result<LeaseKey> key = parse_lease_key(row.text(0));
-  if (!key) {
-    return std::unexpected(key.error());
-  }
-  Result<LeaseAttrs> attrs = parse_lease_attrs(row.text(1));
-  if (!attrs) {
-    return std::unexpected(attrs.error());
-  }
-  Lease lease{*key, std::move(*attrs), std::nullopt};
-  if (!row.is_null(2)) {
-    lease.expiry = to_boot_time(row.number(2), now_());
+  Result<Lease> lease = read_lease(row.text(0), row.text(1));
+  if (lease && !row.is_null(2)) {
+    lease->expiry = to_boot_time(row.number(2), now_());
   }
   return lease;
 }
@@ -351,9 +308,9 @@ LeaseFile::Rows LeaseFile::rows_since(std::int64_t revision) const {
   while (changed.step()) {
     Result<Lease> lease = read_row(changed);
     if (lease) {
-      rows.changed.push_back(std::move(*lease));
+      rows.changes.leases.push_back(std::move(*lease));
     } else {
-      add_bad(rows, changed.text(0), lease.error().text);
+      add_bad(rows.changes, changed.text(0), lease.error().text);
     }
   }
   Statement keys(database_, "SELECT key FROM leases ORDER BY key");

@@ -67,10 +67,7 @@ class LeaseFile {
   // All rows newer than `revision`, and all keys there are, read in one transaction.
   struct Rows {
     std::int64_t revision = 0;
-    std::vector<Lease> changed;
-    std::vector<BadEntry> bad;
-    std::size_t more_bad = 0;
-    std::vector<LeaseKey> unreadable;
+    LeaseUpdate changes;            // their leases, and those that are none
     std::vector<std::string> keys;  // every row's, in order
     std::optional<OwnRow> own;
   };

@@ -228,7 +228,7 @@ TEST_F(LeaseFileTest, TimesNobodyWouldWriteAreBorne) {
       "INSERT INTO leases VALUES('10.5.4.0-24', x'00ff', x'00ff', 1)");
   EXPECT_GT(file.expire(), now);
   EXPECT_EQ(key_texts(file.leases()), (std::set<std::string>{"10.5.1.0-24", "10.5.3.0-24"}));
-  EXPECT_EQ(file.rows_since(-1).bad.size(), 1U);
+  EXPECT_EQ(file.rows_since(-1).changes.bad.size(), 1U);
 }
 
 TEST_F(LeaseFileTest, ASubnetWithinAnothersIsHeld) {

@@ -70,11 +70,8 @@ class LocalWatch : public LeaseWatch {
       revision_.reset();
       rows = file_->rows_since(kBeforeAll);
     }
-    LeaseUpdate update{.snapshot = !revision_,
-                       .leases = std::move(rows.changed),
-                       .bad = std::move(rows.bad),
-                       .more_bad = rows.more_bad,
-                       .unreadable = std::move(rows.unreadable)};
+    LeaseUpdate update = std::move(rows.changes);
+    update.snapshot = !revision_;
     if (!update.snapshot) {
       add_removed(update, rows.keys);
     }
@@ -89,7 +86,8 @@ class LocalWatch : public LeaseWatch {
     std::vector<std::string> gone;
     std::ranges::set_difference(keys_, now, std::back_inserter(gone));
     for (const std::string& text : gone) {
-      if (const Result<LeaseKey> key = parse_lease_key(text)) {
+      const Result<LeaseKey> key = parse_lease_key(text);
+      if (key && is_text_of(text, *key)) {
         update.removed.push_back(*key);
       } else {
         update.bad_removed.push_back(printable(text));

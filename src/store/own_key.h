@@ -26,6 +26,8 @@ class OwnKey {
   // The answers: it is in the store as of `revision`; it is not, for a condition did not hold.
   void done(std::int64_t revision);
   void refused() { under_way_.reset(); }
+  // It is ours no longer, since we want it so.
+  void give_back() { written_.reset(); }
 
   // What was written last; nothing before the first time.
   const std::optional<Put>& written() const { return written_; }
@@ -34,6 +36,8 @@ class OwnKey {
   // what we wrote.
   std::optional<OwnEntry> judge(const etcd::Event& event) const;
 
+  // As of which written() is in the store.
+  std::int64_t revision() const { return revision_; }
   // So many writes are done.
   std::uint64_t writes() const { return writes_; }
   // Our entry in a list as of `revision`, which was asked for after so many writes.
