@@ -122,6 +122,10 @@ struct FakeKernel::Applier {
     if (!removes() && row.nexthop != 0 && kernel.state.nexthops.find({row.nexthop}) == nullptr) {
       return failure(EINVAL);
     }
+    const Route* there = kernel.state.routes.find(row.key);
+    if (op.verb == Op::Verb::add && there != nullptr && !gives_way(there->protocol)) {
+      return {EEXIST, to_text(Object(*there)).substr(6) + " is in the way"};
+    }
     const Dev dev = removes() ? row.dev : device_of(row, kernel.state);
     const Link* link = kernel.state.links.find({dev});
     if (!removes() && link != nullptr && !link->up) {

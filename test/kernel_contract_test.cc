@@ -324,6 +324,46 @@ TEST_P(KernelContract, ADeviceOfOurNameThatBelongsToAnotherNetworkIsRefusedWithW
   EXPECT_EQ(to_text(dump()), "");
 }
 
+// Of the kernel, DHCP, router advertisements, routing daemons (here BIRD).
+TEST_P(KernelContract, ARouteThatIsNotOursIsNeverReplacedAndIsNamed) {
+  add(overlay());
+  for (const int protocol : {RTPROT_KERNEL, RTPROT_DHCP, RTPROT_RA, RTPROT_BIRD}) {
+    Route others;
+    others.key.dst = *Prefix::parse("10.5.7.0/24");
+    others.dev = "eth0";
+    others.protocol = static_cast<std::uint8_t>(protocol);
+    outside(Op::Verb::add, others,
+            "ip route add 10.5.7.0/24 dev eth0 proto " + std::to_string(protocol));
+    Route wanted = route();
+    wanted.key = others.key;
+    const OpResult refused = apply_one(Op::Verb::add, wanted);
+    EXPECT_EQ(refused.error, EEXIST);
+    EXPECT_EQ(refused.text, to_text(Object(others)).substr(6) + " is in the way");
+    EXPECT_EQ(dump().routes.find(wanted.key), nullptr);
+    outside(Op::Verb::remove, others,
+            "ip route del 10.5.7.0/24 dev eth0 proto " + std::to_string(protocol));
+  }
+}
+
+// As with the Go flannel.
+TEST_P(KernelContract, WhatAnAdministratorMadeToExactlyAPeersSubnetIsReplacedInPlace) {
+  add(overlay());
+  for (const char* protocol : {"boot", "static"}) {
+    Route others;
+    others.key.dst = *Prefix::parse("10.5.7.0/24");
+    others.dev = "eth0";
+    others.protocol = protocol == std::string("boot") ? RTPROT_BOOT : RTPROT_STATIC;
+    outside(Op::Verb::add, others,
+            std::string("ip route add 10.5.7.0/24 dev eth0 proto ") + protocol);
+    Route wanted = route();
+    wanted.key = others.key;
+    apply({{Op::Verb::add, wanted}});
+    ASSERT_NE(dump().routes.find(wanted.key), nullptr);
+    EXPECT_EQ(*dump().routes.find(wanted.key), wanted);
+    apply({{Op::Verb::remove, wanted}});
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, KernelContract, testing::Values("fake", "real"),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -276,6 +276,30 @@ TEST_P(RealKernel, AnMtuThatIsRefusedKeepsNothingElseBack) {
   EXPECT_EQ(to_text(Object(*dump().links.begin())), to_text(Object(link)));
 }
 
+TEST_P(RealKernel, WhatIsPutInFrontOfOursGivesWayOrIsNamed) {
+  shell("ip addr add fd99::2/64 dev eth0 nodad");
+  add(overlay());
+  const std::string ours = to_text(dump());
+  for (const char* front : {"blackhole 10.5.61.0/24", "unreachable 10.5.61.0/24 proto static",
+                            "10.5.61.0/24 via 198.18.0.9 dev eth0 proto static"}) {
+    shell(std::string("ip route prepend ") + front);
+    apply({{Op::Verb::add, route()}});
+    EXPECT_EQ(to_text(dump()), ours) << front;
+    shell("test $(ip route show 10.5.61.0/24 | wc -l) = 1");
+  }
+  shell("ip route prepend blackhole 10.5.61.0/24 proto bird");
+  EXPECT_EQ(apply_one(Op::Verb::add, route()).text,
+            "blackhole 10.5.61.0/24 proto 12 is in the way");
+  shell("ip -6 route add fc00:5:0:61::/64 dev eth0 proto kernel metric 1024");
+  Route v6;
+  v6.key = {*Prefix::parse("fc00:5:0:61::/64"), 1024};
+  v6.via = *IpAddr::parse("fc00:5:0:61::");
+  v6.dev = "flannel.1";
+  v6.onlink = true;
+  EXPECT_EQ(apply_one(Op::Verb::add, v6).text,
+            "fc00:5:0:61::/64 dev eth0 metric 1024 proto kernel is in the way");
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, RealKernel, testing::Values("real"),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -1,8 +1,11 @@
 // NetlinkKernel::apply: ops into batches, answers back to ops.
 
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -23,6 +26,26 @@ namespace {
 
 // A sendmsg() of this many bytes carries some hundred messages; more buys nothing (measured).
 constexpr std::size_t kBatchBytes = 65'536;
+
+// Each answer takes some 5 kB of the socket's receive buffer.
+constexpr std::size_t kMatchesABatch = 128;
+
+// How the text of a route begins.
+constexpr std::string_view kRoute = "route ";
+
+// For texts alone.
+Dev name_of(int index) {
+  std::array<char, IF_NAMESIZE> name{};
+  const bool known = ::if_indextoname(static_cast<unsigned>(index), name.data()) != nullptr;
+  return known ? Dev(name.data()) : Dev();
+}
+
+// The route that packets to some address take.
+struct Match {
+  std::string kind;  // `blackhole `, …; empty for one that takes them somewhere
+  Route route;
+  bool in_main_table = true;
+};
 
 // What the kernel says of a removal that has nothing left to do.
 bool is_gone(int error) {
@@ -55,10 +78,96 @@ class NetlinkKernel::Applier {
       std::erase_if(all, [this](std::size_t i) { return results_[i].ok(); });
       apply(all);
     }
+    std::erase_if(all, [this](std::size_t i) {
+      return results_[i].error != EEXIST || !std::holds_alternative<Route>(ops_[i].object);
+    });
+    make_room(all);
     return std::move(results_);
   }
 
  private:
+  // New routes are put exclusively. Where there is one of the key, it depends on whose it is.
+  void make_room(const std::vector<std::size_t>& taken) {
+    for (std::size_t start = 0; start < taken.size(); start += kMatchesABatch) {
+      const auto some =
+          std::span(taken).subspan(start).first(std::min(kMatchesABatch, taken.size() - start));
+      const std::vector<std::optional<Match>> matches = find_matches(some);
+      for (std::size_t n = 0; n < some.size(); ++n) {
+        const Route& wanted = std::get<Route>(ops_[some[n]].object);
+        const std::optional<Match>& match = matches[n];
+        if (match && match->in_main_table && match->route.key == wanted.key &&
+            gives_way(match->route.protocol)) {
+          replace(some[n], wanted, match->route.protocol);
+        } else if (match) {
+          results_[some[n]].text = fmt::format("{}{} is in the way", match->kind,
+                                               to_text(Object(match->route)).substr(kRoute.size()));
+        }
+      }
+    }
+  }
+
+  // The routes that packets to the destinations of these ops take now: the first of their key, or
+  // one that comes before, by its metric or as it is more specific.
+  std::vector<std::optional<Match>> find_matches(std::span<const std::size_t> which) {
+    std::vector<std::optional<Match>> matches(which.size());
+    netlink::Batch request;
+    for (const std::size_t i : which) {
+      netlink::encode_get_match(request, std::get<Route>(ops_[i].object).key.dst.ip);
+    }
+    kernel_.requests_.transact(request, [&](std::size_t n, const netlink::MessageView& message) {
+      if (std::optional<netlink::RouteMessage> found = netlink::decode_route(message)) {
+        if (found->route.nexthop == 0) {
+          found->route.dev = name_of(found->index);
+        }
+        matches[n] = Match{"", found->route, found->in_main_table};
+      }
+    });
+    for (std::size_t n = 0; n < which.size(); ++n) {
+      if (!matches[n]) {
+        matches[n] = find_refusing(std::get<Route>(ops_[which[n]].object).key);
+      }
+    }
+    return matches;
+  }
+
+  // Of a route that refuses packets the kernel only answers that it does.
+  std::optional<Match> find_refusing(const Route::Key& key) {
+    constexpr std::pair<std::uint8_t, std::string_view> kKinds[] = {
+        {RTN_BLACKHOLE, "blackhole "},
+        {RTN_UNREACHABLE, "unreachable "},
+        {RTN_PROHIBIT, "prohibit "}};
+    std::optional<Match> best;
+    for (const auto& [type, kind] : kKinds) {
+      netlink::Batch request;
+      netlink::encode_dump_refusing_routes(request, key.dst.family(), type);
+      for (const netlink::RouteMessage& found : kernel_.requests_.dump<netlink::RouteMessage>(
+               request, "routes that refuse packets", netlink::decode_route)) {
+        if (found.in_main_table && found.route.key.dst.contains(key.dst.ip) &&
+            (!best || best->route.key.dst.length < found.route.key.dst.length)) {
+          best = Match{std::string(kind), found.route, true};
+        }
+      }
+    }
+    return best && best->route.key.dst.length >= key.dst.length ? best : std::nullopt;
+  }
+
+  void replace(std::size_t i, const Route& wanted, std::uint8_t protocol) {
+    current_ = i;
+    guard_gateways_ = true;
+    results_[i] = {};
+    const int index = wanted.nexthop != 0 ? 0 : device(wanted.dev);
+    if (index == 0 && wanted.nexthop == 0) {
+      return;
+    }
+    put_by_gateway(wanted, wanted.via, index, [&] { netlink::encode_put(batch_, wanted, index); });
+    send();
+    if (results_[i].error == EEXIST) {  // ours is there already, behind the first of its key
+      results_[i] = {};
+      netlink::encode_remove_first(batch_, wanted.key, protocol);
+      send_for_current();
+    }
+  }
+
   void apply(const std::vector<std::size_t>& which) {
     for (const std::size_t i : which) {
       current_ = i;
@@ -173,7 +282,9 @@ class NetlinkKernel::Applier {
       if (index == 0 && route.nexthop == 0) {
         return;
       }
-      put_by_gateway(route, route.via, index, [&] { netlink::encode_put(batch_, route, index); });
+      put_by_gateway(route, route.via, index, [&] {
+        netlink::encode_put(batch_, route, index, ops_[current_].verb == Op::Verb::add);
+      });
       return;
     }
     owners_.push_back(current_);

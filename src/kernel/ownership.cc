@@ -70,6 +70,10 @@ bool is_left_by_reference(const Scope& scope, const Route& route) {
   return route.protocol == RTPROT_BOOT && route.via && in_our_networks(scope, route.key.dst);
 }
 
+bool gives_way(std::uint8_t protocol) {
+  return protocol == kRouteProtocol || protocol == RTPROT_BOOT || protocol == RTPROT_STATIC;
+}
+
 bool owns_route(const Scope& scope, bool on_our_link, const Route& route) {
   return (route.protocol == kRouteProtocol && in_our_networks(scope, route.key.dst)) ||
          (on_our_link && route.protocol != RTPROT_KERNEL) ||

@@ -46,6 +46,11 @@ bool owns_nexthop(const Scope& scope, std::uint8_t protocol, const Nexthop& next
 // DirectRouting make it. `ip route add` makes the same, so it takes an operator's word to call it
 // ours; where we want a route of its key, ours replaces it, as the reference's would.
 bool is_left_by_reference(const Scope& scope, const Route& route);
+// Whether a route gives way to one of ours of the same key, that is, to exactly a peer's subnet:
+// ours does, and as with the Go reference, what `ip route` makes (proto boot) and what
+// administrators configure (proto static), of whatever kind. None of the kernel's, of router
+// advertisements, of DHCP or of a routing daemon does.
+bool gives_way(std::uint8_t protocol);
 // Our protocol number and a destination inside our networks; or on our link and not made by the
 // kernel itself (RTPROT_KERNEL), which takes in what the Go reference left there (proto boot); or
 // left by the reference, with adopt_stale.

@@ -102,5 +102,15 @@ TEST(Ownership, RouteByProtocolInOurNetworksOrOnOurLink) {
   EXPECT_FALSE(owns_route(scope(), true, route("fe80::/64", RTPROT_KERNEL)));
 }
 
+TEST(Ownership, OnlyWhatAnAdministratorMadeGivesWay) {
+  for (const int protocol : {70, RTPROT_BOOT, RTPROT_STATIC}) {
+    EXPECT_TRUE(gives_way(static_cast<std::uint8_t>(protocol))) << protocol;
+  }
+  for (const int protocol : {RTPROT_UNSPEC, RTPROT_REDIRECT, RTPROT_KERNEL, RTPROT_RA, RTPROT_DHCP,
+                             RTPROT_BIRD, RTPROT_ZEBRA, RTPROT_BGP, 80}) {
+    EXPECT_FALSE(gives_way(static_cast<std::uint8_t>(protocol))) << protocol;
+  }
+}
+
 }  // namespace
 }  // namespace flannel

@@ -146,13 +146,15 @@ std::optional<DefaultRouteMessage> decode_default_route(const MessageView& messa
   return out;
 }
 
-void encode_put(Batch& batch, const Route& route, int index) {
+void encode_put(Batch& batch, const Route& route, int index, bool exclusive) {
   rtmsg header = header_of(route);
   // An IPv4 route without gateway reaches its destinations directly.
   const bool on_link = route.nexthop == 0 && !route.via && route.key.dst.ip.is_v4();
   header.rtm_scope = on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
   header.rtm_flags = route.onlink ? RTNH_F_ONLINK : 0;
-  batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header);
+  batch.begin(RTM_NEWROUTE,
+              static_cast<std::uint16_t>(NLM_F_CREATE | (exclusive ? NLM_F_EXCL : NLM_F_REPLACE)),
+              header);
   put_key(batch, route);
   if (route.nexthop != 0) {
     batch.put_u32(RTA_NH_ID, route.nexthop);
@@ -169,6 +171,37 @@ void encode_remove(Batch& batch, const Route& route) {
   header.rtm_scope = RT_SCOPE_NOWHERE;  // any
   batch.begin(RTM_DELROUTE, 0, header);
   put_key(batch, route);
+}
+
+void encode_remove_first(Batch& batch, const Route::Key& key, std::uint8_t protocol) {
+  Route route;
+  route.key = key;
+  route.protocol = protocol;
+  rtmsg header = header_of(route);
+  header.rtm_scope = RT_SCOPE_NOWHERE;  // any
+  header.rtm_type = RTN_UNSPEC;         // any
+  batch.begin(RTM_DELROUTE, 0, header);
+  put_key(batch, route);
+}
+
+void encode_dump_refusing_routes(Batch& batch, Family family, std::uint8_t type) {
+  rtmsg header{};
+  header.rtm_family = socket_family(family);
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_type = type;
+  batch.begin(RTM_GETROUTE, 0, header);
+}
+
+void encode_get_match(Batch& batch, const IpAddr& to) {
+  rtmsg header{};
+  header.rtm_family = socket_family(to.family());
+  header.rtm_dst_len = static_cast<std::uint8_t>(to.bits());
+  header.rtm_flags = RTM_F_FIB_MATCH;
+  if (to.is_v4()) {  // IPv6 tells the table unasked, and refuses the flag
+    header.rtm_flags |= RTM_F_LOOKUP_TABLE;
+  }
+  batch.ask(RTM_GETROUTE, header);
+  batch.put_ip(RTA_DST, to);
 }
 
 void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t protocol) {

@@ -33,13 +33,22 @@ struct DefaultRouteMessage {
 };
 std::optional<DefaultRouteMessage> decode_default_route(const MessageView& message);
 
-// `index` is not used where the route goes through a nexthop object.
-void encode_put(Batch& batch, const Route& route, int index);
+// `index` is not used where the route goes through a nexthop object. `exclusive`: fails with EEXIST
+// where there is a route of the same key, whatever its kind; else the first one is replaced.
+void encode_put(Batch& batch, const Route& route, int index, bool exclusive = false);
 // By key and protocol alone: with a path in the request the kernel misses a route that goes through
 // a nexthop object, and refuses it where that object is gone.
 void encode_remove(Batch& batch, const Route& route);
+// The first route of that key and protocol, whatever its kind (unicast, blackhole, …).
+void encode_remove_first(Batch& batch, const Route::Key& key, std::uint8_t protocol);
 // Asks for one family's routes of the main table, of one device (0: all) and protocol (0: all).
 void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t protocol);
+
+// Asks for the routes of the main table that refuse packets: rtm_type RTN_BLACKHOLE, ….
+void encode_dump_refusing_routes(Batch& batch, Family family, std::uint8_t type);
+// Asks for the route that packets to an address take, as it stands in its table
+// (RTM_F_FIB_MATCH); where it refuses them, the answer is an error.
+void encode_get_match(Batch& batch, const IpAddr& to);
 
 // Asks for the path to an address.
 void encode_get_path(Batch& batch, const IpAddr& to);
