@@ -161,9 +161,10 @@ Snapshot FakeKernel::dump(const Scope& scope) {
   const NetState& ours = snapshot.ours;
   const auto on_our_link = [&](const Dev& dev) { return ours.links.find({dev}) != nullptr; };
   snapshot.ours.addresses.remove_if(
-      [&](const Address& row) { return !owns_address(on_our_link(row.key.dev), row); });
-  snapshot.ours.neighbours.remove_if(
-      [&](const Neighbour& row) { return !owns_neighbour(on_our_link(row.key.dev), true, row); });
+      [&](const Address& row) { return !owns_address(scope, on_our_link(row.key.dev), row); });
+  snapshot.ours.neighbours.remove_if([&](const Neighbour& row) {
+    return !owns_neighbour(scope, on_our_link(row.key.dev), true, row);
+  });
   snapshot.ours.fdb.remove_if(
       [&](const FdbEntry& row) { return !owns_fdb_entry(on_our_link(row.key.dev), true, row); });
   for (const Route& row : state.routes) {

@@ -300,6 +300,15 @@ TEST_P(RealKernel, WhatIsPutInFrontOfOursGivesWayOrIsNamed) {
             "fc00:5:0:61::/64 dev eth0 metric 1024 proto kernel is in the way");
 }
 
+TEST_P(RealKernel, WhatAnAdministratorPutOnOurLinkOutsideOurNetworksIsNotOurs) {
+  add(overlay());
+  shell(
+      "ip addr add 192.0.2.7/32 dev flannel.1 && "
+      "ip neigh add 172.16.0.1 lladdr 02:00:00:00:00:61 dev flannel.1 nud permanent && "
+      "ip route add 172.16.0.0/16 via 10.5.61.0 dev flannel.1 onlink proto static");
+  EXPECT_EQ(to_text(dump()), to_text(overlay()));
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, RealKernel, testing::Values("real"),
                          [](const auto& info) { return std::string(info.param); });
 

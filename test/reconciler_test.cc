@@ -24,7 +24,7 @@ class ReconcilerTest : public testing::Test {
     kernel.host_view.interfaces.push_back({"eth0", 2, 1500, true, {}});
     scope.links = {"flannel.1"};
     scope.alias = "flannel 10.5.0.0/16";
-    scope.networks = {*Prefix::parse("10.5.0.0/16")};
+    scope.networks = {*Prefix::parse("10.0.0.0/8")};  // room for as many peers as any test has
     scope.first_nexthop = 0x100000;
     want = overlay(3);
   }

@@ -12,16 +12,18 @@
 namespace flannel::netlink {
 namespace {
 
-std::optional<Reading> address(const MessageView& message, const LinkTable& links) {
+std::optional<Reading> address(const MessageView& message, const Scope& scope,
+                               const LinkTable& links) {
   const std::optional<AddressMessage> found = decode_address(message);
   if (!found) {
     return std::nullopt;
   }
   const Address row{{links.name_of(found->index), found->address.prefix}};
-  return Reading{row, found->index, owns_address(links.is_ours(found->index), row)};
+  return Reading{row, found->index, owns_address(scope, links.is_ours(found->index), row)};
 }
 
-std::optional<Reading> neighbour(const MessageView& message, const LinkTable& links) {
+std::optional<Reading> neighbour(const MessageView& message, const Scope& scope,
+                                 const LinkTable& links) {
   std::optional<NeighbourMessage> found = decode_neighbour(message);
   if (!found) {
     return std::nullopt;
@@ -30,7 +32,7 @@ std::optional<Reading> neighbour(const MessageView& message, const LinkTable& li
   Reading out{Address{}, found->index, false};
   if (Neighbour* row = std::get_if<Neighbour>(&found->object)) {
     row->key.dev = links.name_of(found->index);
-    out.ours = owns_neighbour(on_our_link, found->permanent, *row);
+    out.ours = owns_neighbour(scope, on_our_link, found->permanent, *row);
     out.object = *row;
   } else {
     FdbEntry& entry = std::get<FdbEntry>(found->object);
@@ -89,10 +91,10 @@ std::optional<Reading> read_object(const MessageView& message, const Scope& scop
   switch (message.type) {
     case RTM_NEWADDR:
     case RTM_DELADDR:
-      return address(message, links);
+      return address(message, scope, links);
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH:
-      return neighbour(message, links);
+      return neighbour(message, scope, links);
     case RTM_NEWNEXTHOP:
     case RTM_DELNEXTHOP:
       return nexthop(message, scope, links);

@@ -44,12 +44,16 @@ std::string explain_foreign(const Link& there) {
   return {};
 }
 
-bool owns_address(bool on_our_link, const Address& address) {
-  return on_our_link && !(address.key.prefix.ip.is_link_local() && !address.key.prefix.ip.is_v4());
+bool owns_address(const Scope& scope, bool on_our_link, const Address& address) {
+  const IpAddr& ip = address.key.prefix.ip;
+  return on_our_link && in_our_networks(scope, {ip, static_cast<std::uint8_t>(ip.bits())});
 }
 
-bool owns_neighbour(bool on_our_link, bool permanent, const Neighbour& neighbour) {
-  return on_our_link && permanent && !neighbour.key.ip.is_multicast();
+bool owns_neighbour(const Scope& scope, bool on_our_link, bool permanent,
+                    const Neighbour& neighbour) {
+  const IpAddr& ip = neighbour.key.ip;
+  return on_our_link && permanent &&
+         in_our_networks(scope, {ip, static_cast<std::uint8_t>(ip.bits())});
 }
 
 bool owns_fdb_entry(bool on_our_link, bool permanent, const FdbEntry& entry) {
@@ -75,8 +79,10 @@ bool gives_way(std::uint8_t protocol) {
 }
 
 bool owns_route(const Scope& scope, bool on_our_link, const Route& route) {
-  return (route.protocol == kRouteProtocol && in_our_networks(scope, route.key.dst)) ||
-         (on_our_link && route.protocol != RTPROT_KERNEL) ||
+  if (route.protocol == kRouteProtocol) {
+    return on_our_link || in_our_networks(scope, route.key.dst);
+  }
+  return (on_our_link && gives_way(route.protocol) && in_our_networks(scope, route.key.dst)) ||
          (scope.adopt_stale && is_left_by_reference(scope, route));
 }
 

@@ -35,9 +35,11 @@ std::string explain_foreign(const Link& there);
 
 // The facts of an address, neighbour, FDB entry, nexthop or route that its rule looks at, beside
 // the object itself; `on_our_link` is for its device (a route's or nexthop's output device).
-bool owns_address(bool on_our_link, const Address& address);  // not kernel link-local
-// `permanent`: NUD_PERMANENT, so neither learned nor being resolved.
-bool owns_neighbour(bool on_our_link, bool permanent, const Neighbour& neighbour);
+// Inside our networks, as with the Go reference; so neither link-local nor an administrator's own.
+bool owns_address(const Scope& scope, bool on_our_link, const Address& address);
+// Inside our networks. `permanent`: NUD_PERMANENT, so neither learned nor being resolved.
+bool owns_neighbour(const Scope& scope, bool on_our_link, bool permanent,
+                    const Neighbour& neighbour);
 // Not the all-zero default entry, whose remote is a multicast group.
 bool owns_fdb_entry(bool on_our_link, bool permanent, const FdbEntry& entry);
 // Our protocol number and an id in our range.
@@ -51,9 +53,9 @@ bool is_left_by_reference(const Scope& scope, const Route& route);
 // administrators configure (proto static), of whatever kind. None of the kernel's, of router
 // advertisements, of DHCP or of a routing daemon does.
 bool gives_way(std::uint8_t protocol);
-// Our protocol number and a destination inside our networks; or on our link and not made by the
-// kernel itself (RTPROT_KERNEL), which takes in what the Go reference left there (proto boot); or
-// left by the reference, with adopt_stale.
+// Our protocol number, and inside our networks or on our link; or on our link, inside our networks
+// and not of the kernel or a daemon, which takes in what the Go reference left there (proto boot);
+// or left by the reference, with adopt_stale.
 bool owns_route(const Scope& scope, bool on_our_link, const Route& route);
 
 }  // namespace flannel

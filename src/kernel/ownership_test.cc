@@ -50,24 +50,27 @@ TEST(Ownership, ADeviceOfAnotherNetworkOrKindIsNotOursWhateverItsName) {
   EXPECT_EQ(explain_foreign(link("flannel.1", "")), "");
 }
 
-TEST(Ownership, AddressOnOurLinkButTheKernelsOwn) {
+TEST(Ownership, AddressOnOurLinkInsideOurNetworks) {
   const auto address = [](const char* text) {
     return Address{{"flannel.1", *Prefix::parse(text)}};
   };
-  EXPECT_TRUE(owns_address(true, address("10.5.60.0/32")));
-  EXPECT_TRUE(owns_address(true, address("169.254.1.1/16")));
-  EXPECT_TRUE(owns_address(true, address("fc00:5::/128")));
-  EXPECT_FALSE(owns_address(true, address("fe80::1/64")));
-  EXPECT_FALSE(owns_address(false, address("10.5.60.0/32")));
+  EXPECT_TRUE(owns_address(scope(), true, address("10.5.60.0/32")));
+  EXPECT_TRUE(owns_address(scope(), true, address("10.5.60.1/16")));
+  EXPECT_FALSE(owns_address(scope(), true, address("192.0.2.7/32"))) << "an administrator's";
+  EXPECT_TRUE(owns_address(scope(), true, address("fc00:5::/128")));
+  EXPECT_FALSE(owns_address(scope(), true, address("fe80::1/64")));
+  EXPECT_FALSE(owns_address(scope(), false, address("10.5.60.0/32")));
 }
 
-TEST(Ownership, PermanentNeighbourOnOurLink) {
+TEST(Ownership, PermanentNeighbourOnOurLinkInsideOurNetworks) {
   const Neighbour unicast{{"flannel.1", *IpAddr::parse("10.5.61.0")}, Mac::local(1)};
   const Neighbour multicast{{"flannel.1", *IpAddr::parse("224.0.0.22")}, Mac::local(1)};
-  EXPECT_TRUE(owns_neighbour(true, true, unicast));
-  EXPECT_FALSE(owns_neighbour(true, false, unicast));
-  EXPECT_FALSE(owns_neighbour(false, true, unicast));
-  EXPECT_FALSE(owns_neighbour(true, true, multicast));
+  EXPECT_TRUE(owns_neighbour(scope(), true, true, unicast));
+  EXPECT_FALSE(owns_neighbour(scope(), true, false, unicast));
+  EXPECT_FALSE(owns_neighbour(scope(), false, true, unicast));
+  EXPECT_FALSE(owns_neighbour(scope(), true, true, multicast));
+  const Neighbour others{{"flannel.1", *IpAddr::parse("172.16.0.1")}, Mac::local(1)};
+  EXPECT_FALSE(owns_neighbour(scope(), true, true, others)) << "an administrator's";
 }
 
 TEST(Ownership, PermanentFdbEntryOnOurLinkButTheDefault) {
@@ -100,6 +103,10 @@ TEST(Ownership, RouteByProtocolInOurNetworksOrOnOurLink) {
   EXPECT_FALSE(owns_route(scope(), false, route("10.5.61.0/24", RTPROT_STATIC)));
   EXPECT_TRUE(owns_route(scope(), true, route("10.5.61.0/24", RTPROT_BOOT))) << "the reference's";
   EXPECT_FALSE(owns_route(scope(), true, route("fe80::/64", RTPROT_KERNEL)));
+  EXPECT_FALSE(owns_route(scope(), true, route("172.16.0.0/16", RTPROT_STATIC)))
+      << "others' networks";
+  EXPECT_FALSE(owns_route(scope(), true, route("10.5.61.0/24", RTPROT_BIRD)));
+  EXPECT_TRUE(owns_route(scope(), true, route("10.9.61.0/24", 70))) << "of a network of before";
 }
 
 TEST(Ownership, OnlyWhatAnAdministratorMadeGivesWay) {
