@@ -95,7 +95,8 @@ TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
   const std::string reason = folder + "/subnet.env.reason";
   EXPECT_NE(read_file(reason).value_or("").find("no network configuration"), std::string::npos);
   EXPECT_EQ(page("/healthz"), "200 flanneld is running");
-  EXPECT_EQ(page("/readyz"), "503 flanneld is not ready yet");
+  EXPECT_TRUE(page("/readyz").starts_with("503 flanneld is not ready yet\nCouldn't fetch network "))
+      << page("/readyz");
   EXPECT_EQ(page("/nothing"), "404 404 page not found\n");
   EXPECT_TRUE(page("/plan").starts_with("200 # nothing is planned yet"));
   char text[64] = {};
@@ -114,6 +115,31 @@ TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
                               "Wrote subnet file to", "flannel is ready"}) {
     EXPECT_NE(log().find(grepped), std::string::npos) << grepped;
   }
+}
+
+// The overlay is up, pods that are there already go on: the unit is not to time out.
+TEST_F(FlanneldTest, AUnitIsStartedAlsoWhereTheSubnetFileCannotBeWritten) {
+  UniqueFd notify(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = folder + "/notify";
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(notify.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  std::filesystem::create_directories(folder + "/subnet.env/in-the-way");
+  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  start();
+  ::unsetenv("NOTIFY_SOCKET");
+  char text[64] = {};
+  const timeval patience{20, 0};
+  ::setsockopt(notify.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  EXPECT_EQ(::recv(notify.get(), text, sizeof text, 0), 7) << log();
+  EXPECT_STREQ(text, "READY=1");
+  EXPECT_TRUE(
+      page("/readyz").starts_with("503 flanneld is not ready yet\nFailed to write subnet file: "))
+      << page("/readyz");
+  std::filesystem::remove_all(folder + "/subnet.env");
+  EXPECT_TRUE(eventually([&] { return is_ready(); })) << log();
 }
 
 TEST_F(FlanneldTest, ABadConfigurationIsNamedOnceAndCanBePutRight) {

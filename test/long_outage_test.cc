@@ -33,19 +33,17 @@ class LongOutage : public testing::Test {
     options.iface = {"eth0"};
     Daemon::Timing timing;
     timing.waits = Backoff(1ms, 8ms);
-    timing.renewals = Backoff(1ms, 8ms);
-    timing.doubt = 20ms;
-    timing.farewell = 5ms;
-    timing.now = [this] { return now(); };
-    timing.between_clock_looks = 5ms;
+    timing.departures = {.grace = 5ms, .unconfirmed = 20ms};
+    timing.own_lease.renewals = Backoff(1ms, 8ms);
+    timing.own_lease.between_writes = 1ms;
+    timing.own_lease.now = [this] { return now(); };
+    timing.own_lease.between_clock_looks = 5ms;
     daemon.emplace(io, options, kernel, store.open(io.get_executor()), timing);
     daemon->start();
   }
   ~LongOutage() override { std::filesystem::remove_all(folder_); }
 
-  BootClock::time_point now() const {
-    return BootClock::now() + passed;
-  }
+  BootClock::time_point now() const { return BootClock::now() + passed; }
   template <class Condition>
   bool run_until(Condition condition) {
     const auto end = std::chrono::steady_clock::now() + 20s;
@@ -79,7 +77,7 @@ TEST_F(LongOutage, KeepsEverythingAndTakesItsLeaseAgain) {
     store.put(peer(i, fmt::format("198.18.1.{}", i)));
   }
   ASSERT_TRUE(run_until([&] { return daemon->state().ready; }));
-  const LeaseKey own = daemon->state().lease->key;
+  const LeaseKey own = daemon->state().lease()->key;
   const NetState before = kernel.state;
 
   store.fail_with("the store is away");
@@ -104,7 +102,7 @@ TEST_F(LongOutage, KeepsEverythingAndTakesItsLeaseAgain) {
   EXPECT_TRUE(run_until([&] { return daemon->state().peers->usable().size() == 3; }));
   EXPECT_TRUE(run_until([&] { return is_as_planned(); }));
   EXPECT_TRUE(run_until([&] { return daemon->state().store_trouble.empty(); }));
-  EXPECT_TRUE(run_until([&] { return *daemon->state().lease->expiry > now() + 23h; }));
+  EXPECT_TRUE(run_until([&] { return *daemon->state().lease()->expiry > now() + 23h; }));
 }
 
 // The machine sleeps, its timers with it; the lease goes on ageing.

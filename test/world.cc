@@ -47,12 +47,9 @@ Daemon::Timing fast() {
           milliseconds(4),
           quick,
           quick,
-          milliseconds(4),
+          {.grace = milliseconds(2), .unconfirmed = milliseconds(4)},
           milliseconds(1),
-          quick,
-          BootClock::now,
-          milliseconds(3'600'000),
-          milliseconds(2)};
+          {.renewals = quick, .between_writes = milliseconds(1), .minute = milliseconds(2)}};
 }
 
 }  // namespace
@@ -185,9 +182,9 @@ void World::change_store() {
       tell("a junk entry");
       return store_.put_bad({fmt::format("10.5.{}.0-99", below(200)), "not a subnet"});
     case 4:
-      if (running_ && running_->daemon->state().lease) {
+      if (running_ && running_->daemon->state().lease()) {
         tell("our own lease is removed");
-        store_.remove(running_->daemon->state().lease->key);
+        store_.remove(running_->daemon->state().lease()->key);
       }
       return;
     default:
@@ -279,10 +276,10 @@ void World::change_kernel() {
 
 NetState World::wanted() {
   const DaemonState& state = running_->daemon->state();
-  if (!state.lease) {
+  if (!state.lease()) {
     return {};
   }
-  Peers peers(network_, *state.lease);
+  Peers peers(network_, *state.lease());
   LeaseUpdate update{.snapshot = true};
   for (const auto& [key, lease] : store_.leases()) {
     update.leases.push_back(lease);
@@ -298,9 +295,13 @@ NetState World::wanted() {
   }
   const Snapshot now = vandal_.dump(scope_);
   return backend_
-      ->plan(
-          {network_, *state.external, *state.lease, scope_, paths, {nexthops_, now.taken_nexthops}},
-          peers.usable())
+      ->plan({network_,
+              *state.external,
+              *state.lease(),
+              scope_,
+              paths,
+              {nexthops_, now.taken_nexthops}},
+             peers.usable())
       .state;
 }
 

@@ -5,12 +5,19 @@
 #include "backend/scope.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "daemon/host.h"
 #include "daemon/sd_notify.h"
 #include "network/subnet_env.h"
 #include "store/etcd_client.h"
 
 namespace flannel {
+namespace {
+
+// Of a sentence of ours that quotes others.
+constexpr std::size_t kReasonMost = 1'000;
+
+}  // namespace
 
 Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
                std::unique_ptr<LeaseStore> store, Timing timing)
@@ -18,18 +25,17 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
       kernel_(kernel),
       store_(std::move(store)),
       timing_(timing),
-      renew_timer_(io),
-      host_timer_(io),
-      subnet_file_timer_(io),
-      memory_timer_(io),
-      doubt_timer_(io),
-      leave_timer_(io),
-      heap_timer_(io) {
+      departures_changed_(io.get_executor()),
+      host_changed_(io.get_executor()),
+      subnet_file_stale_(io.get_executor()),
+      memory_stale_(io.get_executor()),
+      heap_used_(io.get_executor()) {
   state_.options = std::move(options);
   state_.store_name = store_->name();
   // A local store is as near as a memory of it would be.
   if (state_.options.local_store.empty() && !state_.options.state_dir.empty()) {
     memory_.emplace(state_.options.state_dir, state_.store_name + " " + state_.options.subnet_file);
+    writer_.emplace(1);
   }
 }
 
@@ -39,6 +45,7 @@ void Daemon::start() {
 
 void Daemon::stop() {
   log_info("Exiting cleanly...");
+  remember_now();
   io_.stop();
 }
 
@@ -62,9 +69,8 @@ void Daemon::spawn(Task<void> task) {
 }
 
 void Daemon::store_state(StoreUse use, const std::string& trouble) {
-  if (trouble.empty()) {
-    store_troubles_.erase(use);
-  } else {
+  const bool is_back = trouble.empty() && store_troubles_.erase(use) > 0;
+  if (!trouble.empty()) {
     store_troubles_[use] = trouble;
   }
   const std::string now = store_troubles_.empty() ? "" : store_troubles_.begin()->second;
@@ -72,8 +78,8 @@ void Daemon::store_state(StoreUse use, const std::string& trouble) {
     log_warning("{}: {}", state_.store_name, now.empty() ? "well again" : now);
   }
   state_.store_trouble = now;
-  if (use != StoreUse::renewal && trouble.empty() && store_troubles_.contains(StoreUse::renewal)) {
-    renew_timer_.cancel();  // what could not be written is not to wait any longer
+  if (is_back && use != StoreUse::renewal && state_.own) {
+    state_.own->store_is_back();
   }
 }
 
@@ -89,8 +95,8 @@ void Daemon::explain_missing_subnet_file(const std::string& reason) {
   if (state_.subnet_file_written) {
     return;
   }
-  const Result<void> written =
-      replace_file(reason_file(state_.options.subnet_file), reason + "\n", 0644);
+  const Result<void> written = replace_file(reason_file(state_.options.subnet_file),
+                                            printable(reason, kReasonMost) + "\n", 0644);
   if (!written) {
     log_verbose(1, "{}", written.error().text);
   }
@@ -119,9 +125,10 @@ Task<T> Daemon::wait_for(std::string what, std::function<Task<Result<T>>()> atte
 
 Task<void> Daemon::run() {
   serve_pages();
-  co_await read_network();
-  co_await choose_external();
-  co_await acquire_lease();
+  do {
+    co_await read_network();
+    co_await choose_external();
+  } while (!co_await acquire_lease());
   start_loops();
 }
 
@@ -153,7 +160,9 @@ std::optional<HttpReply> Daemon::health_page(std::string_view path) const {
         state_.recalled ? fmt::format(" (from last known state of {})", utc_text(*state_.recalled))
                         : "";
     return state_.ready ? HttpReply{.body = "flanneld is ready" + source}
-                        : HttpReply{.status = 503, .body = "flanneld is not ready yet"};
+                        : HttpReply{.status = 503,
+                                    .body = "flanneld is not ready yet\n" +
+                                            printable(flannel::waiting_for(state_), kReasonMost)};
   }
   return std::nullopt;
 }
@@ -177,6 +186,7 @@ Task<void> Daemon::read_network() {
     self->config_text_ = *text;
     co_return parse_network_config(*text);
   };
+  state_.external.reset();
   state_.network =
       co_await wait_for<NetworkConfig>("Couldn't fetch network config", std::bind(attempt, this));
   const NetworkConfig& network = *state_.network;
@@ -240,13 +250,16 @@ LeaseAttrs Daemon::announcement(const ExternalInterface& external) {
   return state_.backend->announce(*state_.network, external, kernel_.dump(*scope_).ours);
 }
 
-Task<void> Daemon::acquire_lease() {
-  if (recalled_ && recall_lease(announcement(*state_.external))) {
-    co_return;
-  }
+Task<bool> Daemon::acquire_lease() {
   if (recalled_) {
-    forget_memory();
-    co_await read_network();
+    std::optional<Lease> lease = recalled_lease(announcement(*state_.external));
+    if (!lease) {
+      forget_memory();
+      co_return false;
+    }
+    own_lease(std::move(*lease));
+    state_.own->write_anew();  // it may have expired meanwhile
+    co_return true;
   }
   AcquireRequest request;
   request.network = *state_.network;
@@ -262,19 +275,29 @@ Task<void> Daemon::acquire_lease() {
     }
     return self->store_->acquire(*wanted);
   };
-  state_.lease =
-      co_await wait_for<Lease>("failed to acquire lease", std::bind(attempt, this, &request));
-  log_info("Lease acquired: {}", to_text(state_.lease->key));
+  own_lease(
+      co_await wait_for<Lease>("failed to acquire lease", std::bind(attempt, this, &request)));
+  log_info("Lease acquired: {}", to_text(state_.lease()->key));
+  co_return true;
+}
+
+void Daemon::own_lease(Lease lease) {
+  state_.own = std::make_unique<OwnLease>(io_.get_executor(), *store_, std::move(lease),
+                                          state_.options.renew_margin(), timing_.own_lease);
+  state_.own->on_store_state = [this](const std::string& trouble) {
+    store_state(StoreUse::renewal, trouble);
+  };
+  departures_.emplace(state_.lease()->key, timing_.departures);
 }
 
 void Daemon::start_loops() {
-  state_.peers = std::make_unique<Peers>(*state_.network, *state_.lease,
+  state_.peers = std::make_unique<Peers>(*state_.network, *state_.lease(),
                                          [this](const Lease& lease, Family family) {
                                            return state_.backend->vtep_mac(lease, family);
                                          });
   state_.peers->set_host(host_use_now());
   for (const std::string& warning :
-       overlay_warnings(state_.peers->host(), *state_.network, state_.lease->key)) {
+       overlay_warnings(state_.peers->host(), *state_.network, state_.lease()->key)) {
     log_warning("{}", warning);
   }
   state_.reconciler = std::make_unique<Reconciler>(
@@ -282,12 +305,11 @@ void Daemon::start_loops() {
       timing_.reconciler);
   state_.reconciler->on_pass = [this] {
     check_ready();
-    heap_timer_.cancel();
+    heap_used_.set();
   };
   state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
     host_changed(changes);
   };
-  state_.reason = "the list of peers is not complete yet";
   log_info("Running backend.");
   if (recalled_) {
     start_from_memory();
@@ -299,8 +321,8 @@ void Daemon::start_loops() {
   spawn(run_forever(
       "leases", timing_.waits, [this] { return watch_leases(); },
       [this](const std::string& text) { store_state(StoreUse::watch, text); }));
-  spawn(keep_lease());
-  spawn(see_off());
+  spawn(state_.own->run());
+  spawn(remove_departed());
   spawn(give_back_heap());
   spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
@@ -316,25 +338,30 @@ NetState Daemon::plan(const Snapshot& kernel) {
   const Node node{
       *state_.network,
       *state_.external,
-      *state_.lease,
+      *state_.lease(),
       *scope_,
       paths,
       {state_.options.route_nexthops && kernel.nexthops_supported, kernel.taken_nexthops}};
   Plan plan = state_.backend->plan(node, peers);
   state_.skipped = std::move(plan.skipped);
+  log_refusals();
   return std::move(plan.state);
 }
 
 void Daemon::check_ready() {
   const Report& report = state_.reconciler->report();
-  if (state_.ready || !report.complete || !state_.subnet_file_written) {
+  if (!report.complete) {
     return;
   }
-  state_.ready = true;
-  state_.reason.clear();
-  log_info("flannel is ready: {} peers", state_.peers->usable().size());
-  if (!sd_notify("READY=1")) {
+  // As the reference does also where subnet.env cannot be written: a unit that timed out would take
+  // the overlay away from pods that are there already.
+  if (!std::exchange(state_.told_systemd, true) && !sd_notify("READY=1")) {
     log_warning("systemd could not be told that we are ready");
+  }
+  if (!state_.ready && state_.subnet_file_written) {
+    state_.ready = true;
+    state_.reason.clear();
+    log_info("flannel is ready: {} peers", state_.peers->usable().size());
   }
 }
 

@@ -2,20 +2,22 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "base/task.h"
+#include "base/wake.h"
 #include "daemon/http_server.h"
 #include "daemon/options.h"
+#include "daemon/own_lease.h"
 #include "daemon/path_cache.h"
 #include "daemon/state.h"
 #include "kernel/kernel.h"
+#include "network/departures.h"
 #include "store/last_known.h"
 #include "store/store.h"
 
@@ -32,19 +34,10 @@ class Daemon {
     // Between looks at something that is not there yet: as often as the reference.
     Backoff waits{std::chrono::milliseconds(100), std::chrono::milliseconds(1'000)};
     Backoff failures = Backoff();  // of the loops that need the kernel
-    // How long peers are kept that a list lacks: longer than nodes take to notice that a wiped
-    // store is back, and to write their leases.
-    std::chrono::milliseconds doubt{10'000};
+    Departures::Timing departures;
     // Many changes are remembered together.
     std::chrono::milliseconds remember_after{2'000};
-    // A store that is read-only still answers: thousands of nodes are not to ask each second.
-    Backoff renewals{std::chrono::milliseconds(1'000), std::chrono::milliseconds(30'000)};
-    // The clock by which leases expire, and how often to look at it: a timer stands still while the
-    // machine is suspended.
-    std::function<BootClock::time_point()> now = BootClock::now;
-    std::chrono::milliseconds between_clock_looks{3'600'000};
-    // How long peers are kept whose leases were seen to go.
-    std::chrono::milliseconds farewell{1'000};
+    OwnLease::Timing own_lease;
     // After the last pass; what the next one needs is fetched from the kernel again.
     std::chrono::milliseconds heap_is_kept{1'000};
   };
@@ -74,15 +67,12 @@ class Daemon {
   void serve_pages();
   Task<void> read_network();
   Task<void> choose_external();
-  Task<void> acquire_lease();
+  // False where the memory that the steps before went by is refused: they begin anew.
+  Task<bool> acquire_lease();
   void start_loops();
 
   // The loops.
   Task<void> watch_leases();
-  Task<void> keep_lease();
-  Task<bool> renew_lease();
-  BootClock::duration time_to_renewal() const;
-  void log_renewal() const;
   Task<void> keep_subnet_file();
   Task<void> follow_host();
   Task<void> keep_memory();
@@ -97,18 +87,20 @@ class Daemon {
   bool look_at_host();
   Task<Result<std::string>> config_text();
   bool recall(const std::string& why);
-  bool recall_lease(const LeaseAttrs& attrs);
+  std::optional<Lease> recalled_lease(const LeaseAttrs& attrs);
+  void own_lease(Lease lease);
   void start_from_memory();
   void start_reconciling();
   Task<void> end_of_memory();
   void forget_memory();
-  void memory_is_stale();
+  LastKnown::Memory knowledge() const;
+  void remember_now();
   Task<std::optional<LeaseUpdate>> next_update(LeaseWatch& watch);
-  void keep_the_doubtful(LeaseUpdate& update);
-  void hold_departures(LeaseUpdate& update);
-  Task<void> see_off();
-  void check_own_entry();
+  Task<void> take_in(LeaseUpdate update);
+  Task<void> remove_departed();
+  void peers_changed();
   void check_ready();
+  void log_refusals();
   void waiting_for(const std::string& reason);
   // For the CNI plugin, whose containers wait for the file.
   void explain_missing_subnet_file(const std::string& reason);
@@ -128,27 +120,15 @@ class Daemon {
   const Timing timing_;
   std::optional<Scope> scope_;
   PathCache paths_;
-  std::optional<LastKnown> memory_;  // none where nothing is to be remembered
+  std::optional<LastKnown> memory_;          // none where nothing is to be remembered
+  std::optional<asio::thread_pool> writer_;  // of the memory, so that no disk holds the loop up
   std::optional<LastKnown::Memory> recalled_;
   std::string config_text_;
-  asio::steady_timer renew_timer_;
-  asio::steady_timer host_timer_;
-  asio::steady_timer subnet_file_timer_;
-  asio::steady_timer memory_timer_;
-  asio::steady_timer doubt_timer_;
-  asio::steady_timer leave_timer_;
-  asio::steady_timer heap_timer_;
-  std::map<StoreUse, std::string> store_troubles_;  // those there are
-  std::string own_entry_trouble_;                   // that the log tells of
-  std::set<LeaseKey> doubtful_;                     // peers that the last list lacked
-  std::chrono::steady_clock::time_point doubt_ends_{};
-  // Peers that were seen to leave, and until when they may be back.
-  std::map<LeaseKey, std::chrono::steady_clock::time_point> leaving_;
-  bool synced_ = false;  // a complete list of peers has been seen
+  std::optional<Departures> departures_;
+  Wake departures_changed_, host_changed_, subnet_file_stale_, memory_stale_, heap_used_;
+  std::map<StoreUse, std::string> store_troubles_;    // those there are
+  std::map<std::string, std::string> refusals_told_;  // name and reason, of those there are
   bool reconciling_ = false;
-  bool renew_now_ = false;
-  bool host_changed_ = false;
-  bool memory_stale_ = false;
   bool may_recall_ = true;
   int exit_code_ = 0;
 };

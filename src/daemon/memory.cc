@@ -1,12 +1,20 @@
 // The daemon's last known state: kept while all is well, used where the store is away at the start.
 
-#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/co_spawn.hpp>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "store/etcd_client.h"
 
 namespace flannel {
+namespace {
+
+// On the writer's thread: thousands of rows, and a disk that may take its time.
+Task<Result<void>> write_down(LastKnown file, LastKnown::Memory known) {
+  co_return file.remember(known.config, known.own, known.peers, known.time);
+}
+
+}  // namespace
 
 // The store's, or the one last known where the store cannot be reached.
 Task<Result<std::string>> Daemon::config_text() {
@@ -43,17 +51,16 @@ bool Daemon::recall(const std::string& why) {
   return true;
 }
 
-// False where we have other addresses now: the lease may not be ours any more.
-bool Daemon::recall_lease(const LeaseAttrs& attrs) {
+// Nothing where we have other addresses now: the lease may not be ours any more.
+std::optional<Lease> Daemon::recalled_lease(const LeaseAttrs& attrs) {
   const Lease& own = recalled_->own;
   if (own.attrs.public_ip != attrs.public_ip || own.attrs.public_ipv6 != attrs.public_ipv6) {
     log_warning("our addresses are not those of the last known state: waiting for the store");
-    return false;
+    return std::nullopt;
   }
-  state_.lease = own;
-  state_.lease->attrs = attrs;
-  renew_now_ = true;  // it may have expired meanwhile
-  return true;
+  Lease lease = own;
+  lease.attrs = attrs;
+  return lease;
 }
 
 // What others have changed meanwhile is not known, so nothing is removed.
@@ -83,28 +90,39 @@ void Daemon::forget_memory() {
   may_recall_ = false;
 }
 
-void Daemon::memory_is_stale() {
-  memory_stale_ = true;
-  memory_timer_.cancel();
-}
-
 Task<void> Daemon::keep_memory() {
   for (;;) {
-    if (!memory_stale_) {
-      boost::system::error_code woken;
-      memory_timer_.expires_at(asio::steady_timer::time_point::max());
-      co_await memory_timer_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
-    }
+    co_await memory_stale_.wait();
     co_await sleep_for(timing_.remember_after);
-    memory_stale_ = false;
-    const Result<void> result = memory_->remember(
-        config_text_, *state_.lease, state_.peers->usable(), std::chrono::system_clock::now());
-    heap_timer_.cancel();  // that took some
+    memory_stale_.clear();
+    const Result<void> result =
+        co_await asio::co_spawn(*writer_, write_down(*memory_, knowledge()), asio::use_awaitable);
+    heap_used_.set();
     const std::string trouble = result ? "" : result.error().text;
     if (trouble != state_.memory_trouble && !trouble.empty()) {
       log_warning("the state cannot be remembered: {}", trouble);
     }
     state_.memory_trouble = trouble;
+  }
+}
+
+LastKnown::Memory Daemon::knowledge() const {
+  const std::span<const Lease> peers = state_.peers->usable();
+  return {config_text_,
+          *state_.lease(),
+          {peers.begin(), peers.end()},
+          std::chrono::system_clock::now()};
+}
+
+// At a clean end; what the loop would have written in a moment is not lost.
+void Daemon::remember_now() {
+  if (memory_ && state_.listed) {
+    writer_->join();
+    const LastKnown::Memory known = knowledge();
+    const Result<void> result = memory_->remember(known.config, known.own, known.peers, known.time);
+    if (!result) {
+      log_warning("the state cannot be remembered: {}", result.error().text);
+    }
   }
 }
 

@@ -9,6 +9,9 @@ namespace {
 // A setting of the host (ignore_routes_with_linkdown, a VRF) can change a way without a word.
 constexpr std::chrono::minutes kGoodFor{5};
 
+// With more changes at once everything is forgotten.
+constexpr std::size_t kMostCompared = 1'000;
+
 std::set<IpAddr> addresses_of(std::span<const Lease> peers) {
   std::set<IpAddr> addresses;
   for (const Lease& peer : peers) {
@@ -42,8 +45,11 @@ const Paths& PathCache::paths_to(std::span<const Lease> peers, Kernel& kernel,
 }
 
 bool PathCache::forget(const HostChanges& changes) {
+  // A full table of the Internet's that flaps is not to be compared with each of thousands of
+  // paths.
+  const bool all = changes.all || changes.links.size() + changes.routes.size() > kMostCompared;
   const auto may_differ = [&](const IpAddr& to, const Path& path) {
-    return changes.all ||
+    return all ||
            std::find(changes.links.begin(), changes.links.end(), path.dev) != changes.links.end() ||
            std::any_of(changes.routes.begin(), changes.routes.end(),
                        [&](const Prefix& dst) { return dst.contains(to); });

@@ -64,6 +64,15 @@ TEST_F(PathCacheTest, ForgetsWhatAChangeTouches) {
   EXPECT_TRUE(forgets({.all = true, .links = {}, .routes = {}}));
 }
 
+TEST_F(PathCacheTest, ThousandsOfChangesForgetEverything) {
+  ask(3);
+  HostChanges flap;
+  flap.routes.assign(2'000, *Prefix::parse("203.0.113.0/24"));
+  EXPECT_TRUE(forgets(flap));
+  ask(3);
+  EXPECT_EQ(kernel.asked, 6U);
+}
+
 TEST_F(PathCacheTest, AddressesWithoutAWayWaitForTheirRoute) {
   kernel.path = {};
   ask(1);

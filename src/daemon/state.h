@@ -10,6 +10,7 @@
 
 #include "backend/backend.h"
 #include "daemon/options.h"
+#include "daemon/own_lease.h"
 #include "network/peers.h"
 #include "reconcile/reconciler.h"
 
@@ -24,6 +25,7 @@ struct DaemonState {
   // What is being waited for, in one sentence; empty when nothing is.
   std::string reason = "starting";
   bool ready = false;
+  bool told_systemd = false;  // READY=1
 
   std::string store_name;
   std::string store_trouble;  // why the store does not answer; empty when it does
@@ -34,13 +36,19 @@ struct DaemonState {
   std::unique_ptr<Backend> backend;
   std::optional<ExternalInterface> external;
   std::string interface_trouble;  // why no interface can be chosen now; the last one is kept
-  std::optional<Lease> lease;
+  std::unique_ptr<OwnLease> own;
   std::uint32_t pod_mtu = 0;
   bool subnet_file_written = false;
+  bool listed = false;  // a complete list of peers has been seen
   std::unique_ptr<Peers> peers;
   std::vector<Refused> skipped;  // peers the backend cannot use
   std::unique_ptr<Reconciler> reconciler;
+
+  const Lease* lease() const { return own ? &own->get() : nullptr; }
 };
+
+// What the node is not ready for yet, in one sentence.
+std::string waiting_for(const DaemonState& state);
 
 // The document of GET /status; its fields are described in docs/formats.md.
 std::string status_json(const DaemonState& state);

@@ -3,7 +3,9 @@
 #include <boost/json.hpp>
 #include <cstring>
 #include <map>
+#include <set>
 
+#include "base/printable.h"
 #include "base/version.h"
 #include "daemon/state.h"
 
@@ -19,8 +21,18 @@ json::value time_text(std::chrono::system_clock::time_point time) {
   return json::value(utc_text(time));
 }
 
+// A sentence that may quote what others wrote: a document with bytes that are no UTF-8 is no JSON.
+json::string text(std::string_view sentence) {
+  constexpr std::size_t kMost = 1'000;
+  return json::string(printable(sentence, kMost));
+}
+
 json::array texts(const std::vector<std::string>& items) {
-  return json::array(items.begin(), items.end());
+  json::array out;
+  for (const std::string& item : items) {
+    out.emplace_back(text(item));
+  }
+  return out;
 }
 
 // The parts of both families that are there, as text.
@@ -38,7 +50,7 @@ json::array present(const std::optional<T>& v4, const std::optional<T>& v6) {
 json::array refusals(std::span<const Refused> items) {
   json::array out;
   for (const Refused& item : items) {
-    out.push_back({{"name", item.name}, {"reason", item.reason}});
+    out.push_back({{"name", text(item.name)}, {"reason", text(item.reason)}});
   }
   return out;
 }
@@ -77,21 +89,32 @@ std::map<Prefix, ObjectState> route_states(const Reconciler& reconciler) {
   return states;
 }
 
+ObjectState state_of(const LeaseKey& peer, const std::map<Prefix, ObjectState>& routes) {
+  ObjectState worst = ObjectState::present;
+  for (const Family family : kFamilies) {
+    if (const std::optional<Prefix>& subnet = peer.family(family)) {
+      const auto route = routes.find(*subnet);
+      worst = std::max(worst, route == routes.end() ? ObjectState::pending : route->second);
+    }
+  }
+  return worst;
+}
+
+// Skipped ones are not waited for: they are listed by themselves.
 json::object peers_object(const DaemonState& state) {
   const std::map<Prefix, ObjectState> routes = route_states(*state.reconciler);
+  std::set<std::string_view> skipped;
+  for (const Refused& peer : state.skipped) {
+    skipped.insert(peer.name);
+  }
   json::array list;
   for (const Lease& peer : state.peers->usable()) {
-    ObjectState worst = ObjectState::present;
-    for (const std::optional<Prefix>* subnet : {&peer.key.v4, &peer.key.v6}) {
-      const auto route = *subnet ? routes.find(**subnet) : routes.end();
-      if (*subnet) {
-        const ObjectState part = route == routes.end() ? ObjectState::pending : route->second;
-        worst = std::max(worst, part);
-      }
+    if (!skipped.empty() && skipped.contains(to_text(peer.key))) {
+      continue;
     }
     list.push_back({{"subnets", present(peer.key.v4, peer.key.v6)},
                     {"public_ips", present(peer.attrs.public_ip, peer.attrs.public_ipv6)},
-                    {"state", to_text(worst)}});
+                    {"state", to_text(state_of(peer.key, routes))}});
   }
   return {{"count", list.size()},
           {"list", std::move(list)},
@@ -114,10 +137,10 @@ std::string_view to_text(Op::Verb verb) {
 json::object kernel_object(const Report& report) {
   json::array problems;
   for (const Problem& problem : report.problems) {
-    problems.push_back({{"object", to_text(problem.op.object)},
+    problems.push_back({{"object", text(to_text(problem.op.object))},
                         {"verb", to_text(problem.op.verb)},
                         {"error", ::strerrorname_np(problem.error)},
-                        {"text", problem.text},
+                        {"text", text(problem.text)},
                         {"attempts", problem.attempts},
                         {"waiting", problem.waiting},
                         {"since", time_text(problem.since)}});
@@ -137,7 +160,7 @@ json::object interface_object(const DaemonState& state) {
   for (const Dev& device : state.backend->links(*state.network)) {
     devices.emplace_back(device.text());
   }
-  return {{"name", external.name.text()},  {"trouble", state.interface_trouble},
+  return {{"name", external.name.text()},  {"trouble", text(state.interface_trouble)},
           {"mtu", external.mtu},           {"addresses", present(external.v4, external.v6)},
           {"devices", std::move(devices)}, {"pod_mtu", state.pod_mtu}};
 }
@@ -146,13 +169,14 @@ json::object interface_object(const DaemonState& state) {
 json::array warnings(const DaemonState& state) {
   json::array all = texts(state.warnings);
   const auto add = [&all](const std::vector<std::string>& more) {
-    all.insert(all.end(), more.begin(), more.end());
+    const json::array items = texts(more);
+    all.insert(all.end(), items.begin(), items.end());
   };
   if (state.external) {
     add(state.backend->warnings(*state.external));
   }
   if (state.peers) {
-    add(overlay_warnings(state.peers->host(), *state.network, state.lease->key));
+    add(overlay_warnings(state.peers->host(), *state.network, state.lease()->key));
   }
   return all;
 }
@@ -163,7 +187,7 @@ std::string_view overall(const DaemonState& state) {
   }
   const bool fine = state.store_trouble.empty() && state.interface_trouble.empty() &&
                     !state.recalled && state.memory_trouble.empty() &&
-                    state.reconciler->report().problems.empty();
+                    state.own->trouble().empty() && state.reconciler->report().problems.empty();
   return fine ? "ready" : "degraded";
 }
 
@@ -177,19 +201,36 @@ std::string utc_text(std::chrono::system_clock::time_point time) {
                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
+std::string waiting_for(const DaemonState& state) {
+  if (state.ready || !state.reconciler) {
+    return state.reason;
+  }
+  const Report& report = state.reconciler->report();
+  if (!state.listed && !state.recalled) {
+    return state.store_trouble.empty() ? "the list of peers is not complete yet"
+                                       : state.store_trouble;
+  }
+  if (!report.complete && !report.problems.empty()) {
+    const Problem& first = report.problems.front();
+    return fmt::format("the kernel refuses {} changes, the first: {}: {}", report.problems.size(),
+                       to_text(first.op), first.text);
+  }
+  return report.complete ? state.reason : "the first pass over the kernel's state is not complete";
+}
+
 std::string status_json(const DaemonState& state) {
   json::object out{{"version", kVersion},
                    {"pid", ::getpid()},
                    {"state", overall(state)},
-                   {"reason", state.reason},
+                   {"reason", text(waiting_for(state))},
                    {"ready", state.ready},
                    {"started", time_text(state.started)},
                    {"store",
                     {{"name", state.store_name},
                      {"connected", state.store_trouble.empty()},
-                     {"trouble", state.store_trouble},
+                     {"trouble", text(state.store_trouble)},
                      {"recalled", state.recalled ? time_text(*state.recalled) : nullptr},
-                     {"memory_trouble", state.memory_trouble}}},
+                     {"memory_trouble", text(state.memory_trouble)}}},
                    {"subnet_file", state.options.subnet_file},
                    {"warnings", warnings(state)}};
   if (state.network) {
@@ -204,8 +245,9 @@ std::string status_json(const DaemonState& state) {
   if (state.external) {
     out["interface"] = interface_object(state);
   }
-  if (state.lease) {
-    out["lease"] = lease_object(*state.lease);
+  if (state.own) {
+    out["lease"] = lease_object(state.own->get());
+    out["lease"].as_object()["trouble"] = text(state.own->trouble());
   }
   if (state.reconciler) {
     out["peers"] = peers_object(state);
@@ -216,7 +258,7 @@ std::string status_json(const DaemonState& state) {
 
 std::string plan_text(DaemonState& state) {
   if (!state.reconciler || state.reconciler->report().passes == 0) {
-    return fmt::format("# nothing is planned yet: {}\n", state.reason);
+    return fmt::format("# nothing is planned yet: {}\n", waiting_for(state));
   }
   std::string out;
   const Reconciler::Preview preview = state.reconciler->preview();

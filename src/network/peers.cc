@@ -84,11 +84,6 @@ void Peers::set_own(Lease own) {
   }
 }
 
-const Lease* Peers::own_entry() const {
-  const auto found = std::ranges::lower_bound(all_, own_.key, {}, &Entry::key);
-  return found != all_.end() && found->key() == own_.key ? &found->lease : nullptr;
-}
-
 std::vector<Lease> Peers::missing_from(std::span<const Lease> leases) const {
   std::set<LeaseKey> listed;
   for (const Lease& lease : leases) {
@@ -120,6 +115,9 @@ bool Peers::apply(const LeaseUpdate& update) {
   changed = (!removed.empty() && std::erase_if(all_, is_removed) > 0) || changed;
   for (const LeaseKey& key : bad_.empty() ? std::vector<LeaseKey>() : removed) {
     changed = bad_.erase(to_text(key)) > 0 || changed;
+  }
+  for (const std::string& key : update.bad_removed) {
+    changed = bad_.erase(std::string(last_component(key))) > 0 || changed;
   }
   for (const BadEntry& entry : update.bad) {
     const std::string name(last_component(entry.key));

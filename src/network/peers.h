@@ -52,9 +52,6 @@ class Peers {
   std::span<const Refused> refused() const { return refused_; }
   // Leases of others that are known, and that a list of all leases lacks.
   std::vector<Lease> missing_from(std::span<const Lease> leases) const;
-  // The store's entry for our own key, where it has one; how the daemon notices that its lease
-  // is gone or somebody else's.
-  const Lease* own_entry() const;
 
  private:
   struct Entry {

@@ -91,10 +91,6 @@ TEST(Peers, TheOwnLeaseIsNoPeer) {
   peers.apply({.snapshot = true, .leases = {lease("10.5.60.0-24", "198.18.0.2")}});
   EXPECT_EQ(usable(peers), "");
   EXPECT_EQ(refused(peers), "");
-  ASSERT_NE(peers.own_entry(), nullptr);
-  EXPECT_EQ(peers.own_entry()->attrs.public_ip->to_text(), "198.18.0.2");
-  peers.apply({.removed = {*parse_lease_key("10.5.60.0-24")}});
-  EXPECT_EQ(peers.own_entry(), nullptr);
 }
 
 TEST(Peers, RefuseByNameAndKeepTheRest) {

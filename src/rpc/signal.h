@@ -2,16 +2,12 @@
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
-#include <chrono>
 #include <memory>
 #include <vector>
 
-#include "base/task.h"
+#include "base/wake.h"
 
 namespace flannel {
-
-using Deadline = std::chrono::steady_clock::time_point;
-inline constexpr Deadline kNever = Deadline::max();
 
 class Signal {
  public:

@@ -1,0 +1,118 @@
+// The daemon follows the leases: who is there, who has left, and what became of our own.
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <variant>
+
+#include "base/log.h"
+#include "base/printable.h"
+#include "daemon/daemon.h"
+
+namespace flannel {
+namespace {
+
+// Of two that race, one that throws has not won: so this one does not.
+struct UpdateOrFailure {
+  LeaseUpdate update;
+  std::exception_ptr failure;
+};
+Task<UpdateOrFailure> next_or_failure(LeaseWatch& watch) {
+  UpdateOrFailure result;
+  try {
+    result.update = co_await watch.next();
+  } catch (const std::exception&) {
+    result.failure = std::current_exception();
+  }
+  co_return result;
+}
+
+}  // namespace
+
+Task<void> Daemon::watch_leases() {
+  const std::unique_ptr<LeaseWatch> watch = store_->watch();
+  for (std::optional<LeaseUpdate> update = co_await watch->next(); update;
+       update = co_await next_update(*watch)) {
+    store_state(StoreUse::watch, "");
+    co_await take_in(std::move(*update));
+  }
+}
+
+// Nothing when it is time to begin anew with a list, since some departures are not confirmed.
+Task<std::optional<LeaseUpdate>> Daemon::next_update(LeaseWatch& watch) {
+  using namespace asio::experimental::awaitable_operators;
+  const Departures::Clock::time_point list_at = departures_->next_list();
+  if (list_at == kNever) {
+    co_return co_await watch.next();
+  }
+  std::variant<UpdateOrFailure, std::monostate> first =
+      co_await (next_or_failure(watch) || sleep_for(list_at - std::chrono::steady_clock::now()));
+  if (first.index() == 1) {
+    co_return std::nullopt;
+  }
+  UpdateOrFailure& result = std::get<0>(first);
+  if (result.failure) {
+    std::rethrow_exception(result.failure);
+  }
+  co_return std::move(result.update);
+}
+
+Task<void> Daemon::take_in(LeaseUpdate update) {
+  if (update.own) {
+    state_.own->seen(*update.own);
+  }
+  const std::size_t before = departures_->unconfirmed();
+  const bool changed = state_.peers->apply(
+      departures_->filter(std::move(update), *state_.peers, Departures::Clock::now()));
+  if (departures_->unconfirmed() > before) {
+    log_warning("{} lacks {} peers that nobody saw leave: they are kept until a second list",
+                state_.store_name, departures_->unconfirmed());
+  }
+  departures_changed_.set();
+  if (!state_.listed) {
+    co_await end_of_memory();
+    state_.listed = true;
+    start_reconciling();
+    memory_stale_.set();
+  } else if (changed) {
+    peers_changed();
+  }
+}
+
+void Daemon::peers_changed() {
+  state_.reconciler->wake();
+  memory_stale_.set();
+}
+
+// Each once; of thousands the first few.
+void Daemon::log_refusals() {
+  constexpr std::size_t kMostLogged = 5;
+  std::map<std::string, std::string> now;
+  std::size_t news = 0;
+  const auto look = [&](std::span<const Refused> peers, std::string_view what) {
+    for (const Refused& peer : peers) {
+      const auto told = refusals_told_.find(peer.name);
+      const bool is_new = told == refusals_told_.end() || told->second != peer.reason;
+      if (is_new && ++news <= kMostLogged) {
+        log_warning("peer {} is {}: {}", printable(peer.name), what, printable(peer.reason));
+      }
+      now.emplace(peer.name, peer.reason);
+    }
+  };
+  look(state_.peers->refused(), "refused");
+  look(state_.skipped, "skipped");
+  if (news > kMostLogged) {
+    log_warning("… and {} more peers that flannelctl status lists", news - kMostLogged);
+  }
+  refusals_told_ = std::move(now);
+}
+
+Task<void> Daemon::remove_departed() {
+  for (;;) {
+    const LeaseUpdate gone = departures_->due(Departures::Clock::now());
+    if (!gone.removed.empty() && state_.peers->apply(gone)) {
+      peers_changed();
+    }
+    co_await departures_changed_.wait(departures_->next_due());
+  }
+}
+
+}  // namespace flannel
