@@ -309,6 +309,45 @@ TEST_P(RealKernel, WhatAnAdministratorPutOnOurLinkOutsideOurNetworksIsNotOurs) {
   EXPECT_EQ(to_text(dump()), to_text(overlay()));
 }
 
+// The kernel uses the first route of a destination and metric alone.
+TEST_P(RealKernel, OfSeveralRoutesOfOneKeyTheFirstCounts) {
+  add(overlay());
+  const std::string dst = route().key.dst.to_text();
+  shell("ip route prepend " + dst + " via 198.18.0.9 dev eth0 proto bird");
+  NetState is = dump();
+  ASSERT_EQ(is.routes.size(), 1U);
+  EXPECT_EQ(is.routes.begin()->key.place, 1U) << "ours does not count";
+  EXPECT_TRUE(apply_one(Op::Verb::add, route()).text.ends_with("is in the way"));
+  shell("ip route del " + dst + " proto bird");
+  EXPECT_EQ(to_text(dump()), to_text(overlay()));
+  // One that others appended on our device is surplus, and goes by itself.
+  shell("ip route append " + dst + " dev flannel.1");
+  is = dump();
+  ASSERT_EQ(is.routes.size(), 2U);
+  const Route behind = *std::prev(is.routes.end());
+  EXPECT_EQ(behind.key.place, 1U);
+  apply({{Op::Verb::remove, behind}});
+  EXPECT_EQ(to_text(dump()), to_text(overlay()));
+}
+
+TEST_P(RealKernel, WhatAnAdministratorPutOnOurDeviceIsListedAndNotOurs) {
+  add(overlay());
+  shell("ip addr add 192.0.2.7/32 dev flannel.1");
+  shell("ip route add 172.16.0.0/16 via 10.5.61.0 dev flannel.1 onlink proto static");
+  shell("ip neigh add 172.16.0.1 lladdr 02:00:00:00:16:01 dev flannel.1 nud permanent");
+  shell("bridge fdb add 02:00:00:00:16:01 dev flannel.1 dst 198.18.0.16");
+  EXPECT_EQ(to_text(dump()), to_text(overlay()));
+  std::string foreign;
+  for (const Object& object : kernel().dump(scope()).foreign) {
+    foreign += to_text(object) + "\n";
+  }
+  EXPECT_EQ(foreign,
+            "addr 192.0.2.7/32 dev flannel.1\n"
+            "neigh 172.16.0.1 lladdr 02:00:00:00:16:01 dev flannel.1\n"
+            "route 172.16.0.0/16 via 10.5.61.0 dev flannel.1 onlink proto static\n"
+            "fdb 02:00:00:00:16:01 dev flannel.1 dst 198.18.0.16\n");
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, RealKernel, testing::Values("real"),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -16,7 +16,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr unsigned kPeers = 6;
-constexpr milliseconds kPatience{10'000};
+// How soon all is well after whatever lasted however long. What has to happen takes some ten
+// milliseconds; the rest is for machines that are busy with other tests.
+constexpr milliseconds kSoon{3'000};
 
 // Every backend and family that this kernel can do. Our own subnet is none of the peers'.
 constexpr const char* kConfigs[] = {
@@ -60,13 +62,15 @@ World::World(std::uint64_t seed) : random_(in_new_namespace(seed)), peers_(kPeer
   backend_ = *make_backend(network_);
   scope_ = make_scope(network_, *backend_);
   nexthops_ = below(4) != 0;
+  named_interface_ = below(2) == 0;
   char pattern[] = "/tmp/flannel-world.XXXXXX";
   folder_ = ::mkdtemp(pattern);
   make_host();
   plant_foreign_objects();
   foreign_ = foreign_now();
   kernel_ = std::make_unique<NetlinkKernel>();
-  tell(fmt::format("{} nexthops {}", *store_.config, nexthops_));
+  tell(fmt::format("{} nexthops {} named interface {}", *store_.config, nexthops_,
+                   named_interface_));
   start_daemon();
 }
 
@@ -83,7 +87,9 @@ void World::start_daemon() {
   Options options;
   options.subnet_file = folder_ / "subnet.env";
   options.state_dir = folder_ / "state";
-  options.iface = {"eth0"};
+  if (named_interface_) {
+    options.iface = {"eth0"};
+  }
   options.route_nexthops = nexthops_;
   running_ = std::make_unique<Running>(*kernel_);
   running_->daemon.emplace(running_->io, options, running_->faulty,
@@ -168,7 +174,7 @@ void World::change_peer() {
 }
 
 void World::change_store() {
-  switch (below(6)) {
+  switch (below(8)) {
     case 0:
       tell("the store is away");
       return store_.fail_with("the store is away");
@@ -182,16 +188,48 @@ void World::change_store() {
       tell("a junk entry");
       return store_.put_bad({fmt::format("10.5.{}.0-99", below(200)), "not a subnet"});
     case 4:
-      if (running_ && running_->daemon->state().lease()) {
-        tell("our own lease is removed");
-        store_.remove(running_->daemon->state().lease()->key);
-      }
-      return;
+    case 5:
+    case 6:
+      return change_own_lease();
     default:
       tell("a peer outside the network");
       return store_.put({*parse_lease_key("10.77.1.0-24"),
                          *parse_lease_attrs(R"({"PublicIP":"198.18.0.99","BackendType":"vxlan"})"),
                          {}});
+  }
+}
+
+void World::change_own_lease() {
+  if (!running_ || !running_->daemon->state().lease()) {
+    return;
+  }
+  Lease own = *running_->daemon->state().lease();
+  switch (below(3)) {
+    case 0:
+      tell("our own lease is removed");
+      return store_.remove(own.key);
+    case 1:
+      tell("junk under our own key");
+      return store_.put_bad({to_text(own.key), "junk"});
+    default:
+      // A third time within a minute would be another node with our address.
+      if (usurped_++ < 2) {
+        tell("our own lease is written by somebody else");
+        own.attrs.backend_data = R"({"VNI":1,"VtepMAC":"02:00:00:00:77:77"})";
+        store_.put(own);
+      }
+  }
+}
+
+// Through the daemon's page; that a dump is interrupted meanwhile is the asker's trouble alone.
+void World::ask_for_plan() {
+  if (!running_ || !running_->daemon->state().reconciler || running_->faulty.killed()) {
+    return;
+  }
+  tell("somebody asks for the plan");
+  try {
+    running_->daemon->state().reconciler->preview();
+  } catch (const std::system_error&) {
   }
 }
 
@@ -201,7 +239,7 @@ void World::change_daemon() {
     tell(fmt::format("flanneld starts, nexthops {}", nexthops_));
     return start_daemon();
   }
-  switch (below(3)) {
+  switch (below(4)) {
     case 0:
       tell("flanneld is stopped");
       return end_daemon();
@@ -209,68 +247,12 @@ void World::change_daemon() {
       running_->faulty.live_for = 1 + below(8);
       return tell(
           fmt::format("flanneld will be killed after {} operations", running_->faulty.live_for));
+    case 2:
+      return ask_for_plan();
     default:
       running_->faulty.interrupted_dumps = 1 + below(2);
       running_->faulty.lose_notifications = true;
       return tell("dumps are interrupted, notifications lost");
-  }
-}
-
-void World::vandalise(const Op& op) {
-  tell("kernel: " + to_text(op) + (vandal_.apply({&op, 1}).front().ok() ? "" : " (failed)"));
-}
-
-// Deletes, alters or flushes what is ours.
-void World::change_kernel() {
-  const NetState ours = present();
-  std::vector<Object> objects;
-  for_each_table(
-      [&](const auto& table) { objects.insert(objects.end(), table.begin(), table.end()); }, ours);
-  if (objects.empty()) {
-    return;
-  }
-  Object object = objects[below(static_cast<std::uint32_t>(objects.size()))];
-  switch (below(4)) {
-    case 0:
-      return vandalise({Op::Verb::remove, object});
-    case 1:  // everything of its kind
-      for (const Object& other : objects) {
-        if (other.index() == object.index()) {
-          vandalise({Op::Verb::remove, other});
-        }
-      }
-      return;
-    case 2:  // altered
-      if (Neighbour* row = std::get_if<Neighbour>(&object)) {
-        row->mac = Mac::local(below(1000));
-      } else if (FdbEntry* entry = std::get_if<FdbEntry>(&object)) {
-        entry->remote = IpAddr::from_number(entry->remote.family(), entry->remote.number() + 1);
-      } else if (Link* link = std::get_if<Link>(&object)) {
-        link->mtu -= below(50);
-        link->up = below(2) == 0;
-        link->mac = below(2) == 0 ? Mac::local(below(1000)) : link->mac;
-      } else if (Address* address = std::get_if<Address>(&object)) {
-        address->key.prefix.ip =
-            IpAddr::from_number(address->key.prefix.family(), address->key.prefix.ip.number() + 7);
-      } else if (Route* route = std::get_if<Route>(&object)) {
-        if (below(3) == 0) {
-          return replace_by_blackhole(*route);
-        }
-        route->nexthop = 0;
-        route->via.reset();
-        route->dev = "eth0";
-        route->onlink = false;
-        route->protocol = 3;  // boot
-      }
-      return vandalise(
-          {std::holds_alternative<Link>(object) || std::holds_alternative<Nexthop>(object)
-               ? Op::Verb::change
-               : Op::Verb::add,
-           object});
-    default:  // a device
-      for (const Link& link : ours.links) {
-        vandalise({Op::Verb::remove, link});
-      }
   }
 }
 
@@ -313,7 +295,7 @@ bool World::settles() {
     start_daemon();
   }
   running_->faulty.live_for = std::numeric_limits<std::size_t>::max();
-  const auto end = std::chrono::steady_clock::now() + kPatience;
+  const auto end = std::chrono::steady_clock::now() + kSoon;
   while (std::chrono::steady_clock::now() < end) {
     run_daemon(milliseconds(5));
     const DaemonState& state = running_->daemon->state();

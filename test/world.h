@@ -62,12 +62,17 @@ class World {
 
   void change_peer();
   void change_store();
+  void change_own_lease();
   void change_daemon();
+  void ask_for_plan();
   void change_kernel();
   void change_host();
   Lease make_peer(unsigned number);
   void vandalise(const Op& op);
+  void add_beside(const Object& object);
   void replace_by_blackhole(const Route& route);
+  // Lines of ip(8). Those that cannot be done, since something is not there just now, are left out.
+  static void in_batch(const std::string& lines);
   void restore_host();
 
   std::mt19937_64 random_;
@@ -75,7 +80,9 @@ class World {
   std::unique_ptr<Backend> backend_;
   Scope scope_;
   bool nexthops_ = true;
-  bool host_changed_ = false;  // the underlay is not as it should be
+  bool named_interface_ = true;  // by --iface; else that of the default route
+  unsigned usurped_ = 0;         // how often somebody else wrote our lease
+  bool host_changed_ = false;    // the underlay is not as it should be, or a route is in our way
   std::filesystem::path folder_;
   FakeStore store_;
   std::vector<std::optional<Lease>> peers_;

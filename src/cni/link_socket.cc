@@ -289,7 +289,7 @@ void LinkSocket::configure(int index, std::span<const ResultIp> ips,
 
 std::vector<netlink::RouteMessage> LinkSocket::routes(Family family) {
   Batch batch;
-  netlink::encode_dump_routes(batch, family, 0, 0);
+  netlink::encode_dump_routes(batch, family);
   return socket_.dump<netlink::RouteMessage>(batch, "routes", [](const MessageView& message) {
     const std::optional<netlink::RouteMessage> route = netlink::decode_route(message);
     return route && route->is_plain() ? route : std::nullopt;

@@ -269,6 +269,9 @@ std::string plan_text(DaemonState& state) {
     out += fmt::format("# {}: no node has a lease for it; --adopt-stale removes it\n",
                        to_text(Object(route)));
   }
+  for (const Object& object : preview.foreign) {
+    out += fmt::format("# {}: not flannel's, it stays\n", to_text(object));
+  }
   return out;
 }
 

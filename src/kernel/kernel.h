@@ -31,6 +31,9 @@ struct Snapshot {
   std::vector<std::uint32_t> taken_nexthops;  // ids of our range that somebody else uses, sorted
   // What the Go reference may have left and no rule makes ours (is_left_by_reference).
   Table<Route> leftovers;
+  // What is on our devices and not ours: an administrator's addresses, routes, permanent neighbours
+  // and FDB entries for other networks. It stays.
+  std::vector<Object> foreign;
 };
 
 // What changed on the host that is not ours.

@@ -98,7 +98,8 @@ void encode_put(Batch& batch, const FdbEntry& entry, int index) {
 }
 
 void encode_remove(Batch& batch, const FdbEntry& entry, int index) {
-  encode(batch, RTM_DELNEIGH, 0, entry, index);
+  batch.begin(RTM_DELNEIGH, 0, header_of(entry, index));
+  batch.put_mac(NDA_LLADDR, entry.key.mac);
 }
 
 void encode_dump_neighbours(Batch& batch, int index) {

@@ -24,6 +24,7 @@ std::optional<NeighbourMessage> decode_neighbour(const MessageView& message);
 void encode_put(Batch& batch, const Neighbour& neighbour, int index);
 void encode_remove(Batch& batch, const Neighbour& neighbour, int index);
 void encode_put(Batch& batch, const FdbEntry& entry, int index);
+// Whatever it leads to: named with its remote alone, an entry of another port is not found.
 void encode_remove(Batch& batch, const FdbEntry& entry, int index);
 // Ask for one device's entries.
 void encode_dump_neighbours(Batch& batch, int index);

@@ -135,6 +135,9 @@ struct Route {  // unicast, main table, TOS 0
   struct Key {
     Prefix dst;
     std::uint32_t metric = 0;  // RTA_PRIORITY; the kernel's default for v6 is 1024
+    // How many other routes of this destination and metric come before it (`ip route prepend`): the
+    // kernel uses none but the first, and none other is ever wanted.
+    std::uint32_t place = 0;
     auto operator<=>(const Key&) const = default;
   } key;
   // Either a nexthop object, and the next three are empty, or a path of the route's own.

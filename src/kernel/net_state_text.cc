@@ -55,7 +55,8 @@ struct Text {
     }
     out += route.onlink ? " onlink" : "";
     out += route.key.metric != 0 ? fmt::format(" metric {}", route.key.metric) : "";
-    return out + " proto " + protocol(route.protocol);
+    out += " proto " + protocol(route.protocol);
+    return out + (route.key.place == 0 ? "" : " (behind another)");
   }
 
   // As /etc/iproute2/rt_protos has them.
@@ -67,6 +68,10 @@ struct Text {
         return "boot";
       case RTPROT_STATIC:
         return "static";
+      case RTPROT_RA:
+        return "ra";
+      case RTPROT_DHCP:
+        return "dhcp";
       default:
         return fmt::format("{}", number);
     }

@@ -1,11 +1,8 @@
 // NetlinkKernel::apply: ops into batches, answers back to ops.
 
 #include <fcntl.h>
-#include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -21,31 +18,12 @@
 namespace flannel {
 
 using netlink::LinkMessage;
+using netlink::RouteMessage;
 
 namespace {
 
 // A sendmsg() of this many bytes carries some hundred messages; more buys nothing (measured).
 constexpr std::size_t kBatchBytes = 65'536;
-
-// Each answer takes some 5 kB of the socket's receive buffer.
-constexpr std::size_t kMatchesABatch = 128;
-
-// How the text of a route begins.
-constexpr std::string_view kRoute = "route ";
-
-// For texts alone.
-Dev name_of(int index) {
-  std::array<char, IF_NAMESIZE> name{};
-  const bool known = ::if_indextoname(static_cast<unsigned>(index), name.data()) != nullptr;
-  return known ? Dev(name.data()) : Dev();
-}
-
-// The route that packets to some address take.
-struct Match {
-  std::string kind;  // `blackhole `, …; empty for one that takes them somewhere
-  Route route;
-  bool in_main_table = true;
-};
 
 // What the kernel says of a removal that has nothing left to do.
 bool is_gone(int error) {
@@ -78,77 +56,36 @@ class NetlinkKernel::Applier {
       std::erase_if(all, [this](std::size_t i) { return results_[i].ok(); });
       apply(all);
     }
-    std::erase_if(all, [this](std::size_t i) {
-      return results_[i].error != EEXIST || !std::holds_alternative<Route>(ops_[i].object);
-    });
-    make_room(all);
+    for (const Family family : kFamilies) {
+      make_room(family);
+    }
     return std::move(results_);
   }
 
  private:
   // New routes are put exclusively. Where there is one of the key, it depends on whose it is.
-  void make_room(const std::vector<std::size_t>& taken) {
-    for (std::size_t start = 0; start < taken.size(); start += kMatchesABatch) {
-      const auto some =
-          std::span(taken).subspan(start).first(std::min(kMatchesABatch, taken.size() - start));
-      const std::vector<std::optional<Match>> matches = find_matches(some);
-      for (std::size_t n = 0; n < some.size(); ++n) {
-        const Route& wanted = std::get<Route>(ops_[some[n]].object);
-        const std::optional<Match>& match = matches[n];
-        if (match && match->in_main_table && match->route.key == wanted.key &&
-            gives_way(match->route.protocol)) {
-          replace(some[n], wanted, match->route.protocol);
-        } else if (match) {
-          results_[some[n]].text = fmt::format("{}{} is in the way", match->kind,
-                                               to_text(Object(match->route)).substr(kRoute.size()));
-        }
+  void make_room(Family family) {
+    std::map<Route::Key, std::size_t> refused;
+    for (std::size_t i = 0; i < ops_.size(); ++i) {
+      const Route* route = std::get_if<Route>(&ops_[i].object);
+      if (route != nullptr && results_[i].error == EEXIST && route->key.dst.family() == family) {
+        refused[route->key] = i;
       }
     }
-  }
-
-  // The routes that packets to the destinations of these ops take now: the first of their key, or
-  // one that comes before, by its metric or as it is more specific.
-  std::vector<std::optional<Match>> find_matches(std::span<const std::size_t> which) {
-    std::vector<std::optional<Match>> matches(which.size());
-    netlink::Batch request;
-    for (const std::size_t i : which) {
-      netlink::encode_get_match(request, std::get<Route>(ops_[i].object).key.dst.ip);
-    }
-    kernel_.requests_.transact(request, [&](std::size_t n, const netlink::MessageView& message) {
-      if (std::optional<netlink::RouteMessage> found = netlink::decode_route(message)) {
-        if (found->route.nexthop == 0) {
-          found->route.dev = name_of(found->index);
-        }
-        matches[n] = Match{"", found->route, found->in_main_table};
-      }
-    });
-    for (std::size_t n = 0; n < which.size(); ++n) {
-      if (!matches[n]) {
-        matches[n] = find_refusing(std::get<Route>(ops_[which[n]].object).key);
+    for (const RouteMessage& there : kernel_.first_routes(family, refused)) {
+      const std::size_t i = refused.at(there.route.key);
+      const Route& wanted = std::get<Route>(ops_[i].object);
+      const Dev dev = kernel_.name_of(there.index);
+      Route is = there.route;
+      is.dev = is.nexthop == 0 ? dev : Dev();
+      if (there.is_plain() && is == wanted) {
+        results_[i] = {};
+      } else if (gives_way(is.protocol)) {
+        replace(i, wanted, is.protocol);
+      } else {
+        results_[i].text = fmt::format("{} is in the way", to_text(there, dev));
       }
     }
-    return matches;
-  }
-
-  // Of a route that refuses packets the kernel only answers that it does.
-  std::optional<Match> find_refusing(const Route::Key& key) {
-    constexpr std::pair<std::uint8_t, std::string_view> kKinds[] = {
-        {RTN_BLACKHOLE, "blackhole "},
-        {RTN_UNREACHABLE, "unreachable "},
-        {RTN_PROHIBIT, "prohibit "}};
-    std::optional<Match> best;
-    for (const auto& [type, kind] : kKinds) {
-      netlink::Batch request;
-      netlink::encode_dump_refusing_routes(request, key.dst.family(), type);
-      for (const netlink::RouteMessage& found : kernel_.requests_.dump<netlink::RouteMessage>(
-               request, "routes that refuse packets", netlink::decode_route)) {
-        if (found.in_main_table && found.route.key.dst.contains(key.dst.ip) &&
-            (!best || best->route.key.dst.length < found.route.key.dst.length)) {
-          best = Match{std::string(kind), found.route, true};
-        }
-      }
-    }
-    return best && best->route.key.dst.length >= key.dst.length ? best : std::nullopt;
   }
 
   void replace(std::size_t i, const Route& wanted, std::uint8_t protocol) {
@@ -275,19 +212,20 @@ class NetlinkKernel::Applier {
   }
 
   void add(const Route& route) {
-    if (removes()) {
-      netlink::encode_remove(batch_, route);
-    } else {
-      const int index = route.nexthop != 0 ? 0 : device(route.dev);
-      if (index == 0 && route.nexthop == 0) {
-        return;
-      }
-      put_by_gateway(route, route.via, index, [&] {
-        netlink::encode_put(batch_, route, index, ops_[current_].verb == Op::Verb::add);
-      });
+    const bool needs_device = route.nexthop == 0 && (!removes() || route.key.place > 0);
+    const int index = needs_device ? device(route.dev) : 0;
+    if (index == 0 && needs_device) {
       return;
     }
-    owners_.push_back(current_);
+    if (removes()) {
+      netlink::encode_remove(batch_, route, index);
+      owners_.push_back(current_);
+      return;
+    }
+    // One that is new replaces nothing that we do not know.
+    put_by_gateway(route, route.via, index, [&] {
+      netlink::encode_put(batch_, route, index, ops_[current_].verb == Op::Verb::add);
+    });
   }
 
   // An IPv6 gateway that is said to be on the link is refused all the same while there is a route
@@ -308,7 +246,7 @@ class NetlinkKernel::Applier {
     put();
     owners_.push_back(current_);
     if (guarded) {
-      netlink::encode_remove(batch_, guard);
+      netlink::encode_remove(batch_, guard, index);
       owners_.push_back(current_);
     }
   }

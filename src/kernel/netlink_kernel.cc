@@ -25,6 +25,7 @@ using netlink::DefaultRouteMessage;
 using netlink::LinkMessage;
 using netlink::MessageView;
 using netlink::Reading;
+using netlink::RouteMessage;
 
 // The dumps of one snapshot.
 class NetlinkKernel::Dumper {
@@ -43,25 +44,22 @@ class NetlinkKernel::Dumper {
     builder_.snapshot.nexthops_supported =
         dump("nexthops", [](auto& request) { netlink::encode_dump_nexthops(request); }, EOPNOTSUPP);
     for (const Family family : kFamilies) {
-      // A router's full table stays where it is: the kernel filters by protocol and by device.
-      dump_routes(family, 0, kRouteProtocol);
-      dump_routes(family, 0, RTPROT_BOOT);
-      for (const int index : builder_.links().ours) {
-        dump_routes(family, index, 0);
-      }
+      // The whole table: what has a key of ours, or comes before us, may be of any protocol.
+      dump("routes", [&](auto& request) { netlink::encode_dump_routes(request, family); }, ENOENT);
     }
     return builder_.finish();
   }
 
  private:
-  // False where the kernel answers with `missing`.
+  // False where the kernel answers with `missing`: a namespace in which no route was ever made has
+  // no table, an old kernel no nexthops.
   template <class Encode>
   bool dump(std::string_view what, Encode encode, int missing = 0) {
     netlink::Batch request;
     encode(request);
     try {
       builder_.add(kernel_.requests_.dump<Reading>(request, what, [&](const MessageView& message) {
-        return netlink::read_object(message, scope_, builder_.links());
+        return relevant(netlink::read_object(message, scope_, builder_.links()));
       }));
     } catch (const std::system_error& error) {
       if (missing == 0 || error.code().value() != missing) {
@@ -72,11 +70,13 @@ class NetlinkKernel::Dumper {
     return true;
   }
 
-  void dump_routes(Family family, int index, std::uint8_t protocol) {
-    dump(
-        "routes",
-        [&](auto& request) { netlink::encode_dump_routes(request, family, index, protocol); },
-        ENOENT);  // a namespace in which no route was ever made
+  // Of a router's full table nothing is kept.
+  std::optional<Reading> relevant(std::optional<Reading> reading) const {
+    const Route* route = reading ? std::get_if<Route>(&reading->object) : nullptr;
+    const bool keep = route == nullptr || reading->ours ||
+                      builder_.links().is_ours(reading->index) ||
+                      in_our_networks(scope_, route->key.dst);
+    return keep ? std::move(reading) : std::nullopt;
   }
 
   NetlinkKernel& kernel_;
@@ -94,6 +94,34 @@ std::vector<LinkMessage> NetlinkKernel::dump_links() {
 
 Snapshot NetlinkKernel::dump(const Scope& scope) {
   return Dumper(*this, scope).run();
+}
+
+Dev NetlinkKernel::name_of(int index) {
+  if (!links_.all.contains(index)) {
+    links_.add_unknown(netlink::LinkTable(dump_links()));
+  }
+  return links_.name_of(index);
+}
+
+std::vector<RouteMessage> NetlinkKernel::first_routes(
+    Family family, const std::map<Route::Key, std::size_t>& keys) {
+  if (keys.empty()) {
+    return {};
+  }
+  netlink::Batch request;
+  netlink::encode_dump_routes(request, family);
+  std::vector<RouteMessage> found =
+      requests_.dump<RouteMessage>(request, "routes", [&](const MessageView& message) {
+        std::optional<RouteMessage> route = netlink::decode_route(message);
+        const bool wanted = route && route->in_main_table && keys.contains(route->route.key);
+        return wanted ? std::move(route) : std::nullopt;
+      });
+  // The kernel lists those of one key in a row, the one that it uses first.
+  const auto same_key = [](const RouteMessage& a, const RouteMessage& b) {
+    return a.route.key == b.route.key;
+  };
+  found.erase(std::unique(found.begin(), found.end(), same_key), found.end());
+  return found;
 }
 
 std::optional<LinkMessage> NetlinkKernel::find_link(const Dev& name) {
@@ -128,7 +156,7 @@ HostView NetlinkKernel::host() {
   }
   for (const Family family : kFamilies) {
     netlink::Batch request;
-    netlink::encode_dump_routes(request, family, 0, 0);
+    netlink::encode_dump_routes(request, family);
     try {
       for (DefaultRouteMessage& found : requests_.dump<DefaultRouteMessage>(
                request, "default routes", netlink::decode_default_route)) {

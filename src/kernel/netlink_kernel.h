@@ -1,6 +1,7 @@
 // The real kernel, over rtnetlink, in the network namespace of the thread that makes the object.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "kernel/kernel.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/object_reader.h"
+#include "kernel/route_codec.h"
 
 namespace flannel {
 
@@ -31,6 +33,11 @@ class NetlinkKernel : public Kernel {
   class Dumper;
 
   std::vector<netlink::LinkMessage> dump_links();
+  // Of a device that no notification told of yet as well; empty where there is none.
+  Dev name_of(int index);
+  // Of the main table's routes with one of `keys` the one that the kernel uses.
+  std::vector<netlink::RouteMessage> first_routes(Family family,
+                                                  const std::map<Route::Key, std::size_t>& keys);
   // As the kernel has it now; nothing where there is none of that name.
   std::optional<netlink::LinkMessage> find_link(const Dev& name);
 

@@ -30,6 +30,7 @@ std::optional<Reading> neighbour(const MessageView& message, const Scope& scope,
   }
   const bool on_our_link = links.is_ours(found->index);
   Reading out{Address{}, found->index, false};
+  out.permanent = found->permanent;
   if (Neighbour* row = std::get_if<Neighbour>(&found->object)) {
     row->key.dev = links.name_of(found->index);
     out.ours = owns_neighbour(scope, on_our_link, found->permanent, *row);
@@ -126,7 +127,7 @@ void SnapshotBuilder::add(std::vector<Reading> readings) {
     } else if (const Route* route = std::get_if<Route>(&reading.object)) {
       add_row(reading, *route);
     } else if (!reading.ours) {
-      continue;
+      add_foreign(reading);
     } else if (const Address* row = std::get_if<Address>(&reading.object)) {
       addresses_.push_back(*row);
     } else if (const Neighbour* row = std::get_if<Neighbour>(&reading.object)) {
@@ -134,6 +135,15 @@ void SnapshotBuilder::add(std::vector<Reading> readings) {
     } else {
       fdb_.push_back(std::get<FdbEntry>(reading.object));
     }
+  }
+}
+
+// What an administrator put on a device of ours, as far as it lasts.
+void SnapshotBuilder::add_foreign(const Reading& reading) {
+  const Address* address = std::get_if<Address>(&reading.object);
+  const bool link_local = address != nullptr && address->key.prefix.ip.is_link_local();
+  if (reading.permanent && !link_local && links_.is_ours(reading.index)) {
+    snapshot.foreign.push_back(reading.object);
   }
 }
 
@@ -146,15 +156,45 @@ void SnapshotBuilder::add_row(const Reading& reading, const Nexthop& nexthop) {
   }
 }
 
+// The kernel lists the routes of one destination and metric in a row, the one that it uses first.
 void SnapshotBuilder::add_row(const Reading& reading, const Route& route) {
+  if (!reading.may_replace_ours) {
+    return;
+  }
+  Route row = route;
+  const bool same =
+      last_route_ && last_route_->dst == route.key.dst && last_route_->metric == route.key.metric;
+  row.key.place = same ? last_route_->place + 1 : 0;
+  last_route_ = row.key;
   if (reading.ours) {
-    routes_.push_back(route);
-  } else if (reading.may_replace_ours && is_left_by_reference(scope_, route)) {
-    leftovers_.push_back(route);
+    routes_.push_back(row);
+  } else if (is_left_by_reference(scope_, route)) {
+    leftovers_.push_back(row);
+  } else if (links_.is_ours(reading.index) && route.protocol != RTPROT_KERNEL) {
+    snapshot.foreign.emplace_back(row);
   }
 }
 
+// An FDB entry says of no network, but leads to the neighbour that has its MAC.
+void SnapshotBuilder::give_up_entries_of_foreign_neighbours() {
+  std::set<std::pair<Dev, Mac>> theirs;
+  for (const Object& object : snapshot.foreign) {
+    if (const Neighbour* neighbour = std::get_if<Neighbour>(&object)) {
+      theirs.insert({neighbour->key.dev, neighbour->mac});
+    }
+  }
+  for (const Neighbour& neighbour : theirs.empty() ? std::vector<Neighbour>() : neighbours_) {
+    theirs.erase({neighbour.key.dev, neighbour.mac});
+  }
+  const auto foreign = [&theirs](const FdbEntry& entry) {
+    return theirs.contains({entry.key.dev, entry.key.mac});
+  };
+  std::copy_if(fdb_.begin(), fdb_.end(), std::back_inserter(snapshot.foreign), foreign);
+  std::erase_if(fdb_, foreign);
+}
+
 Snapshot SnapshotBuilder::finish() {
+  give_up_entries_of_foreign_neighbours();
   snapshot.ours.addresses = Table<Address>(std::move(addresses_));
   snapshot.ours.neighbours = Table<Neighbour>(std::move(neighbours_));
   snapshot.ours.fdb = Table<FdbEntry>(std::move(fdb_));

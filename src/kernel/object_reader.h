@@ -45,6 +45,7 @@ struct Reading {
   int index = 0;  // of the device it is on
   bool ours = false;
   bool may_replace_ours = true;  // not so a route of another table: it can have no key of ours
+  bool permanent = true;         // not so a neighbour that was learned or is being resolved
 };
 
 // An address, neighbour, FDB entry, nexthop or route; nothing for other messages.
@@ -69,6 +70,8 @@ class SnapshotBuilder {
  private:
   void add_row(const Reading& reading, const Nexthop& nexthop);
   void add_row(const Reading& reading, const Route& route);
+  void add_foreign(const Reading& reading);
+  void give_up_entries_of_foreign_neighbours();
 
   const Scope& scope_;
   LinkTable links_;
@@ -77,6 +80,7 @@ class SnapshotBuilder {
   std::vector<FdbEntry> fdb_;
   std::vector<Nexthop> nexthops_;
   std::vector<Route> routes_, leftovers_;
+  std::optional<Route::Key> last_route_;
 };
 
 }  // namespace flannel::netlink

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace flannel::netlink {
 namespace {
@@ -26,6 +27,17 @@ void put_key(Batch& batch, const Route& route) {
   batch.put_ip(RTA_DST, route.key.dst.ip);
   if (route.key.metric != 0) {
     batch.put_u32(RTA_PRIORITY, route.key.metric);
+  }
+}
+
+void put_path(Batch& batch, const Route& route, int index) {
+  if (route.nexthop != 0) {
+    batch.put_u32(RTA_NH_ID, route.nexthop);
+    return;
+  }
+  batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
+  if (route.via) {
+    batch.put_ip(RTA_GATEWAY, *route.via);
   }
 }
 
@@ -111,7 +123,7 @@ std::optional<RouteMessage> decode_route(const MessageView& message) {
     return std::nullopt;
   }
   out.in_main_table = table == RT_TABLE_MAIN && header->rtm_tos == 0;
-  out.unicast = header->rtm_type == RTN_UNICAST;
+  out.type = header->rtm_type;
   out.route.key.dst = {dst, header->rtm_dst_len};
   out.route.protocol = header->rtm_protocol;
   out.route.onlink = (header->rtm_flags & RTNH_F_ONLINK) != 0;
@@ -146,6 +158,17 @@ std::optional<DefaultRouteMessage> decode_default_route(const MessageView& messa
   return out;
 }
 
+std::string to_text(const RouteMessage& message, const Dev& dev) {
+  constexpr std::string_view kTypes[] = {"unspec",   "",          "local",     "broadcast",
+                                         "anycast",  "multicast", "blackhole", "unreachable",
+                                         "prohibit", "throw"};
+  Route route = message.route;
+  route.dev = dev;
+  const std::string text = to_text(Object(route)).substr(std::string_view("route ").size());
+  const std::string_view type = message.type < std::size(kTypes) ? kTypes[message.type] : "other";
+  return type.empty() ? text : fmt::format("{} {}", type, text);
+}
+
 void encode_put(Batch& batch, const Route& route, int index, bool exclusive) {
   rtmsg header = header_of(route);
   // An IPv4 route without gateway reaches its destinations directly.
@@ -156,21 +179,17 @@ void encode_put(Batch& batch, const Route& route, int index, bool exclusive) {
               static_cast<std::uint16_t>(NLM_F_CREATE | (exclusive ? NLM_F_EXCL : NLM_F_REPLACE)),
               header);
   put_key(batch, route);
-  if (route.nexthop != 0) {
-    batch.put_u32(RTA_NH_ID, route.nexthop);
-    return;
-  }
-  batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
-  if (route.via) {
-    batch.put_ip(RTA_GATEWAY, *route.via);
-  }
+  put_path(batch, route, index);
 }
 
-void encode_remove(Batch& batch, const Route& route) {
+void encode_remove(Batch& batch, const Route& route, int index) {
   rtmsg header = header_of(route);
   header.rtm_scope = RT_SCOPE_NOWHERE;  // any
   batch.begin(RTM_DELROUTE, 0, header);
   put_key(batch, route);
+  if (route.key.place > 0) {
+    put_path(batch, route, index);
+  }
 }
 
 void encode_remove_first(Batch& batch, const Route::Key& key, std::uint8_t protocol) {
@@ -184,35 +203,11 @@ void encode_remove_first(Batch& batch, const Route::Key& key, std::uint8_t proto
   put_key(batch, route);
 }
 
-void encode_dump_refusing_routes(Batch& batch, Family family, std::uint8_t type) {
+void encode_dump_routes(Batch& batch, Family family) {
   rtmsg header{};
   header.rtm_family = socket_family(family);
   header.rtm_table = RT_TABLE_MAIN;
-  header.rtm_type = type;
   batch.begin(RTM_GETROUTE, 0, header);
-}
-
-void encode_get_match(Batch& batch, const IpAddr& to) {
-  rtmsg header{};
-  header.rtm_family = socket_family(to.family());
-  header.rtm_dst_len = static_cast<std::uint8_t>(to.bits());
-  header.rtm_flags = RTM_F_FIB_MATCH;
-  if (to.is_v4()) {  // IPv6 tells the table unasked, and refuses the flag
-    header.rtm_flags |= RTM_F_LOOKUP_TABLE;
-  }
-  batch.ask(RTM_GETROUTE, header);
-  batch.put_ip(RTA_DST, to);
-}
-
-void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t protocol) {
-  rtmsg header{};
-  header.rtm_family = socket_family(family);
-  header.rtm_table = RT_TABLE_MAIN;
-  header.rtm_protocol = protocol;
-  batch.begin(RTM_GETROUTE, 0, header);
-  if (index != 0) {
-    batch.put_u32(RTA_OIF, static_cast<std::uint32_t>(index));
-  }
 }
 
 void encode_get_path(Batch& batch, const IpAddr& to) {

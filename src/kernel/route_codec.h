@@ -1,8 +1,11 @@
 // Routes of the main table <-> rtnetlink messages (linux/rtnetlink.h).
 #pragma once
 
+#include <linux/rtnetlink.h>
+
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "kernel/kernel.h"
 #include "kernel/net_state.h"
@@ -15,11 +18,14 @@ namespace flannel::netlink {
 struct RouteMessage {
   Route route;
   int index = 0;
-  bool in_main_table = true;  // with TOS 0, where ours are
-  bool unicast = true;        // else a blackhole, a local address, …
+  bool in_main_table = true;        // with TOS 0, where ours are
+  std::uint8_t type = RTN_UNICAST;  // else a blackhole, a local address, …
 
-  bool is_plain() const { return in_main_table && unicast; }
+  bool is_plain() const { return in_main_table && type == RTN_UNICAST; }
 };
+
+// As `ip route` prints it, its device as `dev`, for an operator.
+std::string to_text(const RouteMessage& message, const Dev& dev);
 
 // RTM_NEWROUTE and RTM_DELROUTE, but of what the kernel cached; nothing for other messages and
 // malformed ones.
@@ -36,19 +42,14 @@ std::optional<DefaultRouteMessage> decode_default_route(const MessageView& messa
 // `index` is not used where the route goes through a nexthop object. `exclusive`: fails with EEXIST
 // where there is a route of the same key, whatever its kind; else the first one is replaced.
 void encode_put(Batch& batch, const Route& route, int index, bool exclusive = false);
-// By key and protocol alone: with a path in the request the kernel misses a route that goes through
-// a nexthop object, and refuses it where that object is gone.
-void encode_remove(Batch& batch, const Route& route);
+// The first of its key, by key and protocol alone: with a path in the request the kernel misses a
+// route that goes through a nexthop object, and refuses it where that object is gone. One that is
+// behind another is told apart by its path.
+void encode_remove(Batch& batch, const Route& route, int index);
 // The first route of that key and protocol, whatever its kind (unicast, blackhole, …).
 void encode_remove_first(Batch& batch, const Route::Key& key, std::uint8_t protocol);
-// Asks for one family's routes of the main table, of one device (0: all) and protocol (0: all).
-void encode_dump_routes(Batch& batch, Family family, int index, std::uint8_t protocol);
-
-// Asks for the routes of the main table that refuse packets: rtm_type RTN_BLACKHOLE, ….
-void encode_dump_refusing_routes(Batch& batch, Family family, std::uint8_t type);
-// Asks for the route that packets to an address take, as it stands in its table
-// (RTM_F_FIB_MATCH); where it refuses them, the answer is an error.
-void encode_get_match(Batch& batch, const IpAddr& to);
+// Asks for one family's routes of the main table.
+void encode_dump_routes(Batch& batch, Family family);
 
 // Asks for the path to an address.
 void encode_get_path(Batch& batch, const IpAddr& to);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
+#include <cerrno>
 #include <utility>
 
 #include "base/log.h"
@@ -39,6 +40,15 @@ bool takes_others_along(const Change& change, const NetState& have) {
   if (const Link* link = std::get_if<Link>(&change.object)) {
     const Link* known = have.links.find(link->key);
     return change.removed ? known != nullptr : known == nullptr || *known != *link;
+  }
+  // Which of several routes of one key the kernel uses, and whose an FDB entry is, only a dump
+  // tells.
+  if (const Route* route = std::get_if<Route>(&change.object)) {
+    const Route* known = have.routes.find(route->key);
+    return known != nullptr && (change.removed || *known != *route);
+  }
+  if (const FdbEntry* entry = std::get_if<FdbEntry>(&change.object)) {
+    return !change.removed && have.fdb.find(entry->key) == nullptr;
   }
   const Nexthop* nexthop = std::get_if<Nexthop>(&change.object);
   const Address* address = std::get_if<Address>(&change.object);
@@ -340,7 +350,9 @@ void Reconciler::retry() {
   std::vector<Op> ops;
   for (std::size_t n = 0; n < std::min(report_.problems.size(), kFew); ++n) {
     Problem& problem = report_.problems[retried_++ % report_.problems.size()];
-    if (hold_down_.find(problem.op.object, last_retry_) == nullptr) {
+    // A route that is in the way tells when it goes.
+    const bool waits = problem.error == EEXIST && std::holds_alternative<Route>(problem.op.object);
+    if (!waits && hold_down_.find(problem.op.object, last_retry_) == nullptr) {
       tried.push_back(&problem);
       ops.push_back(problem.op);
     }
@@ -366,7 +378,7 @@ void Reconciler::retry_soon() {
 Reconciler::Preview Reconciler::preview() {
   const Snapshot now = kernel_.dump(scope_);
   const NetState want = planner_(now);
-  Preview preview{ops_for(want, now.ours), {}};
+  Preview preview{ops_for(want, now.ours), {}, now.foreign};
   std::copy_if(now.leftovers.begin(), now.leftovers.end(), std::back_inserter(preview.leftovers),
                [&](const Route& route) { return want.routes.find(route.key) == nullptr; });
   return preview;

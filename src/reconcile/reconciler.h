@@ -67,7 +67,9 @@ class Reconciler {
   // What a pass with a fresh dump would do; nothing is written.
   struct Preview {
     std::vector<Op> ops;
-    std::vector<Route> leftovers;  // that no pass touches (Snapshot)
+    // What no pass touches (Snapshot).
+    std::vector<Route> leftovers;
+    std::vector<Object> foreign;
   };
   Preview preview();
 
