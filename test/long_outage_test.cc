@@ -6,6 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
+#include <system_error>
 
 #include "daemon/daemon.h"
 #include "test/fake_kernel.h"
@@ -15,6 +16,19 @@ namespace flannel {
 namespace {
 
 using namespace std::chrono_literals;
+
+// Whose host cannot be read so many times, as where a dump is interrupted.
+class InterruptedKernel : public FakeKernel {
+ public:
+  HostView host() override {
+    if (interruptions > 0) {
+      --interruptions;
+      throw std::system_error(EINTR, std::generic_category(), "the list of interfaces");
+    }
+    return FakeKernel::host();
+  }
+  unsigned interruptions = 0;
+};
 
 class LongOutage : public testing::Test {
  protected:
@@ -32,7 +46,10 @@ class LongOutage : public testing::Test {
     options.state_dir = "";
     options.iface = {"eth0"};
     Daemon::Timing timing;
+    timing.host_settle = 1ms;
+    timing.between_idle_looks = 4ms;
     timing.waits = Backoff(1ms, 8ms);
+    timing.failures = Backoff(1ms, 8ms);
     timing.departures = {.grace = 5ms, .unconfirmed = 20ms};
     timing.own_lease.renewals = Backoff(1ms, 8ms);
     timing.own_lease.between_writes = 1ms;
@@ -63,7 +80,7 @@ class LongOutage : public testing::Test {
   bool is_as_planned() { return daemon->state().reconciler->preview().ops.empty(); }
 
   BootClock::duration passed{};
-  FakeKernel kernel;
+  InterruptedKernel kernel;
   FakeStore store;
   asio::io_context io;
   std::optional<Daemon> daemon;
@@ -115,6 +132,18 @@ TEST_F(LongOutage, ALeaseIsRenewedByTheTimeOfDay) {
   EXPECT_TRUE(run_until([&] { return store.calls().renew == renewals + 1; }));
   io.run_for(50ms);
   EXPECT_EQ(store.calls().renew, renewals + 1);
+}
+
+// The only notification of a change is not lost with the look that it leads to.
+TEST_F(LongOutage, ALookAtTheHostThatFailsIsMadeAgain) {
+  ASSERT_TRUE(run_until([&] { return daemon->state().ready; }));
+  const IpAddr address = *IpAddr::parse("198.18.0.77");
+  kernel.host_view.interfaces.front().addresses.front().prefix.ip = address;
+  kernel.interruptions = 2;
+  kernel.change_host({.all = true});
+  EXPECT_TRUE(run_until([&] { return daemon->state().external->v4 == address; }));
+  EXPECT_TRUE(run_until(
+      [&] { return store.leases().at(daemon->state().lease()->key).attrs.public_ip == address; }));
 }
 
 }  // namespace

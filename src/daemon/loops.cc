@@ -64,14 +64,15 @@ void Daemon::host_changed(const HostChanges& changes) {
   }
 }
 
+// Begins with a look: one that failed is made again.
 Task<void> Daemon::follow_host() {
   for (;;) {
-    co_await host_changed_.wait();
-    co_await sleep_for(timing_.host_settle);
     host_changed_.clear();
     if (!look_at_host()) {
       co_await sleep_for(timing_.between_idle_looks);
     }
+    co_await host_changed_.wait();
+    co_await sleep_for(timing_.host_settle);
   }
 }
 

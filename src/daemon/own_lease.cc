@@ -143,6 +143,7 @@ Task<void> OwnLease::write() {
   }
   written_at_ = now;
   pace_ = std::max(timing_.between_writes, timing_.renewals.next());
+  const bool was_away = failed_;
   write_now_ = false;  // what is seen or published from here on is news
   const Lease lease = lease_;
   const Result<Lease> written = co_await try_write(lease);
@@ -151,6 +152,10 @@ Task<void> OwnLease::write() {
   }
   if (!failed_) {
     believed_ = true;
+    if (was_away) {  // that was no dispute: what happens to the entry now is answered soon
+      timing_.renewals.reset();
+      pace_ = timing_.between_writes;
+    }
     lease_.expiry = written->expiry;
     set_due();
   }

@@ -194,6 +194,22 @@ TEST_F(OwnLeaseTest, AStoreThatIsBackIsNotKeptWaiting) {
   EXPECT_EQ(store.calls, 4);
 }
 
+// An outage is no dispute: the waits that it made long are no longer of use.
+TEST_F(OwnLeaseTest, AfterAnOutageALossIsAnsweredWithinASecond) {
+  start();
+  store.away = true;
+  see(State::gone);
+  for (int i = 0; i < 30; ++i) {
+    pass(10s);
+  }
+  store.away = false;
+  pass(30s);
+  const int calls = store.calls;
+  see(State::gone);
+  pass(1s);
+  EXPECT_EQ(store.calls, calls + 1);
+}
+
 TEST_F(OwnLeaseTest, AnAbsurdLifetimeIsNoBusyLoop) {
   for (const BootClock::duration lifetime : {BootClock::duration(-5h), BootClock::duration(0),
                                              BootClock::duration(10ms), BootClock::duration(1h)}) {

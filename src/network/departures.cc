@@ -9,6 +9,9 @@ LeaseUpdate Departures::filter(LeaseUpdate update, const Peers& known, Clock::ti
   for (const Lease& lease : update.leases) {
     held_.erase(lease.key);
   }
+  for (const LeaseKey& key : update.unreadable) {
+    held_.erase(key);
+  }
   if (update.snapshot) {
     filter_list(update, known, now);
   } else {

@@ -106,5 +106,14 @@ TEST_F(DeparturesTest, AnEntryThatCannotBeReadIsNoDeparture) {
   EXPECT_EQ(present(), "10.5.2.0-24 ");
 }
 
+// Neither is a deletion that is followed by one.
+TEST_F(DeparturesTest, ADeletedOneThatIsBackUnreadableStays) {
+  apply({.snapshot = true, .leases = {lease("10.5.1.0-24")}});
+  apply({.removed = {key("10.5.1.0-24")}});
+  apply({.bad = {{"10.5.1.0-24", "junk"}}, .unreadable = {key("10.5.1.0-24")}});
+  pass(20s);
+  EXPECT_EQ(present(), "10.5.1.0-24 ");
+}
+
 }  // namespace
 }  // namespace flannel
