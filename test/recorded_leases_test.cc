@@ -41,7 +41,7 @@ NetState devices(const LeaseAttrs& attrs, const ExternalInterface& external) {
     Link link;
     link.key.name = Dev(family == Family::v4 ? "flannel.1" : "flannel-v6.1");
     link.kind = Vxlan{
-        .vni = 1, .local = *external.public_address(family), .lower = external.name, .port = 8472};
+        .vni = 1, .local = external.public_address(family), .lower = external.name, .port = 8472};
     link.mac = *Mac::parse(attrs.data(family).substr(at + 10, 17));
     state.links.put(link);
   }
