@@ -82,7 +82,9 @@ TEST_P(Overlay, AnAddressTooManyGoesAgain) {
   if (lab.ip("n1", {"link", "show", device}).status != 0) {
     return;  // host-gw has no device
   }
-  ASSERT_EQ(lab.ip("n1", {"addr", "add", "10.5.0.77/32", "dev", device}).status, 0);
+  const std::string surplus =
+      GetParam().families.front() == Family::v4 ? "10.5.0.77/32" : "fc00:5:0:ffff::77/128";
+  ASSERT_EQ(lab.ip("n1", {"addr", "add", surplus, "dev", device}).status, 0);
   EXPECT_TRUE(eventually([&] { return is_as_planned(1); }));
   EXPECT_TRUE(all_ping());
 }
