@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "reconcile/diff.h"
+#include "reconcile/mirror.h"
 
 namespace flannel {
 namespace {
@@ -30,47 +31,6 @@ constexpr std::size_t kFew = 64;
 bool is_of_node(const Problem& problem) {
   return std::holds_alternative<Link>(problem.op.object) ||
          std::holds_alternative<Address>(problem.op.object);
-}
-
-// Whether the kernel may have dropped other objects with what `change` tells of, without a word:
-// with a link that goes down its routes, with another MAC its neighbours, with a nexthop its
-// routes, with a device's last IPv4 address all IPv4 routes by it. What we did ourselves is in the
-// mirror already.
-bool takes_others_along(const Change& change, const NetState& have) {
-  if (const Link* link = std::get_if<Link>(&change.object)) {
-    const Link* known = have.links.find(link->key);
-    return change.removed ? known != nullptr : known == nullptr || *known != *link;
-  }
-  // Which of several routes of one key the kernel uses, and whose an FDB entry is, only a dump
-  // tells.
-  if (const Route* route = std::get_if<Route>(&change.object)) {
-    const Route* known = have.routes.find(route->key);
-    return known != nullptr && (change.removed || *known != *route);
-  }
-  if (const FdbEntry* entry = std::get_if<FdbEntry>(&change.object)) {
-    return !change.removed && have.fdb.find(entry->key) == nullptr;
-  }
-  const Nexthop* nexthop = std::get_if<Nexthop>(&change.object);
-  const Address* address = std::get_if<Address>(&change.object);
-  return change.removed && ((nexthop != nullptr && have.nexthops.find(nexthop->key) != nullptr) ||
-                            (address != nullptr && have.addresses.find(address->key) != nullptr));
-}
-
-// Enters what is known of one object; true where that is not as wanted.
-bool enter(const Change& change, NetState& state, const NetState& want) {
-  return std::visit(
-      [&]<class T>(const T& row) {
-        Table<T>& have = state.of<T>();
-        if (change.removed) {
-          have.remove(row.key);
-        } else if (const T* known = have.find(row.key); known == nullptr || *known != row) {
-          have.put(row);
-        }
-        const T* is = have.find(row.key);
-        const T* should = want.of<T>().find(row.key);
-        return is == nullptr || should == nullptr ? is != should : *is != *should;
-      },
-      change.object);
 }
 
 // Whether `op` put back what was as planned before, or removed what was not planned then either.
@@ -186,7 +146,7 @@ void Reconciler::absorb(const Changes& changes) {
 }
 
 bool Reconciler::calls_for_pass(const Change& change) {
-  dump_needed_ = dump_needed_ || takes_others_along(change, have_.ours);
+  dump_needed_ = dump_needed_ || needs_dump(change, have_.ours);
   const bool differs = enter(change, have_.ours, want_);
   // What is held down and reported already has its pass when the hold-down ends.
   const bool held_down = hold_down_.find(change.object, Clock::now()) != nullptr;
