@@ -131,4 +131,43 @@ struct Kind {
   std::unique_ptr<Subject> (*make)();
 };
 
+template <class S>
+std::unique_ptr<Subject> make() {
+  return std::make_unique<S>();
+}
+
+// A test over each of them.
+class StoreContractTest : public StoreFixture, public testing::WithParamInterface<Kind> {
+ protected:
+  void SetUp() override {
+    if (GetParam().make == &make<EtcdSubject>) {
+      ETCD_OR_SKIP();
+    }
+    subject = GetParam().make();
+    store = open();
+  }
+
+  std::unique_ptr<LeaseStore> open() { return subject->open(loop.get_executor()); }
+
+  Lease acquire(const AcquireRequest& request) {
+    const Result<Lease> lease = run(store->acquire(request));
+    if (!lease) {
+      throw std::runtime_error(lease.error().text);
+    }
+    return *lease;
+  }
+
+  std::unique_ptr<Subject> subject;
+  std::unique_ptr<LeaseStore> store;
+};
+
+inline auto every_store() {
+  return testing::Values(Kind{"Fake", &make<FakeSubject>}, Kind{"Local", &make<LocalSubject>},
+                         Kind{"Etcd", &make<EtcdSubject>});
+}
+
+inline std::string name_of_store(const testing::TestParamInfo<Kind>& info) {
+  return info.param.name;
+}
+
 }  // namespace flannel
