@@ -92,7 +92,7 @@ struct WatchResponse {  // but for its events
   bool created = false;
   bool canceled = false;
   std::int64_t compact_revision = 0;  // why it was canceled: older history is gone
-  std::string cancel_reason;
+  std::string cancel_reason;          // printable()
 };
 
 std::string encode(const RangeRequest& request);

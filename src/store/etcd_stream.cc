@@ -6,6 +6,8 @@
 #include <protozero/types.hpp>
 #include <stdexcept>
 
+#include "base/printable.h"
+
 namespace flannel::etcd {
 namespace {
 
@@ -161,7 +163,7 @@ void WatchDecoder::take(const FieldStream::Field& field) {
       response_.compact_revision = static_cast<std::int64_t>(field.number);
       break;
     case bytes(6):
-      response_.cancel_reason = field.bytes;
+      response_.cancel_reason = printable(field.bytes);
       break;
     case bytes(11):
       on_event_(decode_event(field.bytes, field.cut));
