@@ -1,10 +1,15 @@
 // The whole etcd store against servers that break every rule: it must say so, wait no longer than
 // it should, and be well again with the next honest answer.
 #include <nghttp2/nghttp2.h>
+#include <sched.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <protozero/pbf_writer.hpp>
+#include <thread>
 
 #include "fake_etcd.h"
+#include "needs_root.h"
 #include "rpc/grpc.h"
 #include "store/etcd_store.h"
 #include "store/store_fixture.h"
@@ -198,6 +203,72 @@ TEST_F(EtcdLiar, ACallThatIsNotAnsweredEnds) {
                   [](const std::string&, const std::string&) { return Reply{.never = true}; });
   const auto store = open(server);
   EXPECT_NE(error_of(store->config()).find("no answer in time"), std::string::npos);
+}
+
+TEST_F(EtcdLiar, AWatchThatEndsSaysWhyInPrintableText) {
+  FakeEtcd server(loop, [](const std::string& path, const std::string&) -> Reply {
+    if (path == kRange) {
+      return honest(path);
+    }
+    return {.body = kCreated + grpc_frame(message(5,
+                                                  [](pbf_writer& writer) {
+                                                    writer.add_bool(4, true);
+                                                    writer.add_string(6, "no\x1b[2J\nmore");
+                                                  })),
+            .trailers = std::nullopt};
+  });
+  const auto store = open(server);
+  const auto watch = store->watch();
+  EXPECT_TRUE(run(watch->next()).snapshot);
+  states.clear();
+  EXPECT_TRUE(run(watch->next()).snapshot);
+  EXPECT_EQ(std::ranges::count(states, R"(etcd ended the watch: no\x1b[2J\x0amore)"), 1);
+}
+
+class EtcdRoaming : public EtcdRogue {
+ protected:
+  // A server at 127.0.0.1 that is spoken to from an address which leaves.
+  void test() {
+    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+    ASSERT_EQ(std::system("ip link set lo up && ip addr add 198.18.0.2/32 dev lo && "
+                          "ip route replace local 127.0.0.1 dev lo table local src 198.18.0.2"),
+              0);
+    int watches = 0;
+    const std::string created =
+        grpc_frame(message(6, [](pbf_writer& writer) { writer.add_bool(3, true); }));
+    FakeEtcd server(loop, [&](const std::string& path, const std::string&) -> Reply {
+      if (path != kWatch) {
+        return honest(path);
+      }
+      const bool again = ++watches > 1;
+      return {.body = (again ? created : kCreated + grpc_frame(put_event("10.5.9.0-24", 5))) +
+                      grpc_frame(put_event("10.5.11.0-24", 6)) +
+                      (again ? grpc_frame(put_event("10.5.12.0-24", 7)) : ""),
+              .trailers = std::nullopt};
+    });
+    const auto store = open(server);
+    const auto watch = store->watch();
+    EXPECT_TRUE(run(watch->next()).snapshot);
+    EXPECT_EQ(key_texts(run(watch->next()).leases), std::set<std::string>{"10.5.11.0-24"});
+    store->host_changed();
+    loop.run_for(50ms);
+    loop.restart();
+    EXPECT_EQ(watches, 1) << "its address is still there";
+
+    ASSERT_EQ(
+        std::system("ip addr del 198.18.0.2/32 dev lo && ip route del local 127.0.0.1 table local"),
+        0);
+    const auto left = std::chrono::steady_clock::now();
+    store->host_changed();
+    EXPECT_EQ(key_texts(run(watch->next()).leases), std::set<std::string>{"10.5.12.0-24"});
+    EXPECT_LT(std::chrono::steady_clock::now() - left, 4s) << "not by the keepalive's 9 s";
+    EXPECT_EQ(watches, 2);
+  }
+};
+
+TEST_F(EtcdRoaming, AConnectionFromAnAddressThatLeftIsGivenUpAtOnce) {
+  ROOT_OR_SKIP();
+  std::thread([this] { test(); }).join();  // the namespace is the thread's
 }
 
 constexpr const char* kTxn = "/etcdserverpb.KV/Txn";

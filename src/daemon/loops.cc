@@ -68,6 +68,7 @@ void Daemon::host_changed(const HostChanges& changes) {
 Task<void> Daemon::follow_host() {
   for (;;) {
     host_changed_.clear();
+    store_->host_changed();
     if (!look_at_host()) {
       co_await sleep_for(timing_.between_idle_looks);
     }

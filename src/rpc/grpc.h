@@ -97,6 +97,7 @@ class GrpcClient {
   Task<GrpcStream> stream(GrpcCall call, Deadline connect_deadline);
 
   void next_endpoint() { http2_.next_endpoint(); }
+  void host_changed() { http2_.host_changed(); }
 
  private:
   Task<void> unary_once(GrpcCall call, std::string frame, Deadline deadline, GrpcSink& sink);

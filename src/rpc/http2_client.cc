@@ -113,6 +113,12 @@ void Http2Client::next_endpoint() {
   }
 }
 
+void Http2Client::host_changed() {
+  if (state_->connection) {
+    state_->connection->host_changed();
+  }
+}
+
 Task<void> Http2Client::dial(std::shared_ptr<State> state) {
   std::string failures;
   bool connected = false;

@@ -38,6 +38,9 @@ class Http2Client {
   // The server answers, but cannot serve us: the next request goes to the next endpoint. Streams
   // under way go on.
   void next_endpoint();
+  // The host's addresses changed: where that of the connection is gone, the connection ends at
+  // once, instead of by its keepalive.
+  void host_changed();
 
  private:
   struct State;  // shared with the coroutine that connects

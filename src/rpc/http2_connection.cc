@@ -52,6 +52,12 @@ void Http2Connection::retire() {
   close_if_done();
 }
 
+void Http2Connection::host_changed() {
+  if (open_ && !transport_->has_local_address()) {
+    close(fmt::format("{}: our address of the connection has left the host", authority_));
+  }
+}
+
 void Http2Connection::close(const std::string& reason) {
   if (!open_) {
     return;

@@ -32,6 +32,8 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   Http2Stream request(Http2Request request);
   // No new requests; closes when the last one is answered.
   void retire();
+  // Ends everything where our address is not the host's any more.
+  void host_changed();
   // Ends everything with this reason.
   void close(const std::string& reason);
 

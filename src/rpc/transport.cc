@@ -109,6 +109,23 @@ Task<void> Transport::write(std::string_view bytes) {
   }
 }
 
+// Asks by taking a port of the address: only the host's own have any (ip(7), EADDRNOTAVAIL).
+bool Transport::has_local_address() const {
+  error_code error;
+  Address local = socket_.local_endpoint(error);
+  if (error || local.protocol().family() == AF_UNIX) {
+    return true;
+  }
+  if (local.protocol().family() == AF_INET6) {
+    reinterpret_cast<sockaddr_in6*>(local.data())->sin6_port = 0;
+  } else {
+    reinterpret_cast<sockaddr_in*>(local.data())->sin_port = 0;
+  }
+  const UniqueFd probe(::socket(local.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return !probe || ::bind(probe.get(), local.data(), static_cast<socklen_t>(local.size())) == 0 ||
+         errno != EADDRNOTAVAIL;
+}
+
 void Transport::close() {
   error_code ignored;
   socket_.close(ignored);

@@ -38,6 +38,10 @@ class Transport {
   // All of it.
   Task<void> write(std::string_view bytes);
 
+  // False where our end's address is not one of the host's any more. The kernel lets such a
+  // connection be, and nothing for it arrives.
+  bool has_local_address() const;
+
   // Ends what is under way with an error. Again: no effect.
   void close();
 

@@ -66,6 +66,8 @@ class EtcdClient {
   // After a watch failed: the next call uses a fresh token where that may be why, and otherwise
   // the next endpoint.
   void recover_from(const std::string& error);
+  // As LeaseStore's.
+  void host_changed() { grpc_.host_changed(); }
 
  private:
   struct Page;

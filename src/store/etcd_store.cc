@@ -111,6 +111,7 @@ class EtcdStore : public LeaseStore {
   Task<std::optional<std::string>> config() override;
   Task<Result<Lease>> acquire(AcquireRequest request) override;
   Task<Result<Lease>> renew(Lease lease) override;
+  void host_changed() override { client_.host_changed(); }
   std::unique_ptr<LeaseWatch> watch() override {
     return std::make_unique<EtcdWatch>(client_, layout_, own_, on_state_);
   }

@@ -41,6 +41,10 @@ class LeaseStore {
   // again with the same subnet. Error: another node holds it, and which.
   virtual Task<Result<Lease>> renew(Lease lease) = 0;
 
+  // The host's interfaces or addresses changed: a connection from an address that is gone, on which
+  // nothing can arrive any more, is given up.
+  virtual void host_changed() {}
+
   // The watch may not outlive the store.
   virtual std::unique_ptr<LeaseWatch> watch() = 0;
 };
