@@ -6,7 +6,6 @@
 namespace flannel {
 
 // Sends `state`, e.g. "READY=1" or "STATUS=waiting: …" (one line), to the socket named by
-// $NOTIFY_SOCKET; without one, nothing.
 // $NOTIFY_SOCKET; without one, nothing. False where it could not be sent.
 bool sd_notify(std::string_view state);
 
