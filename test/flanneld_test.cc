@@ -187,7 +187,7 @@ TEST_F(FlanneldTest, ASignalEndsItAlsoWhileItWaits) {
 
 TEST_F(FlanneldTest, ItsHealthPagesAreWhereTheyWereWanted) {
   ASSERT_TRUE(write_local_config(store(), kConfig));
-  start({"--healthz-ip=127.0.0.1", "--healthz-port=18081"});
+  start({"--healthz-ip=localhost", "--healthz-port=18081"});
   ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
   EXPECT_EQ(run({"curl", "-s", "http://127.0.0.1:18081/healthz"}).output, "flanneld is running");
   EXPECT_EQ(run({"curl", "-s", "-X", "POST", "http://127.0.0.1:18081/readyz"}).output,
@@ -233,10 +233,11 @@ TEST_F(FlanneldTest, FlagsHaveTheirExitCodes) {
   EXPECT_EQ(run({flanneld, "--help"}).status, 0);
   const ProgramResult unknown = run({flanneld, "--nope"});
   EXPECT_EQ(unknown.status, 2);
-  EXPECT_TRUE(unknown.output.starts_with("flag provided but not defined: -nope\nUsage: "));
+  EXPECT_EQ(unknown.output,
+            fmt::format("flag provided but not defined: -nope; see {} --help\n", flanneld));
   const ProgramResult unbuilt = run({flanneld, "--kube-subnet-mgr"});
   EXPECT_EQ(unbuilt.status, 2);
-  EXPECT_EQ(unbuilt.output, "flag -kube-subnet-mgr is not supported yet\n");
+  EXPECT_TRUE(unbuilt.output.starts_with("flag -kube-subnet-mgr is not supported yet: "));
 }
 
 Lease peer_lease(const std::string& key, const std::string& ip = "198.18.0.3") {

@@ -1,8 +1,8 @@
 #include "ctl/command_line.h"
 
 #include <algorithm>
-#include <numeric>
 
+#include "base/nearest.h"
 #include "base/printable.h"
 #include "ctl/columns.h"
 
@@ -262,23 +262,6 @@ class Parser {
   Call call_;
 };
 
-// Letters to put in, leave out, change or swap with the next (optimal string alignment).
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  std::iota(cost[0].begin(), cost[0].end(), 0);
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    cost[i][0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1,
-                             cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return cost[a.size()][b.size()];
-}
-
 }  // namespace
 
 std::string CommandLine::get(std::string_view name, std::string_view otherwise) const {
@@ -288,20 +271,6 @@ std::string CommandLine::get(std::string_view name, std::string_view otherwise) 
 
 Result<Call> parse_call(std::span<const Command> commands, std::span<const std::string> arguments) {
   return Parser(commands).parse(arguments);
-}
-
-std::string_view nearest(std::string_view word, std::span<const std::string_view> known) {
-  constexpr std::size_t kLongest = 32;  // the time is quadratic
-  std::string_view best;
-  std::size_t least = std::min(word.size(), kLongest) / 3 + 1;
-  for (const std::string_view candidate : known) {
-    const std::size_t away = word.size() > kLongest ? least : distance(word, candidate);
-    if (away < least) {
-      best = candidate;
-      least = away;
-    }
-  }
-  return best;
 }
 
 }  // namespace flannel

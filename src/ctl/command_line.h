@@ -54,8 +54,4 @@ struct Call {
 // probably meant.
 Result<Call> parse_call(std::span<const Command> commands, std::span<const std::string> arguments);
 
-// The one of `known` that `word` is nearest to, within a third of its letters missing, wrong,
-// superfluous or changed about; empty for none.
-std::string_view nearest(std::string_view word, std::span<const std::string_view> known);
-
 }  // namespace flannel

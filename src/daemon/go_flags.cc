@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/nearest.h"
+#include "base/printable.h"
+
 namespace flannel {
 namespace {
 
@@ -12,10 +15,19 @@ const GoFlag* find_flag(std::span<const GoFlag> flags, std::string_view name) {
   return at == flags.end() ? nullptr : &*at;
 }
 
-std::unexpected<Error> bad_value(const GoFlag& flag, std::string_view value) {
-  return flag.is_bool()
-             ? fail("invalid boolean value \"{}\" for -{}: parse error", value, flag.name)
-             : fail("invalid value \"{}\" for flag -{}: parse error", value, flag.name);
+std::unexpected<Error> bad_value(const GoFlag& flag, std::string_view value, const Error& reason) {
+  return fail("invalid {}value \"{}\" for {}-{}: {}", flag.is_bool() ? "boolean " : "",
+              printable(value), flag.is_bool() ? "" : "flag ", flag.name, reason.text);
+}
+
+std::unexpected<Error> unknown_flag(std::span<const GoFlag> flags, std::string_view name) {
+  std::vector<std::string_view> known{"help"};
+  for (const GoFlag& flag : flags) {
+    known.push_back(flag.name);
+  }
+  const std::string_view meant = nearest(name, known);
+  return fail("flag provided but not defined: -{}{}", printable(name),
+              meant.empty() ? "" : fmt::format("; did you mean --{}?", meant));
 }
 
 int digit_value(char c) {
@@ -48,6 +60,12 @@ bool drop_underscores(std::string& digits, bool after_prefix) {
 
 }  // namespace
 
+std::string without_value(std::string_view word) {
+  const std::size_t equals = word.find('=');
+  return equals == std::string_view::npos ? printable(word)
+                                          : printable(word.substr(0, equals)) + "=…";
+}
+
 std::optional<bool> parse_go_bool(std::string_view text) {
   for (const std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"}) {
     if (text == yes) {
@@ -62,7 +80,7 @@ std::optional<bool> parse_go_bool(std::string_view text) {
   return std::nullopt;
 }
 
-std::optional<std::int64_t> parse_go_int(std::string_view text) {
+Result<std::int64_t> parse_go_int(std::string_view text) {
   const bool negative = text.starts_with('-');
   if (negative || text.starts_with('+')) {
     text.remove_prefix(1);
@@ -77,14 +95,14 @@ std::optional<std::int64_t> parse_go_int(std::string_view text) {
   std::string digits(text.substr(prefix));
   if (!drop_underscores(digits, prefix > 0) || digits.empty() ||
       !std::all_of(digits.begin(), digits.end(), [&](char c) { return digit_value(c) < base; })) {
-    return std::nullopt;
+    return fail("parse error");
   }
   std::uint64_t magnitude = 0;
   const auto [end, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), magnitude, base);
   const std::uint64_t most = negative ? std::uint64_t{1} << 63 : INT64_MAX;
   if (error != std::errc() || end != digits.data() + digits.size() || magnitude > most) {
-    return std::nullopt;
+    return fail("value out of range");
   }
   return static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
 }
@@ -104,7 +122,7 @@ Result<GoFlagsOutcome> parse_go_flags(std::span<const GoFlag> flags,
     }
     word.remove_prefix(word[1] == '-' ? 2 : 1);
     if (word.starts_with('-') || word.starts_with('=')) {
-      return fail("bad flag syntax: {}", words[i]);
+      return fail("bad flag syntax: {}", without_value(words[i]));
     }
     const std::size_t equals = word.find('=');
     const std::string_view name = word.substr(0, equals);
@@ -114,7 +132,7 @@ Result<GoFlagsOutcome> parse_go_flags(std::span<const GoFlag> flags,
         outcome.help = true;
         return outcome;
       }
-      return fail("flag provided but not defined: -{}", name);
+      return unknown_flag(flags, name);
     }
     std::string_view value = "true";
     if (equals != std::string_view::npos) {
@@ -125,10 +143,10 @@ Result<GoFlagsOutcome> parse_go_flags(std::span<const GoFlag> flags,
       }
       value = words[i];
     }
-    if (!flag->set(value)) {
-      return bad_value(*flag, value);
+    if (const Result<void> set = flag->set(value); !set) {
+      return bad_value(*flag, value, set.error());
     }
-    outcome.given.emplace_back(name);
+    outcome.given.emplace(name);
   }
   return outcome;
 }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/v6_only.hpp>
@@ -143,17 +144,16 @@ class Umask {
 
 }  // namespace
 
-Result<void> serve_tcp(asio::any_io_executor executor, const std::string& ip, std::uint16_t port,
+Result<void> serve_tcp(asio::any_io_executor executor, const std::string& host, std::uint16_t port,
                        HttpPages pages) {
-  boost::system::error_code error;
-  const asio::ip::address address = asio::ip::make_address(ip.empty() ? "0.0.0.0" : ip, error);
-  if (error) {
-    return fail("invalid IP address: {}", printable(ip));
-  }
   try {
-    listen_tcp(executor, {address, port}, std::move(pages));
+    asio::ip::tcp::resolver resolver(executor);
+    const auto found = resolver.resolve(host.empty() ? "0.0.0.0" : host, std::to_string(port));
+    const auto v4 = std::ranges::find_if(
+        found, [](const auto& entry) { return entry.endpoint().address().is_v4(); });
+    listen_tcp(executor, (v4 == found.end() ? found.begin() : v4)->endpoint(), std::move(pages));
   } catch (const boost::system::system_error& refused) {
-    return fail("listen on {}:{}: {}", ip, port, refused.code().message());
+    return fail("listen on {}:{}: {}", printable(host), port, refused.code().message());
   }
   return {};
 }

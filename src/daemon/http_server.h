@@ -27,8 +27,9 @@ using HttpPages = std::function<std::optional<HttpReply>(std::string_view path)>
 inline constexpr std::size_t kMostHttpClients = 64;
 
 // Listens at once; serves until the executor stops. As in Go, an unspecified address (0.0.0.0, ::,
-// or empty) stands for all addresses of both families. Error: the address and the reason.
-Result<void> serve_tcp(asio::any_io_executor executor, const std::string& ip, std::uint16_t port,
+// or empty) stands for all addresses of both families, and a host name for its first IPv4 address,
+// or else its first. Error: the address and the reason.
+Result<void> serve_tcp(asio::any_io_executor executor, const std::string& host, std::uint16_t port,
                        HttpPages pages);
 // The same on a unix socket, which never has a wider mode than 0660. The caller has the claim on
 // `path` (claim.h), so that a socket there is one left by a daemon that is gone, and is replaced;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <set>
 
 #include "base/printable.h"
 #include "daemon/go_flags.h"
@@ -13,64 +14,85 @@
 namespace flannel {
 namespace {
 
-// A flag of the table. Where its feature is not built: whether its value asks for it.
+// A flag of the table.
 struct Entry {
+  enum class State { built, refused, without_effect };
   GoFlag flag;
-  std::function<bool()> asks_for_unbuilt = [] { return false; };
+  State state = State::built;
+  std::string_view instead = {};  // of a refused one: what to do
+  // Of a refused one: whether its value asks for what is not built.
+  std::function<bool()> asks = [] { return false; };
 };
 
 GoFlag text_flag(std::string_view name, std::string& target, std::string_view help) {
   return {name, "string", target, help, [&target](std::string_view text) {
             target = text;
-            return true;
+            return Result<void>();
           }};
 }
 
 GoFlag list_flag(std::string_view name, std::vector<std::string>& target, std::string_view help) {
   return {name, "value", "", help, [&target](std::string_view text) {
             target.emplace_back(text);
-            return true;
+            return Result<void>();
           }};
 }
 
-GoFlag number_flag(std::string_view name, std::int64_t& target, std::string_view help) {
-  return {name, "int", fmt::format("{}", target), help, [&target](std::string_view text) {
-            const std::optional<std::int64_t> number = parse_go_int(text);
-            target = number.value_or(target);
-            return number.has_value();
+// Takes what `parsed` says, or keeps the target as it is.
+template <class T>
+Result<void> take(T& target, const Result<T>& parsed) {
+  target = parsed.value_or(target);
+  return parsed ? Result<void>() : std::unexpected(parsed.error());
+}
+
+GoFlag number_flag(std::string_view name, std::int64_t& target, std::string_view help,
+                   std::int64_t most = INT64_MAX) {
+  return {name, "int", fmt::format("{}", target), help, [&target, most](std::string_view text) {
+            const Result<std::int64_t> number = parse_go_int(text);
+            return number && (*number > most || *number < -most - 1) ? fail("value out of range")
+                                                                     : take(target, number);
           }};
+}
+
+Result<bool> parse_bool(std::string_view text) {
+  const std::optional<bool> value = parse_go_bool(text);
+  return value ? Result<bool>(*value) : fail("parse error");
 }
 
 GoFlag bool_flag(std::string_view name, bool& target, std::string_view help) {
-  return {name, "", target ? "true" : "false", help, [&target](std::string_view text) {
-            const std::optional<bool> value = parse_go_bool(text);
-            target = value.value_or(target);
-            return value.has_value();
-          }};
+  return {name, "", target ? "true" : "false", help,
+          [&target](std::string_view text) { return take(target, parse_bool(text)); }};
 }
 
 GoFlag on_off_flag(std::string_view name, bool& target, std::string_view help) {
   return {name, "string", target ? "on" : "off", help, [&target](std::string_view text) {
-            const std::optional<bool> value = text == "on"    ? std::optional(true)
-                                              : text == "off" ? std::optional(false)
-                                                              : parse_go_bool(text);
-            target = value.value_or(target);
-            return value.has_value();
+            return text == "on" || text == "off" ? take(target, Result<bool>(text == "on"))
+                                                 : take(target, parse_bool(text));
           }};
 }
 
-// Values of flags that have no place in Options: they ask for what is not built.
+// Values of flags that have no place in Options, since nothing is made of them yet.
 struct Unbuilt {
-  std::string vmodule, log_backtrace_at, kube_api_url, kubeconfig_file;
+  std::string vmodule, log_backtrace_at = ":0", kube_api_url, kubeconfig_file;
+  std::string kube_annotation_prefix = "flannel.alpha.coreos.com";
+  std::string net_config_path = "/etc/kube-flannel/net-conf.json";
+  std::int64_t iptables_resync = 5;
   bool ip_masq_fully_random_disable = false;
   bool ip_blackhole_route = false;
   bool kube_subnet_mgr = false;
+  bool iptables_forward_rules = true;
+  bool set_node_network_unavailable = true;
 };
 
 // An entry whose flag must keep its default.
 template <class T>
-Entry unbuilt_flag(GoFlag flag, const T& value) {
-  return {std::move(flag), [&value, otherwise = value] { return value != otherwise; }};
+Entry refused_flag(GoFlag flag, const T& value, std::string_view instead) {
+  return {std::move(flag), Entry::State::refused, instead,
+          [&value, otherwise = value] { return value != otherwise; }};
+}
+
+Entry flag_without_effect(GoFlag flag) {
+  return {std::move(flag), Entry::State::without_effect};
 }
 
 std::vector<Entry> etcd_flags(Options& o) {
@@ -112,43 +134,54 @@ std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
       {bool_flag("adopt-stale", o.adopt_stale,
                  "remove routes inside the network that the Go flannel may have left, and no node "
                  "has a lease for")},
-      {text_flag("healthz-ip", o.healthz_ip, "address of the health pages")},
-      {number_flag("healthz-port", o.healthz_port, "port of the health pages, 0 for none")},
-      {number_flag("v", o.v, "log verbosity; 1 logs every change of the kernel")},
-      {text_flag("vmodule", unbuilt.vmodule, "log verbosity by file; taken without effect")},
-      {text_flag("log_backtrace_at", unbuilt.log_backtrace_at,
-                 "file:line to log a stack trace at; taken without effect")},
+      {text_flag("healthz-ip", o.healthz_ip, "address or host name of the health pages")},
+      {number_flag("healthz-port", o.healthz_port, "port of the health pages, 0 or less for none")},
+      {number_flag("v", o.v, "log verbosity; 1 logs every change of the kernel", INT32_MAX)},
+      flag_without_effect(text_flag("vmodule", unbuilt.vmodule, "log verbosity by file")),
+      flag_without_effect(text_flag("log_backtrace_at", unbuilt.log_backtrace_at,
+                                    "file:line to log a stack trace at")),
   };
 }
 
 std::vector<Entry> traffic_flags(Options& o, Unbuilt& unbuilt) {
+  constexpr std::string_view kMasquerading =
+      "leave it out; the bridge of the CNI plugin masquerades then, and for others there is a rule "
+      "in docs/operating.md, Masquerading and forwarding";
   return {
-      unbuilt_flag(bool_flag("ip-masq", o.ip_masq, "masquerade traffic that leaves the overlay"),
-                   o.ip_masq),
-      unbuilt_flag(bool_flag("ip-masq-fully-random-disable", unbuilt.ip_masq_fully_random_disable,
+      refused_flag(bool_flag("ip-masq", o.ip_masq, "masquerade traffic that leaves the overlay"),
+                   o.ip_masq, kMasquerading),
+      refused_flag(bool_flag("ip-masq-fully-random-disable", unbuilt.ip_masq_fully_random_disable,
                              "no random ports in masquerading"),
-                   unbuilt.ip_masq_fully_random_disable),
-      unbuilt_flag(bool_flag("ip-blackhole-route", unbuilt.ip_blackhole_route,
+                   unbuilt.ip_masq_fully_random_disable, kMasquerading),
+      refused_flag(bool_flag("ip-blackhole-route", unbuilt.ip_blackhole_route,
                              "blackhole route for the own subnet"),
-                   unbuilt.ip_blackhole_route),
-      {bool_flag("iptables-forward-rules", o.iptables_forward_rules, "accept forwarded traffic")},
-      {number_flag("iptables-resync", o.iptables_resync, "seconds between checks of the rules")},
+                   unbuilt.ip_blackhole_route,
+                   "leave it out, and make the route by `ip route add blackhole SUBNET`"),
+      flag_without_effect(bool_flag("iptables-forward-rules", unbuilt.iptables_forward_rules,
+                                    "accept forwarded traffic")),
+      flag_without_effect(number_flag("iptables-resync", unbuilt.iptables_resync,
+                                      "seconds between checks of the rules")),
   };
 }
 
-std::vector<Entry> kube_flags(Options& o, Unbuilt& unbuilt) {
+std::vector<Entry> kube_flags(Unbuilt& unbuilt) {
+  constexpr std::string_view kEtcd =
+      "leases are in etcd (--etcd-endpoints), or for one machine in a file (--local-store)";
   return {
-      unbuilt_flag(
+      refused_flag(
           bool_flag("kube-subnet-mgr", unbuilt.kube_subnet_mgr, "leases in the Kubernetes API"),
-          unbuilt.kube_subnet_mgr),
-      unbuilt_flag(text_flag("kube-api-url", unbuilt.kube_api_url, "URL of the Kubernetes API"),
-                   unbuilt.kube_api_url),
-      unbuilt_flag(text_flag("kubeconfig-file", unbuilt.kubeconfig_file, "kubeconfig"),
-                   unbuilt.kubeconfig_file),
-      {text_flag("kube-annotation-prefix", o.kube_annotation_prefix, "prefix of annotations")},
-      {text_flag("net-config-path", o.net_config_path, "network configuration, for Kubernetes")},
-      {bool_flag("set-node-network-unavailable", o.set_node_network_unavailable,
-                 "clear the node's NetworkUnavailable condition")},
+          unbuilt.kube_subnet_mgr, kEtcd),
+      refused_flag(text_flag("kube-api-url", unbuilt.kube_api_url, "URL of the Kubernetes API"),
+                   unbuilt.kube_api_url, kEtcd),
+      refused_flag(text_flag("kubeconfig-file", unbuilt.kubeconfig_file, "kubeconfig"),
+                   unbuilt.kubeconfig_file, kEtcd),
+      flag_without_effect(text_flag("kube-annotation-prefix", unbuilt.kube_annotation_prefix,
+                                    "prefix of annotations")),
+      flag_without_effect(text_flag("net-config-path", unbuilt.net_config_path,
+                                    "network configuration, for Kubernetes")),
+      flag_without_effect(bool_flag("set-node-network-unavailable",
+                                    unbuilt.set_node_network_unavailable,
+                                    "clear the node's NetworkUnavailable condition")),
   };
 }
 
@@ -177,8 +210,8 @@ void check_ranges(ParsedOptions& parsed) {
       !endpoints && options.local_store.empty()) {
     refuse(fmt::format("etcd-endpoints: {}", endpoints.error().text));
   }
-  if (options.healthz_port < 0 || options.healthz_port > 65535) {
-    refuse(fmt::format("healthz-port {}: no port (0 to 65535)", options.healthz_port));
+  if (options.healthz_port > 65535) {
+    refuse(fmt::format("healthz-port {}: no port (at most 65535)", options.healthz_port));
   }
   const std::pair<const std::string*, Family> addresses[] = {{&options.public_ip, Family::v4},
                                                              {&options.public_ipv6, Family::v6}};
@@ -186,13 +219,67 @@ void check_ranges(ParsedOptions& parsed) {
     const Result<IpAddr> ip = IpAddr::parse(*text);
     if (!text->empty() && (!ip || ip->family() != family)) {
       refuse(fmt::format("invalid public {} address: {}", family == Family::v4 ? "IP" : "IPv6",
-                         *text));
+                         printable(*text)));
     }
   }
-  if (options.iptables_resync < 1) {
-    parsed.warnings.push_back(
-        fmt::format("iptables-resync {}: taken for 1 second", options.iptables_resync));
-    options.iptables_resync = 1;
+}
+
+// What stands behind the first word that is no flag, for the warning. Words there may be a password
+// that belongs to a flag, so that of all but the first only flags' names are shown.
+std::string ignored_text(std::span<const std::string> words) {
+  std::string flags;
+  for (const std::string& word : words.subspan(1)) {
+    if (word.starts_with('-')) {
+      flags += (flags.empty() ? " (" : ", ") + without_value(word);
+    }
+  }
+  return fmt::format("\"{}\" is ignored, as is all behind the first word that is no flag{}",
+                     without_value(words.front()), flags.empty() ? "" : flags + ")");
+}
+
+// The table, which points into both arguments.
+std::vector<Entry> all_flags(Options& options, Unbuilt& unbuilt, bool& version) {
+  std::vector<Entry> entries{{bool_flag("version", version, "print the version and exit")}};
+  for (const std::vector<Entry>& group : {etcd_flags(options), host_flags(options, unbuilt),
+                                          traffic_flags(options, unbuilt), kube_flags(unbuilt)}) {
+    entries.insert(entries.end(), group.begin(), group.end());
+  }
+  return entries;
+}
+
+std::string usage(std::string_view program, std::span<const Entry> entries) {
+  std::vector<std::string> texts;  // what the flags' views point to
+  texts.reserve(entries.size());
+  std::vector<GoFlag> flags;
+  for (const Entry& entry : entries) {
+    const std::string_view mark = entry.state == Entry::State::refused ? "NOT SUPPORTED YET: "
+                                  : entry.state == Entry::State::without_effect
+                                      ? "without effect yet: "
+                                      : "";
+    texts.push_back(fmt::format("{}{}", mark, entry.flag.help));
+    flags.push_back(entry.flag);
+    flags.back().help = texts.back();
+  }
+  return fmt::format("Usage: {} [OPTION]...\n{}", program, go_usage(flags));
+}
+
+// Sets the flags that are not `given` from their variables.
+void take_variables(std::span<const Entry> entries,
+                    const std::function<std::string(const std::string&)>& variable,
+                    std::set<std::string, std::less<>>& given, std::vector<std::string>& warnings) {
+  for (const Entry& entry : entries) {
+    const std::string name = variable_name(entry.flag.name);
+    const std::string value = variable(name);
+    if (value.empty() || given.contains(entry.flag.name)) {
+      continue;
+    }
+    if (const Result<void> set = entry.flag.set(value); set) {
+      given.emplace(entry.flag.name);
+    } else {
+      warnings.push_back(
+          fmt::format("Failed to set flag FLANNELD from env: invalid value \"{}\" for {}: {}",
+                      printable(value), name, set.error().text));
+    }
   }
 }
 
@@ -222,63 +309,43 @@ EtcdOptions Options::etcd() const {
 
 ParsedOptions parse_options(std::span<const std::string> words,
                             const std::function<std::string(const std::string&)>& variable) {
+  using Outcome = ParsedOptions::Outcome;
   ParsedOptions parsed;
+  const auto end_with = [&parsed](Outcome outcome, std::string text) {
+    parsed.outcome = outcome;
+    parsed.text = std::move(text);
+    return std::move(parsed);
+  };
   Unbuilt unbuilt;
   bool version = false;
-  std::vector<Entry> entries{
-      {bool_flag("version", version, "print the version and exit")},
-  };
-  for (const std::vector<Entry>& group :
-       {etcd_flags(parsed.options), host_flags(parsed.options, unbuilt),
-        traffic_flags(parsed.options, unbuilt), kube_flags(parsed.options, unbuilt)}) {
-    entries.insert(entries.end(), group.begin(), group.end());
-  }
+  const std::vector<Entry> entries = all_flags(parsed.options, unbuilt, version);
   std::vector<GoFlag> flags;
   for (const Entry& entry : entries) {
     flags.push_back(entry.flag);
   }
-  const std::string usage =
-      fmt::format("Usage: {} [OPTION]...\n", words.empty() ? "flanneld" : words[0]) +
-      go_usage(flags);
-  const Result<GoFlagsOutcome> outcome =
-      parse_go_flags(flags, words.subspan(words.empty() ? 0 : 1));
-  if (!outcome || outcome->help) {
-    parsed.outcome = outcome ? ParsedOptions::Outcome::help : ParsedOptions::Outcome::error;
-    parsed.text = outcome ? usage : outcome.error().text + "\n" + usage;
-    return parsed;
+  const std::string program = words.empty() ? "flanneld" : words[0];
+  Result<GoFlagsOutcome> outcome = parse_go_flags(flags, words.subspan(words.empty() ? 0 : 1));
+  if (!outcome) {
+    return end_with(Outcome::error,
+                    fmt::format("{}; see {} --help\n", outcome.error().text, printable(program)));
+  }
+  if (outcome->help || (words.size() == 2 && words[1] == "help")) {
+    return end_with(Outcome::help, usage(program, entries));
   }
   if (version) {
-    parsed.outcome = ParsedOptions::Outcome::version;
-    return parsed;
+    return end_with(Outcome::version, "");
   }
-  for (const std::string& word : outcome->ignored) {
-    parsed.warnings.push_back(
-        fmt::format("\"{}\" is ignored, as is all behind the first word that is no flag", word));
+  if (!outcome->ignored.empty()) {
+    parsed.warnings.push_back(ignored_text(outcome->ignored));
   }
-  const std::vector<std::string>& given = outcome->given;
+  take_variables(entries, variable, outcome->given, parsed.warnings);
   for (const Entry& entry : entries) {
-    const std::string name = variable_name(entry.flag.name);
-    const std::string value = variable(name);
-    if (value.empty() || std::find(given.begin(), given.end(), entry.flag.name) != given.end()) {
-      continue;
+    if (entry.asks()) {
+      return end_with(Outcome::error, fmt::format("flag -{} is not supported yet: {}\n",
+                                                  entry.flag.name, entry.instead));
     }
-    if (!entry.flag.set(value)) {
-      parsed.warnings.push_back(fmt::format(
-          "Failed to set flag FLANNELD from env: invalid value \"{}\" for {}: parse error",
-          printable(value), name));
-    }
-  }
-  for (const Entry& entry : entries) {
-    if (entry.asks_for_unbuilt()) {
-      parsed.outcome = ParsedOptions::Outcome::error;
-      parsed.text = fmt::format("flag -{} is not supported yet\n", entry.flag.name);
-      return parsed;
-    }
-  }
-  for (const auto& [name, value] :
-       {std::pair("vmodule", &unbuilt.vmodule), {"log_backtrace_at", &unbuilt.log_backtrace_at}}) {
-    if (!value->empty()) {
-      parsed.warnings.push_back(fmt::format("flag -{} has no effect here", name));
+    if (entry.state == Entry::State::without_effect && outcome->given.contains(entry.flag.name)) {
+      parsed.warnings.push_back(fmt::format("flag -{} has no effect yet", entry.flag.name));
     }
   }
   check_ranges(parsed);

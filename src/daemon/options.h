@@ -27,17 +27,12 @@ struct Options {
   std::string state_dir = "/var/lib/flannel";  // empty: nothing is remembered
   std::string status_socket;                   // empty: flanneld.sock beside the subnet file
   std::string healthz_ip = "0.0.0.0";
-  std::int64_t healthz_port = 0;
+  std::int64_t healthz_port = 0;                // 0 or less: none
   std::int64_t subnet_lease_renew_margin = 60;  // minutes
-  std::int64_t iptables_resync = 5;             // seconds
   std::int64_t v = 0;
   bool route_nexthops = true;
   bool adopt_stale = false;
   bool ip_masq = false;
-  bool iptables_forward_rules = true;
-  bool set_node_network_unavailable = true;
-  std::string kube_annotation_prefix = "flannel.alpha.coreos.com";
-  std::string net_config_path = "/etc/kube-flannel/net-conf.json";
 
   std::chrono::minutes renew_margin() const {
     return std::chrono::minutes(subnet_lease_renew_margin);
@@ -52,7 +47,7 @@ struct Options {
 struct ParsedOptions {
   enum class Outcome { run, help, version, error } outcome = Outcome::run;
   Options options;
-  std::string text;                   // for stderr: the usage, or an error and the usage
+  std::string text;                   // for stderr: the usage, or an error, one line
   std::vector<std::string> warnings;  // bad variables, ignored words
 };
 
