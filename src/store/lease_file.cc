@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "base/file.h"
 #include "store/store.h"
@@ -20,6 +21,8 @@ using TimePoint = std::chrono::system_clock::time_point;
 // "flan", in SQLite's header, where `file` and others look.
 constexpr std::int64_t kApplicationId = 0x666c616e;
 constexpr std::int64_t kVersion = 1;
+// Opening holds the lock for milliseconds; the daemon's loop stands still while it is waited for.
+constexpr milliseconds kLockWithin{1'000};
 
 std::int64_t to_ms(TimePoint time) {
   return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
@@ -43,12 +46,24 @@ std::int64_t to_file_time(BootClock::time_point time, TimePoint now) {
   return to_ms(now) + std::clamp<milliseconds>(left, -kFarAway, kFarAway).count();
 }
 
-// Holds the directory's lock: SQLite's own locks do not cover making a file and its turn to WAL.
-// Not on the file, since closing any descriptor of it gives up SQLite's locks.
-UniqueFd lock_directory(const std::filesystem::path& directory) {
-  UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || ::flock(fd.get(), LOCK_EX) != 0) {
-    throw std::runtime_error(fmt::format("open {}: {}", directory.string(), std::strerror(errno)));
+// Holds `path`-lock: SQLite's own locks do not cover making a file and its turn to WAL. Not the
+// file's own lock, since closing any descriptor of it gives up SQLite's; nor the directory's, which
+// everybody may take who may read it.
+UniqueFd lock_file(const std::string& path) {
+  const std::string name = path + "-lock";
+  UniqueFd fd(::open(name.c_str(), O_CREAT | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) {
+    throw std::runtime_error(fmt::format("open {}: {}", name, std::strerror(errno)));
+  }
+  const auto limit = std::chrono::steady_clock::now() + kLockWithin;
+  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      throw std::runtime_error(fmt::format("lock {}: {}", name, std::strerror(errno)));
+    }
+    if (std::chrono::steady_clock::now() > limit) {
+      throw std::runtime_error(fmt::format("{} is locked by another process", name));
+    }
+    std::this_thread::sleep_for(milliseconds(10));
   }
   return fd;
 }
@@ -100,15 +115,16 @@ void check_or_make_tables(const Database& database) {
 }
 
 Database open_file(const std::string& path, LeaseFile::IfMissing missing) {
-  const std::filesystem::path directory = std::filesystem::absolute(path).parent_path();
+  UniqueFd lock;
   if (missing == LeaseFile::IfMissing::create) {
-    std::filesystem::create_directories(directory);
-  }
-  const UniqueFd lock = lock_directory(directory);
-  if (missing == LeaseFile::IfMissing::create) {
+    std::filesystem::create_directories(std::filesystem::absolute(path).parent_path());
+    lock = lock_file(path);
     create_file(path);
   }
   Database database(path);
+  if (!lock) {  // a file that is missing is not to leave a lock's
+    lock = lock_file(path);
+  }
   check_or_make_tables(database);
   return database;
 }

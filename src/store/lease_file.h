@@ -33,7 +33,8 @@ class LeaseFile {
   enum class IfMissing { create, refuse };
 
   // Opens the file; `create` makes it where there is none, mode 0600, with its directories. Throws
-  // SqliteError; std::runtime_error for a file that is missing, not ours or of a newer version.
+  // SqliteError; std::runtime_error for a file that is missing, not ours or of a newer version, and
+  // after a second where another process holds `path`-lock, which is ours to take while we open it.
   LeaseFile(const std::string& path, IfMissing missing, Now now);
 
   const std::string& path() const { return database_.path(); }

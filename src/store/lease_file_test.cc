@@ -2,6 +2,7 @@
 #include "store/lease_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,12 +26,12 @@ class LeaseFileTest : public StoreFixture {
     const Result<std::unique_ptr<LeaseStore>> store = make_local_store(loop.get_executor(), path);
     return store ? "none" : store.error().text;
   }
-  // That it says so, and leaves the file as it is, with nothing beside it.
+  // That it says so, and leaves the file as it is, with nothing beside it but the lock.
   void expect_refused(const std::string& sentence) {
     const std::string before = bytes_of(path);
     EXPECT_EQ(refusal(), sentence);
     EXPECT_EQ(bytes_of(path), before);
-    EXPECT_EQ(directory.count(), 1U);
+    EXPECT_EQ(directory.count(), 2U);
   }
   Lease lease(const std::string& key, const std::string& ip) const {
     return {.key = key_of(key), .attrs = node(ip), .expiry = BootClock::now() + kLeaseTime};
@@ -46,7 +47,7 @@ TEST_F(LeaseFileTest, IsMadeForItsOwnerOnlyWithItsDirectories) {
   const LeaseFile file = open();
   EXPECT_EQ(file.config(), std::nullopt);
   EXPECT_EQ(file.leases(), std::vector<Lease>());
-  for (const char* suffix : {"", "-wal"}) {
+  for (const char* suffix : {"", "-wal", "-lock"}) {
     struct stat facts{};
     ASSERT_EQ(::stat((path + suffix).c_str(), &facts), 0) << suffix;
     EXPECT_EQ(facts.st_mode & 0777, 0600U) << suffix;
@@ -67,7 +68,7 @@ TEST_F(LeaseFileTest, KeepsWhatIsWritten) {
     EXPECT_GT(*one.expiry, BootClock::now() + kLeaseTime - 1min) << "whatever the time of day is";
     EXPECT_LT(*one.expiry, BootClock::now() + kLeaseTime + 1min);
   }
-  EXPECT_EQ(directory.count(), 1U) << "the last one to close leaves the file alone";
+  EXPECT_EQ(directory.count(), 2U) << "the last one to close leaves the file and its lock alone";
 }
 
 TEST_F(LeaseFileTest, IsNotMadeByThoseWhoOnlyLook) {
@@ -80,6 +81,30 @@ TEST_F(LeaseFileTest, IsNotMadeByThoseWhoOnlyLook) {
 TEST_F(LeaseFileTest, AFileThatIsNoDatabaseIsRefused) {
   write_file(path, "These are a few words about my holidays. " + std::string(5000, 'x'));
   expect_refused(path + " is no SQLite file");
+}
+
+// The directory may be opened, and so locked, by everybody.
+TEST_F(LeaseFileTest, OnlyItsOwnLockKeepsItFromBeingOpened) {
+  const UniqueFd folder(::open(directory.file("").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(::flock(folder.get(), LOCK_EX | LOCK_NB), 0);
+  EXPECT_EQ(refusal(), "none");
+  const UniqueFd lock(::open((path + "-lock").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::flock(lock.get(), LOCK_EX | LOCK_NB), 0);
+  EXPECT_EQ(refusal(), path + "-lock is locked by another process");
+}
+
+TEST_F(LeaseFileTest, AViewInPlaceOfATableComesToAnEnd) {
+  open();
+  Database(path).execute(
+      "DROP TABLE config; CREATE VIEW config(text) AS WITH RECURSIVE n(i) AS "
+      "(SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT 'x' FROM n WHERE i < 0");
+  const LeaseFile file = open();
+  try {
+    file.config();
+    FAIL() << "it has a row";
+  } catch (const SqliteError& error) {
+    EXPECT_EQ(error.what(), path + ": a statement that comes to no end");
+  }
 }
 
 TEST_F(LeaseFileTest, AnotherProgramsDatabaseIsRefused) {

@@ -176,7 +176,7 @@ TEST_F(LocalStoreTest, ARemovedDirectoryIsAnErrorToo) {
   std::filesystem::remove_all(directory.file("deep"));
   EXPECT_EQ(error_of(watch->next()), path + " was removed or replaced");
   EXPECT_EQ(error_of(store->config()),
-            "open " + directory.file("deep") + ": No such file or directory");
+            directory.file("deep/leases.db") + ": No such file or directory");
 }
 
 TEST_F(LocalStoreTest, AFileLockedForLongIsSaidToBe) {

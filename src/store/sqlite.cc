@@ -26,6 +26,7 @@ sqlite3* open_database(const std::string& path) {
 }
 
 sqlite3_stmt* prepare(const Database& database, std::string_view sql) {
+  database.allow_steps();
   sqlite3_stmt* raw = nullptr;
   const int code =
       ::sqlite3_prepare_v2(database.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr);
@@ -38,7 +39,12 @@ sqlite3_stmt* prepare(const Database& database, std::string_view sql) {
 }  // namespace
 
 Database::Database(const std::string& path)
-    : path_(path), database_(open_database(path), ::sqlite3_close) {}
+    : path_(path), database_(open_database(path), ::sqlite3_close) {
+  ::sqlite3_progress_handler(
+      database_.get(), 1'000,
+      [](void* steps_left) { return --*static_cast<int*>(steps_left) < 0 ? 1 : 0; },
+      steps_left_.get());
+}
 
 void Database::fail(int code) const {
   const int primary = code & 0xff;
@@ -48,10 +54,14 @@ void Database::fail(int code) const {
   if (primary == SQLITE_NOTADB) {
     throw SqliteError(primary, fmt::format("{} is no SQLite file", path_));
   }
+  if (primary == SQLITE_INTERRUPT) {
+    throw SqliteError(primary, fmt::format("{}: a statement that comes to no end", path_));
+  }
   throw SqliteError(primary, fmt::format("{}: {}", path_, ::sqlite3_errmsg(database_.get())));
 }
 
 void Database::execute(const std::string& sql) const {
+  allow_steps();
   const int code = ::sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) {
     fail(code);
@@ -117,6 +127,7 @@ bool Statement::step() {
 }
 
 void Statement::run() {
+  database_.allow_steps();
   while (step()) {
   }
   ::sqlite3_reset(statement_.get());

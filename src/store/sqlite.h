@@ -49,7 +49,8 @@ class Statement {
 class Database {
  public:
   // Opens a file that exists; an empty one is an empty database. Its statements wait up to two
-  // seconds for other processes. Throws SqliteError.
+  // seconds for other processes, and end in SQLITE_INTERRUPT where they come to no end: a file may
+  // have a recursive view in place of a table. Throws SqliteError.
   explicit Database(const std::string& path);
 
   void execute(const std::string& sql) const;
@@ -64,9 +65,15 @@ class Database {
 
   [[noreturn]] void fail(int code) const;
   sqlite3* get() const { return database_.get(); }
+  // A statement begins.
+  void allow_steps() const { *steps_left_ = kMostSteps; }
 
  private:
+  // In thousands, of SQLite's virtual machine: some tenths of a second. A row takes about ten.
+  static constexpr int kMostSteps = 20'000;
+
   std::string path_;
+  std::unique_ptr<int> steps_left_ = std::make_unique<int>(kMostSteps);
   std::unique_ptr<sqlite3, int (*)(sqlite3*)> database_;
 };
 
