@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bitset>
 #include <boost/json.hpp>
@@ -104,9 +105,12 @@ class Stream {
 
 class OverlayFixture : public testing::Test {
  protected:
-  // `flannelctl lab up --nodes 2` and these options.
+  // `flannelctl lab up` and these options; two nodes, unless they say how many.
   void make_lab(const Arguments& options) {
-    Arguments words{"up", "--nodes", "2"};
+    Arguments words{"up"};
+    if (std::ranges::find(options, "--nodes") == options.end()) {
+      words.insert(words.end(), {"--nodes", "2"});
+    }
     words.insert(words.end(), options.begin(), options.end());
     const ProgramResult up = lab.ctl(words);
     ASSERT_EQ(up.status, 0) << up.output;
