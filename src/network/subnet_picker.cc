@@ -102,6 +102,15 @@ std::vector<Prefix> not_free(std::span<const Lease> leases, std::span<const Pref
   return out;
 }
 
+// A link around exactly what could be a subnet of ours is most likely the bridge of the containers
+// that we had when it was: after an outage that cost the lease its node takes it again.
+std::vector<Prefix> without_former_bridges(std::vector<Prefix> avoid, const FamilyConfig& config) {
+  std::erase_if(avoid, [&config](const Prefix& prefix) {
+    return prefix.length == config.subnet_length && config.network.contains(prefix);
+  });
+  return avoid;
+}
+
 // With IPv4 its public address decides, as in the reference; otherwise the IPv6 one.
 bool is_own(const AcquireRequest& request, const Lease& lease) {
   const Family family = request.network.v4 ? Family::v4 : Family::v6;
@@ -155,8 +164,12 @@ Result<Choice> choose_subnet(const AcquireRequest& request, std::span<const Leas
   }
   for (const Family family : kFamilies) {
     if (const std::optional<FamilyConfig>& config = request.network.family(family)) {
-      const Result<Prefix> subnet =
-          pick_free(*config, not_free(others, request.avoid, family), random);
+      Result<Prefix> subnet = pick_free(*config, not_free(others, request.avoid, family), random);
+      if (!subnet) {
+        subnet = pick_free(*config,
+                           not_free(others, without_former_bridges(request.avoid, *config), family),
+                           random);
+      }
       if (!subnet) {
         return std::unexpected(subnet.error());
       }

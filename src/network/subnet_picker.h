@@ -30,8 +30,9 @@ RandomBelow random_below();
 
 // In this order: the entry that has our public addresses (of the enabled families), if it fits
 // the configuration; the previous subnet, if free and fitting; any free subnet between SubnetMin
-// and SubnetMax that the host does not use itself, each as likely as another. The first two are
-// kept wherever they lie: pods have addresses there. Error: `out of subnets`.
+// and SubnetMax that the host does not use itself, each as likely as another; where there is none,
+// one that a link of the host has exactly, as the bridge of former containers does. The first two
+// are kept wherever they lie: pods have addresses there. Error: `out of subnets`.
 Result<Choice> choose_subnet(const AcquireRequest& request, std::span<const Lease> leases,
                              const RandomBelow& random);
 

@@ -161,6 +161,16 @@ TEST(ChooseSubnet, NeverChoosesWhatTheHostUses) {
   EXPECT_EQ(to_text(choose_subnet(wanted, {&own, 1}, random)->key), "10.5.1.0-24");
 }
 
+TEST(ChooseSubnet, TakesTheSubnetOfItsFormerBridgeWhereNoOtherIsFree) {
+  AcquireRequest wanted = request(R"({"Network":"10.5.0.0/22"})");
+  wanted.avoid = {*Prefix::parse("10.5.1.0/25"), *Prefix::parse("10.5.2.0/24")};
+  const Lease taken = lease("10.5.3.0-24", "198.18.0.3");
+  const RandomBelow random = random_below();
+  EXPECT_EQ(to_text(choose_subnet(wanted, {&taken, 1}, random)->key), "10.5.2.0-24");
+  wanted.avoid[1] = *Prefix::parse("10.5.2.0/25");
+  EXPECT_FALSE(choose_subnet(wanted, {&taken, 1}, random));
+}
+
 TEST(RandomBelow, CoversItsRange) {
   const RandomBelow random = random_below();
   std::map<unsigned, unsigned> counts;
