@@ -100,36 +100,63 @@ std::vector<Lease> Peers::missing_from(std::span<const Lease> leases) const {
 
 bool Peers::apply(const LeaseUpdate& update) {
   bool changed = merge(update.leases, update.snapshot);
-  if (update.snapshot) {
-    changed = changed || !bad_.empty();
-    bad_.clear();
-  }
-  for (const Lease& lease : bad_.empty() ? std::span<const Lease>() : update.leases) {
-    changed = bad_.erase(to_text(lease.key)) > 0 || changed;
-  }
   std::vector<LeaseKey> removed = update.removed;
   std::ranges::sort(removed);
   const auto is_removed = [&](const Entry& entry) {
     return std::ranges::binary_search(removed, entry.key());
   };
+  changed = take_bad(update) || changed;
   changed = (!removed.empty() && std::erase_if(all_, is_removed) > 0) || changed;
-  for (const LeaseKey& key : bad_.empty() ? std::vector<LeaseKey>() : removed) {
-    changed = bad_.erase(to_text(key)) > 0 || changed;
-  }
-  for (const std::string& key : update.bad_removed) {
-    changed = bad_.erase(std::string(last_component(key))) > 0 || changed;
-  }
-  for (const BadEntry& entry : update.bad) {
-    const std::string name(last_component(entry.key));
-    std::string& reason = bad_[name];
-    changed = changed || reason != entry.reason;
-    reason = entry.reason;
-    // What the entry said before is not true any more, but nor is it removed: nothing is, on doubt.
-  }
   if (changed) {
     judge();
   }
   return changed;
+}
+
+// True where anything changed. What a bad entry said before is not true any more, but nor is it
+// removed: nothing is, on doubt.
+bool Peers::take_bad(const LeaseUpdate& update) {
+  bool changed = false;
+  if (update.snapshot) {
+    changed = !bad_.empty() || more_bad_ != update.more_bad;
+    bad_.clear();
+    more_bad_ = 0;
+  }
+  for (const Lease& lease : bad_.empty() ? std::span<const Lease>() : update.leases) {
+    changed = bad_.erase(to_text(lease.key)) > 0 || changed;
+  }
+  const bool any = !bad_.empty() || more_bad_ > 0;
+  for (const LeaseKey& key :
+       any ? std::span<const LeaseKey>(update.removed) : std::span<const LeaseKey>()) {
+    const bool is_peer = std::ranges::binary_search(all_, key, {}, &Entry::key);
+    changed = (is_peer ? bad_.erase(to_text(key)) > 0 : forget_bad(to_text(key))) || changed;
+  }
+  for (const std::string& key : update.bad_removed) {
+    changed = forget_bad(std::string(last_component(key))) || changed;
+  }
+  for (const BadEntry& entry : update.bad) {
+    const std::string name(last_component(entry.key));
+    const auto known = bad_.find(name);
+    if (known == bad_.end() && bad_.size() >= kMostBadEntries) {
+      ++more_bad_;
+      changed = true;
+    } else if (known == bad_.end() || known->second != entry.reason) {
+      bad_[name] = entry.reason;
+      changed = true;
+    }
+  }
+  more_bad_ += update.more_bad;
+  return changed || update.more_bad > 0;
+}
+
+// One that is not known is taken for one of those of which nothing is.
+bool Peers::forget_bad(const std::string& name) {
+  if (bad_.erase(name) > 0) {
+    return true;
+  }
+  const bool counted = more_bad_ > 0;
+  more_bad_ -= counted ? 1 : 0;
+  return counted;
 }
 
 // Takes leases in, of several with one key the last; where they are `all`, the others go. True
@@ -301,6 +328,9 @@ std::vector<Peers::Entry*> Peers::in_order_of_claims() {
 
 void Peers::judge() {
   std::map<std::string, std::string> reasons(bad_);
+  if (more_bad_ > 0) {
+    reasons["…"] = fmt::format("about {} more entries cannot be read", more_bad_);
+  }
   Claims claims(all_.size() + 1);
   for (std::size_t i = 0; i < kFamilies.size() && vtep_mac_; ++i) {
     claims.take_own_mac(kFamilies[i], vtep_mac_(own_, kFamilies[i]));

@@ -75,6 +75,8 @@ class Peers {
   };
   bool merge(std::span<const Lease> leases, bool all);
   void replace_usable(std::span<const Used> used);
+  bool take_bad(const LeaseUpdate& update);
+  bool forget_bad(const std::string& name);
 
   NetworkConfig network_;
   Lease own_;
@@ -87,7 +89,10 @@ class Peers {
   // Everything that parsed, our own included, by key. Flat, since all of it is gone through with
   // each change.
   std::vector<Entry> all_;
-  std::map<std::string, std::string> bad_;  // entry -> reason
+  // Entries that cannot be read and why: kMostBadEntries at most, since anybody who may write
+  // leases can make millions; and about how many more there are, of which nothing is kept.
+  std::map<std::string, std::string> bad_;
+  std::size_t more_bad_ = 0;
   std::vector<Lease> usable_;
   std::vector<Refused> refused_;
 };

@@ -311,5 +311,21 @@ TEST(Peers, AfterTheOwnLeaseMovedAllAreJudgedAgain) {
   EXPECT_EQ(usable(peers), "");
 }
 
+// Whoever may write leases can do so for ever.
+TEST(Peers, OfBadEntriesAThousandAreNamedAndTheOthersCounted) {
+  Peers peers = peers_with();
+  peers.apply({.leases = {lease("10.5.61.0-24", "198.18.0.3")}});
+  for (int i = 0; i < 5'000; ++i) {
+    peers.apply({.bad = {{fmt::format("p/subnets/junk{}", i), "not a subnet"}}});
+  }
+  EXPECT_EQ(peers.refused().size(), kMostBadEntries + 1);
+  EXPECT_NE(refused(peers).find("…: about 4000 more entries cannot be read\n"), std::string::npos);
+  for (int i = 0; i < 5'000; ++i) {
+    peers.apply({.bad_removed = {fmt::format("p/subnets/junk{}", i)}});
+  }
+  EXPECT_EQ(refused(peers), "");
+  EXPECT_EQ(usable(peers), "10.5.61.0-24");
+}
+
 }  // namespace
 }  // namespace flannel
