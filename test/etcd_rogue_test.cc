@@ -1,74 +1,15 @@
 // The whole etcd store against servers that break every rule: it must say so, wait no longer than
 // it should, and be well again with the next honest answer.
 #include <nghttp2/nghttp2.h>
-#include <sched.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <protozero/pbf_writer.hpp>
-#include <thread>
 
-#include "fake_etcd.h"
-#include "needs_root.h"
+#include "etcd_replies.h"
 #include "rpc/grpc.h"
-#include "store/etcd_store.h"
-#include "store/store_fixture.h"
 
 namespace flannel {
 namespace {
-
-using Reply = FakeEtcd::Reply;
-using protozero::pbf_writer;
-
-constexpr const char* kRange = "/etcdserverpb.KV/Range";
-constexpr const char* kWatch = "/etcdserverpb.Watch/Watch";
-
-// A message with a ResponseHeader of this revision, and what `more` writes behind it.
-std::string message(std::int64_t revision, const std::function<void(pbf_writer&)>& more = {}) {
-  std::string out;
-  pbf_writer writer(out);
-  pbf_writer header(writer, 1);
-  header.add_uint64(1, 7);
-  header.add_int64(3, revision);
-  header.add_uint64(4, 2);
-  header.commit();
-  if (more) {
-    more(writer);
-  }
-  return out;
-}
-
-void write_lease(pbf_writer& parent, protozero::pbf_tag_type tag, const std::string& subnet,
-                 std::int64_t revision) {
-  pbf_writer entry(parent, tag);
-  entry.add_string(1, subnet == "../config" ? "/coreos.com/network/config"
-                                            : "/coreos.com/network/subnets/" + subnet);
-  entry.add_int64(3, revision);
-  entry.add_string(5, R"({"PublicIP":"198.18.0.9","BackendType":"vxlan"})");
-}
-
-std::string put_event(const std::string& subnet, std::int64_t revision) {
-  return message(revision, [&](pbf_writer& writer) {
-    pbf_writer event(writer, 11);
-    write_lease(event, 2, subnet, revision);
-  });
-}
-
-const std::string kCreated =
-    grpc_frame(message(5, [](pbf_writer& writer) { writer.add_bool(3, true); }));
-
-// One lease, of revision 5; a watch has it, and another one a moment later.
-Reply honest(const std::string& path) {
-  if (path == kRange) {  // to whoever asks for the one or the other
-    return {.body = grpc_frame(message(5, [](pbf_writer& writer) {
-              write_lease(writer, 2, "../config", 5);
-              write_lease(writer, 2, "10.5.9.0-24", 5);
-            }))};
-  }
-  return {.body = kCreated + grpc_frame(put_event("10.5.9.0-24", 5)) +
-                  grpc_frame(put_event("10.5.10.0-24", 6)),
-          .trailers = std::nullopt};
-}
 
 std::string endless_headers() {
   // HEADERS of stream 1 without END_HEADERS, then CONTINUATION after CONTINUATION: 4 MB of them.
@@ -125,16 +66,7 @@ const Rogue kRogues[] = {
     {"GoesAway", {.headers = {}, .trailers = std::nullopt, .go_away = true, .hang_up = true}},
 };
 
-class EtcdRogue : public StoreFixture, public testing::WithParamInterface<Rogue> {
- protected:
-  std::unique_ptr<LeaseStore> open(const FakeEtcd& server) {
-    EtcdOptions options{.endpoints = {server.url()}};
-    options.on_state = [this](const std::string& state) { states.push_back(state); };
-    return make_etcd_store(loop.get_executor(), std::move(options)).value();
-  }
-
-  std::vector<std::string> states;
-};
+class EtcdRogue : public FakeEtcdTest, public testing::WithParamInterface<Rogue> {};
 
 // A call fails with a sentence, and the next one works.
 TEST_P(EtcdRogue, ACallSaysWhatIsWrong) {
@@ -223,52 +155,6 @@ TEST_F(EtcdLiar, AWatchThatEndsSaysWhyInPrintableText) {
   states.clear();
   EXPECT_TRUE(run(watch->next()).snapshot);
   EXPECT_EQ(std::ranges::count(states, R"(etcd ended the watch: no\x1b[2J\x0amore)"), 1);
-}
-
-class EtcdRoaming : public EtcdRogue {
- protected:
-  // A server at 127.0.0.1 that is spoken to from an address which leaves.
-  void test() {
-    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
-    ASSERT_EQ(std::system("ip link set lo up && ip addr add 198.18.0.2/32 dev lo && "
-                          "ip route replace local 127.0.0.1 dev lo table local src 198.18.0.2"),
-              0);
-    int watches = 0;
-    const std::string created =
-        grpc_frame(message(6, [](pbf_writer& writer) { writer.add_bool(3, true); }));
-    FakeEtcd server(loop, [&](const std::string& path, const std::string&) -> Reply {
-      if (path != kWatch) {
-        return honest(path);
-      }
-      const bool again = ++watches > 1;
-      return {.body = (again ? created : kCreated + grpc_frame(put_event("10.5.9.0-24", 5))) +
-                      grpc_frame(put_event("10.5.11.0-24", 6)) +
-                      (again ? grpc_frame(put_event("10.5.12.0-24", 7)) : ""),
-              .trailers = std::nullopt};
-    });
-    const auto store = open(server);
-    const auto watch = store->watch();
-    EXPECT_TRUE(run(watch->next()).snapshot);
-    EXPECT_EQ(key_texts(run(watch->next()).leases), std::set<std::string>{"10.5.11.0-24"});
-    store->host_changed();
-    loop.run_for(50ms);
-    loop.restart();
-    EXPECT_EQ(watches, 1) << "its address is still there";
-
-    ASSERT_EQ(
-        std::system("ip addr del 198.18.0.2/32 dev lo && ip route del local 127.0.0.1 table local"),
-        0);
-    const auto left = std::chrono::steady_clock::now();
-    store->host_changed();
-    EXPECT_EQ(key_texts(run(watch->next()).leases), std::set<std::string>{"10.5.12.0-24"});
-    EXPECT_LT(std::chrono::steady_clock::now() - left, 4s) << "not by the keepalive's 9 s";
-    EXPECT_EQ(watches, 2);
-  }
-};
-
-TEST_F(EtcdRoaming, AConnectionFromAnAddressThatLeftIsGivenUpAtOnce) {
-  ROOT_OR_SKIP();
-  std::thread([this] { test(); }).join();  // the namespace is the thread's
 }
 
 constexpr const char* kTxn = "/etcdserverpb.KV/Txn";
