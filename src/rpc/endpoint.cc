@@ -57,7 +57,7 @@ Result<Endpoint> parse_host_port(std::string_view text, std::string_view whole,
   }
   text = text.substr(0, text.find_first_of("/?#"));
   const auto [host, port_text] = split_host(text);
-  if (host.empty() || host.find_first_of(" \t\r\n\"") != std::string_view::npos) {
+  if (host.empty() || host.find_first_of(" \t\r\n\"[]") != std::string_view::npos) {
     return fail("endpoint \"{}\": no host", printable(whole));
   }
   Endpoint out{.host = std::string(host), .tls = tls};

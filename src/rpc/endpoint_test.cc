@@ -96,5 +96,12 @@ TEST(Endpoint, PrintsItselfAndItsAuthority) {
   EXPECT_EQ(parse_endpoint("unix:///run/e.sock")->authority(), "localhost");
 }
 
+TEST(Endpoint, AHostHasNoBracketsButThoseAroundIt) {
+  EXPECT_EQ(parse_endpoint("[fd99::1]")->host, "fd99::1");
+  for (const char* text : {"[[]", "[[fd99::1]:2379", "a]:1", "http://a[b:1"}) {
+    EXPECT_FALSE(parse_endpoint(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace flannel
