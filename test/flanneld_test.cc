@@ -1,85 +1,21 @@
-// flanneld as a program: exit codes, what it waits for, its pages, readiness, signals. In a network
-// namespace of this process, with an underlay device eth0.
+// flanneld as a program: exit codes, what it waits for, its pages, readiness, signals.
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #include <fstream>
 
-#include "base/file.h"
-#include "ctl/status_client.h"
 #include "network/subnet_env.h"
-#include "store/local_store.h"
-#include "test/lab_fixture.h"
+#include "test/flanneld_fixture.h"
 
 namespace flannel {
 namespace {
-
-constexpr const char* kConfig = R"({"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}})";
-
-class FlanneldTest : public testing::Test {
- protected:
-  void SetUp() override {
-    ROOT_OR_SKIP();
-    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
-    run_program({"ip", "-batch", "-"},
-                "link set lo up\n"
-                "link add eth0 type veth peer name eth1\n"
-                "addr add 198.18.0.2/24 dev eth0\n"
-                "link set eth0 up\n"
-                "link set eth1 up\n"
-                "route add default via 198.18.0.1\n");
-    std::string name = std::filesystem::temp_directory_path() / "flanneld-test-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder = name;
-  }
-  void TearDown() override {
-    if (daemon.pid != 0) {
-      end_process(daemon);
-    }
-    std::filesystem::remove_all(folder);
-  }
-
-  Arguments command(const Arguments& more) const {
-    Arguments words{TestLab::binary("flanneld"), "--local-store=" + store(),
-                    "--subnet-file=" + folder + "/subnet.env"};
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
-  }
-  void start(const Arguments& more = {}) {
-    daemon = start_detached(command(more), "", folder + "/log", [](const ProcessId&) {});
-  }
-  // Of a daemon that ends by itself: its exit code and what it printed.
-  static ProgramResult run(const Arguments& words) { return RunningProgram(words).wait(); }
-
-  std::string store() const { return folder + "/leases.db"; }
-  std::string log() const { return read_file(folder + "/log").value_or(""); }
-  std::string page(const std::string& path) const {
-    const Result<Page> found = get_page(folder + "/flanneld.sock", path);
-    return found ? fmt::format("{} {}", found->status, found->body) : "";
-  }
-  bool is_ready() const { return page("/readyz") == "200 flanneld is ready"; }
-  bool waits_for(const std::string& reason) const {
-    return page("/status").find(reason) != std::string::npos;
-  }
-  int exit_code() {
-    int status = 0;
-    EXPECT_EQ(::waitpid(daemon.pid, &status, 0), daemon.pid);
-    daemon = {};
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
-  std::string folder;
-  ProcessId daemon;
-};
 
 TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
   UniqueFd notify(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -238,15 +174,6 @@ TEST_F(FlanneldTest, FlagsHaveTheirExitCodes) {
   const ProgramResult unbuilt = run({flanneld, "--kube-subnet-mgr"});
   EXPECT_EQ(unbuilt.status, 2);
   EXPECT_TRUE(unbuilt.output.starts_with("flag -kube-subnet-mgr is not supported yet: "));
-}
-
-Lease peer_lease(const std::string& key, const std::string& ip = "198.18.0.3") {
-  return {
-      *parse_lease_key(key),
-      *parse_lease_attrs(fmt::format(
-          R"({{"PublicIP":"{}","BackendType":"vxlan","BackendData":{{"VtepMAC":"02:00:00:00:00:61"}}}})",
-          ip)),
-      {}};
 }
 
 TEST_F(FlanneldTest, AFullNetworkIsWaitedFor) {

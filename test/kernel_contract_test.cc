@@ -1,5 +1,6 @@
 // What the reconciler relies on, checked on the fake kernel and on the real one.
 
+#include "reconcile/diff.h"
 #include "test/kernel_fixture.h"
 
 namespace flannel {
@@ -311,17 +312,17 @@ TEST_P(KernelContract, RoutesThatTheReferenceMayHaveLeftAreListedAndNotOurs) {
   EXPECT_TRUE(kernel_->dump(adopting).leftovers.empty());
 }
 
-TEST_P(KernelContract, ADeviceOfOurNameThatBelongsToAnotherNetworkIsRefusedWithWhatToDo) {
+TEST_P(KernelContract, ADeviceOfOurNameThatAnotherNetworkHadIsMadeAnewAndNothingStaysOnIt) {
   Link others = device();
   others.alias = "flannel 10.6.0.0/16";
-  apply({{Op::Verb::add, others}});
-  EXPECT_EQ(to_text(dump()), "");
-  const OpResult refused = apply_one(Op::Verb::add, device());
-  EXPECT_EQ(refused.error, EEXIST);
-  EXPECT_TRUE(refused.text.starts_with(
-      "flannel.1 belongs to network 10.6.0.0/16; give this one a VNI of its own"))
-      << refused.text;
-  EXPECT_EQ(to_text(dump()), "");
+  Address address = *overlay().addresses.begin();
+  address.key.prefix.ip = *IpAddr::parse("10.6.7.0");
+  Neighbour neighbour{{"flannel.1", *IpAddr::parse("10.6.61.0")}, peer_mac()};
+  apply({{Op::Verb::add, others}, {Op::Verb::add, address}, {Op::Verb::add, neighbour}});
+  apply(diff(overlay(), dump()));
+  EXPECT_EQ(to_text(dump()), to_text(overlay()));
+  const Snapshot found = kernel_->dump(scope());
+  EXPECT_TRUE(found.foreign.empty()) << to_text(found.foreign.front());
 }
 
 // Of the kernel, DHCP, router advertisements, routing daemons (here BIRD).

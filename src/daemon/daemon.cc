@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 
 #include <boost/asio/co_spawn.hpp>
+#include <variant>
 
 #include "backend/scope.h"
 #include "base/file.h"
@@ -127,6 +128,7 @@ Task<void> Daemon::run() {
   serve_pages();
   do {
     co_await read_network();
+    co_await claim_devices();
     co_await choose_external();
   } while (!co_await acquire_lease());
   start_loops();
@@ -202,6 +204,18 @@ Task<void> Daemon::read_network() {
   scope_ = make_scope(network, *state_.backend);
   scope_->adopt_stale = state_.options.adopt_stale;
   log_info("Found network config - Backend type: {}", network.backend_type);
+}
+
+// A network whose devices another daemon has is waited for, until that one ends.
+Task<void> Daemon::claim_devices() {
+  const auto attempt = [](Daemon* self) -> Task<Result<std::monostate>> {
+    const Result<void> claimed = self->kernel_.claim(self->scope_->links);
+    if (!claimed) {
+      co_return std::unexpected(claimed.error());
+    }
+    co_return std::monostate();
+  };
+  co_await wait_for<std::monostate>("no device for this network", std::bind(attempt, this));
 }
 
 Task<void> Daemon::choose_external() {

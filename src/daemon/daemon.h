@@ -66,6 +66,7 @@ class Daemon {
   Task<void> run();
   void serve_pages();
   Task<void> read_network();
+  Task<void> claim_devices();
   Task<void> choose_external();
   // False where the memory that the steps before went by is refused: they begin anew.
   Task<bool> acquire_lease();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "base/result.h"
 #include "kernel/net_state.h"
 #include "kernel/ownership.h"
 
@@ -110,6 +111,11 @@ struct Path {
 class Kernel {
  public:
   virtual ~Kernel() = default;
+
+  // Before devices of these names are made, changed or removed: no other daemon does so as long as
+  // this object has the claim, or until it claims other names (DeviceClaim). Error: which one is
+  // another's; then none is claimed.
+  virtual Result<void> claim(const std::vector<Dev>& devices) = 0;
 
   // Everything of ours, from dumps that were complete: one that was interrupted (EINTR,
   // NLM_F_DUMP_INTR) or overran (ENOBUFS) is made again, and after some tries throws.

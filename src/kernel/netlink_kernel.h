@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernel/device_claim.h"
 #include "kernel/kernel.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/object_reader.h"
@@ -20,6 +21,7 @@ class NetlinkKernel : public Kernel {
   // changes() is missed. Throws std::system_error.
   NetlinkKernel();
 
+  Result<void> claim(const std::vector<Dev>& devices) override { return claim_.hold(devices); }
   Snapshot dump(const Scope& scope) override;
   std::vector<OpResult> apply(std::span<const Op> ops) override;
   HostView host() override;
@@ -44,6 +46,7 @@ class NetlinkKernel : public Kernel {
   netlink::RequestSocket requests_;
   netlink::NotificationSocket notifications_;
   netlink::LinkTable links_;
+  DeviceClaim claim_;
 };
 
 }  // namespace flannel

@@ -14,11 +14,11 @@ namespace {
 // How the alias of every device of ours begins; the first network follows.
 constexpr std::string_view kAlias = "flannel ";
 
+}  // namespace
+
 bool belongs_to_a_network(const Link& link) {
   return link.alias.starts_with(kAlias);
 }
-
-}  // namespace
 
 bool owns_link(const Scope& scope, const Link& link) {
   if (!scope.alias.empty() && link.alias == scope.alias) {
@@ -26,20 +26,14 @@ bool owns_link(const Scope& scope, const Link& link) {
   }
   const bool our_name =
       std::find(scope.links.begin(), scope.links.end(), link.key.name) != scope.links.end();
-  return our_name && std::holds_alternative<Vxlan>(link.kind) && !belongs_to_a_network(link);
+  return our_name && std::holds_alternative<Vxlan>(link.kind);
 }
 
 std::string explain_foreign(const Link& there) {
-  const std::string name(there.key.name.text());
-  if (belongs_to_a_network(there)) {
-    return fmt::format(
-        "{} belongs to network {}; give this one a VNI of its own, or, where that network is no "
-        "more, `ip link delete {}`",
-        name, printable(std::string_view(there.alias).substr(kAlias.size())), name);
-  }
   if (const OtherKind* other = std::get_if<OtherKind>(&there.kind)) {
     return fmt::format("{} is a device of another kind{}, which flannel did not make: rename it",
-                       name, other->kind.empty() ? "" : " (" + printable(other->kind) + ")");
+                       there.key.name.text(),
+                       other->kind.empty() ? "" : " (" + printable(other->kind) + ")");
   }
   return {};
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "kernel/ownership.h"
+
 namespace flannel {
 namespace {
 
@@ -74,7 +76,7 @@ bool needs_recreation(const Link& want, const Link& have) {
   }
   Vxlan same_learning = *have_vxlan;
   same_learning.learning = want_vxlan->learning;
-  return *want_vxlan != same_learning;
+  return *want_vxlan != same_learning || (belongs_to_a_network(have) && have.alias != want.alias);
 }
 
 std::vector<Op> diff(const NetState& want, const NetState& have) {

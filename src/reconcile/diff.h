@@ -16,6 +16,7 @@ namespace flannel {
 std::vector<Op> diff(const NetState& want, const NetState& have);
 
 // True where the kernel (or an older one) cannot change `have` into `want` in place.
+// Or should not: what lies on a device that another network had is not known in full.
 bool needs_recreation(const Link& want, const Link& have);
 
 }  // namespace flannel

@@ -175,5 +175,16 @@ TEST(Diff, RecreatesALinkOnlyForWhatCannotChangeInPlace) {
   EXPECT_TRUE(needs_recreation(want, have));
 }
 
+TEST(Diff, RecreatesALinkThatAnotherNetworkHad) {
+  Link have = vxlan_link("flannel.1", 1), want = have;
+  want.alias = "flannel 10.5.0.0/16";
+  have.alias = "uplink of the overlay";
+  EXPECT_FALSE(needs_recreation(want, have));
+  have.alias = "flannel 10.6.0.0/16";
+  EXPECT_TRUE(needs_recreation(want, have));
+  have.alias = want.alias;
+  EXPECT_FALSE(needs_recreation(want, have));
+}
+
 }  // namespace
 }  // namespace flannel

@@ -1,0 +1,81 @@
+// Whose a device of our name is: of one living flanneld, whatever network it had before.
+
+#include "test/flanneld_fixture.h"
+
+namespace flannel {
+namespace {
+
+class FlanneldDevicesTest : public FlanneldTest {
+ protected:
+  static std::string network(const std::string& name) {
+    return fmt::format(R"({{"Network":"{}","Backend":{{"Type":"vxlan"}}}})", name);
+  }
+  static bool has_route(const std::string& to) {
+    return run_program({"ip", "route"}).find(to) != std::string::npos;
+  }
+  static std::string device() {
+    return run_program({"ip", "-d", "link", "show", "flannel.1"}) +
+           run_program({"ip", "addr", "show", "flannel.1"}) +
+           run_program({"bridge", "fdb", "show", "dev", "flannel.1"});
+  }
+};
+
+TEST_F(FlanneldDevicesTest, ASecondDaemonWithTheSameVniWaitsAndTakesOverWhenTheFirstEnds) {
+  const std::string other = folder + "/other";
+  std::filesystem::create_directories(other);
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  ASSERT_TRUE(write_local_config(other + "/leases.db", network("10.6.0.0/16")));
+  const Lease ours = peer_lease("10.5.61.0-24"), theirs = peer_lease("10.6.61.0-24");
+  ASSERT_TRUE(put_local_leases(store(), std::span(&ours, 1)));
+  ASSERT_TRUE(put_local_leases(other + "/leases.db", std::span(&theirs, 1)));
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
+  const std::string before = device();
+  const ProcessId second =
+      start_detached({TestLab::binary("flanneld"), "--local-store=" + other + "/leases.db",
+                      "--subnet-file=" + other + "/subnet.env"},
+                     "", other + "/log", [](const ProcessId&) {});
+  const auto second_page = [&](const std::string& path) {
+    const Result<Page> found = get_page(other + "/flanneld.sock", path);
+    return found ? found->body : "";
+  };
+  const std::string reason =
+      "flannel.1 is used by another flanneld on this node: give this network a VNI of its own";
+  EXPECT_TRUE(eventually([&] { return second_page("/readyz").find(reason) != std::string::npos; }))
+      << second_page("/readyz");
+  EXPECT_NE(read_file(other + "/subnet.env.reason").value_or("").find(reason), std::string::npos);
+  EXPECT_EQ(device(), before) << "the first has its overlay";
+  EXPECT_TRUE(has_route("10.5.61.0/24"));
+  EXPECT_FALSE(has_route("10.6.61.0/24"));
+  EXPECT_TRUE(is_ready());
+
+  ::kill(daemon.pid, SIGKILL);
+  exit_code();
+  EXPECT_TRUE(eventually([&] { return second_page("/readyz") == "flanneld is ready"; }))
+      << read_file(other + "/log").value_or("");
+  EXPECT_TRUE(has_route("10.6.61.0/24"));
+  EXPECT_EQ(device().find("10.5."), std::string::npos) << device();
+  EXPECT_TRUE(end_process(second));
+}
+
+TEST_F(FlanneldDevicesTest, AfterAChangeOfTheNetworkAndARestartNothingOfTheOldOneIsOnTheDevice) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  const Lease before = peer_lease("10.5.61.0-24"), after = peer_lease("10.6.61.0-24");
+  ASSERT_TRUE(put_local_leases(store(), std::span(&before, 1)));
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready() && has_route("10.5.61.0/24"); })) << log();
+  ::kill(daemon.pid, SIGTERM);
+  EXPECT_EQ(exit_code(), 0);
+  ASSERT_TRUE(write_local_config(store(), network("10.6.0.0/16")));
+  ASSERT_TRUE(put_local_leases(store(), std::span(&after, 1)));
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready() && has_route("10.6.61.0/24"); })) << log();
+  EXPECT_NE(device().find("alias flannel 10.6.0.0/16"), std::string::npos) << device();
+  EXPECT_NE(device().find("inet 10.6."), std::string::npos) << device();
+  EXPECT_EQ(device().find("10.5."), std::string::npos) << device();
+  EXPECT_FALSE(has_route("10.5.")) << run_program({"ip", "route"});
+  EXPECT_EQ(page("/plan"), "200 ");
+}
+
+}  // namespace
+}  // namespace flannel
