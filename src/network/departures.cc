@@ -4,6 +4,45 @@
 #include <set>
 
 namespace flannel {
+namespace {
+
+// Leases by their nodes' addresses.
+class ByAddress {
+ public:
+  explicit ByAddress(std::span<const Lease> leases) {
+    for (const Lease& lease : leases) {
+      for (const Family family : kFamilies) {
+        if (const std::optional<IpAddr>& address = lease.attrs.public_address(family)) {
+          keys_.emplace(*address, lease.key);
+        }
+      }
+    }
+  }
+  // Whether the node of `old` has one of its subnets under another key: one whose IPv6 was turned
+  // on or off, say.
+  bool has_successor(const Lease& old) const {
+    return std::ranges::any_of(kFamilies, [&](Family family) {
+      const std::optional<IpAddr>& address = old.attrs.public_address(family);
+      if (!address) {
+        return false;
+      }
+      const auto [first, last] = keys_.equal_range(*address);
+      return std::any_of(first, last,
+                         [&](const auto& entry) { return share_subnet(entry.second, old.key); });
+    });
+  }
+
+ private:
+  static bool share_subnet(const LeaseKey& a, const LeaseKey& b) {
+    return std::ranges::any_of(kFamilies, [&](Family family) {
+      return a.family(family) && a.family(family) == b.family(family);
+    });
+  }
+
+  std::multimap<IpAddr, LeaseKey> keys_;
+};
+
+}  // namespace
 
 LeaseUpdate Departures::filter(LeaseUpdate update, const Peers& known, Clock::time_point now) {
   for (const Lease& lease : update.leases) {
@@ -39,27 +78,17 @@ void Departures::filter_events(LeaseUpdate& update, Clock::time_point now) {
 
 void Departures::filter_list(LeaseUpdate& update, const Peers& known, Clock::time_point now) {
   const std::set<LeaseKey> unreadable(update.unreadable.begin(), update.unreadable.end());
-  std::set<Prefix> taken;
-  for (const Lease& lease : update.leases) {
-    for (const Family family : kFamilies) {
-      if (lease.key.family(family)) {
-        taken.insert(*lease.key.family(family));
-      }
-    }
-  }
+  const ByAddress listed(update.leases);
   std::map<LeaseKey, Hold> held;
   for (Lease& lease : known.missing_from(update.leases)) {
     if (unreadable.contains(lease.key)) {
       update.leases.push_back(std::move(lease));
       continue;
     }
-    const bool replaced = std::ranges::any_of(kFamilies, [&](Family family) {
-      return lease.key.family(family) && taken.contains(*lease.key.family(family));
-    });
     const auto before = held_.find(lease.key);
     const Hold hold = before != held_.end() ? before->second
                                             : Hold{now + timing_.unconfirmed, Reason::unconfirmed};
-    if (!replaced && now < hold.until) {
+    if (now < hold.until && !listed.has_successor(lease)) {
       held.emplace(lease.key, hold);
       update.leases.push_back(std::move(lease));
     }

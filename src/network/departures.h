@@ -30,8 +30,10 @@ class Departures {
 
   // `update` without the departures that are not believed yet: those of a list that `known` has
   // and the list lacks, and those that an event tells of. An entry that cannot be read any more is
-  // no departure. Where a newcomer has the very subnet of one of them, its time has come: the node
-  // is the same with a family more or less, or has lost its subnet.
+  // no departure. Where a newcomer has the very subnet of one that was seen to leave, its time has
+  // come: the node is the same with a family more or less, or has lost its subnet. Of one that a
+  // list lacks this holds for a newcomer at its address alone: in a wiped store another node may
+  // have chosen the subnet before the one that lives there was back.
   LeaseUpdate filter(LeaseUpdate update, const Peers& known, Clock::time_point now);
 
   // The removal of those whose grace period is over.

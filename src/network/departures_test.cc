@@ -87,6 +87,28 @@ TEST_F(DeparturesTest, WhatAListLacksStaysUntilASecondOneSomeTimeLater) {
   EXPECT_EQ(departures.next_list(), Departures::Clock::time_point::max());
 }
 
+TEST_F(DeparturesTest, InAListASuccessorIsTheSameNode) {
+  const auto at = [](const std::string& text, int node) {
+    return Lease{
+        key(text),
+        *parse_lease_attrs(fmt::format(
+            R"({{"PublicIP":"198.18.0.{0}","PublicIPv6":"fd99::{0}","BackendType":"vxlan"}})",
+            node)),
+        {}};
+  };
+  apply({.snapshot = true, .leases = {at("10.5.1.0-24", 1), at("10.5.2.0-24", 2)}});
+  apply({.snapshot = true,
+         .leases = {at("10.5.1.0-24&fc00:5:0:1::-64", 1), at("10.5.2.0-24&fc00:5:0:2::-64", 77)}});
+  EXPECT_EQ(present(), "0.0.0.0-0&fc00:5:0:2::-64 10.5.1.0-24&fc00:5:0:1::-64 10.5.2.0-24 ")
+      << "the newcomer has what is free";
+  EXPECT_EQ(departures.unconfirmed(), 1U);
+  EXPECT_EQ(peers.refused().size(), 1U) << "and waits for the rest";
+  pass(10s);
+  apply({.snapshot = true,
+         .leases = {at("10.5.1.0-24&fc00:5:0:1::-64", 1), at("10.5.2.0-24&fc00:5:0:2::-64", 77)}});
+  EXPECT_EQ(present(), "10.5.1.0-24&fc00:5:0:1::-64 10.5.2.0-24&fc00:5:0:2::-64 ");
+}
+
 TEST_F(DeparturesTest, AnEntryThatCannotBeReadIsNoDeparture) {
   apply({.snapshot = true, .leases = {lease("10.5.1.0-24"), lease("10.5.2.0-24")}});
   apply({.bad = {{"10.5.1.0-24", "junk"}}, .unreadable = {key("10.5.1.0-24")}});
