@@ -30,12 +30,20 @@ constexpr std::chrono::seconds kClientTimeout{30};
 template <class Protocol>
 using Stream = beast::basic_stream<Protocol, asio::any_io_executor>;
 
+// A page that cannot be made now, as where the kernel's lists are interrupted, says why: neither
+// the client's connection nor the daemon ends for it.
+HttpReply make_page(const HttpPages& pages, std::string_view path) {
+  try {
+    return pages(path).value_or(HttpReply{.status = 404, .body = "404 page not found\n"});
+  } catch (const std::exception& error) {
+    return {.status = 503, .body = printable(error.what()) + "\n"};
+  }
+}
+
 http::response<http::string_body> respond(const http::request<http::empty_body>& request,
                                           const HttpPages& pages) {
   const std::string_view target(request.target().data(), request.target().size());
-  const std::optional<HttpReply> page = pages(target.substr(0, target.find('?')));
-  const HttpReply reply =
-      page.value_or(HttpReply{404, "text/plain; charset=utf-8", "404 page not found\n"});
+  const HttpReply reply = make_page(pages, target.substr(0, target.find('?')));
   http::response<http::string_body> response{static_cast<http::status>(reply.status),
                                              request.version()};
   response.set(http::field::content_type, reply.content_type);

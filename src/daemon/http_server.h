@@ -19,7 +19,8 @@ struct HttpReply {
   std::string body;
 };
 
-// The reply for a request's path; the method does not matter. Nothing is 404.
+// The reply for a request's path; the method does not matter. Nothing is 404; what throws is 503
+// with its words.
 using HttpPages = std::function<std::optional<HttpReply>(std::string_view path)>;
 
 // A listener has at most this many clients; for one more, that one is let go which has been quiet
