@@ -247,6 +247,12 @@ Task<Result<Lease>> FakeView::renew(Lease lease) {
     co_return fail("{} is held by {}", lease.key.family(family)->to_text(),
                    found->second.attrs.public_address(family).value_or(IpAddr()).to_text());
   }
+  for (const Lease& other : held ? std::vector<Lease>() : store_.taken()) {
+    const std::optional<Prefix> taken = overlap(lease.key, other.key);
+    if (taken && other.key != lease.key) {
+      co_return fail("{} is held by {}", taken->to_text(), holder_text(other));
+    }
+  }
   lease.expiry = store_.now() + kLeaseTime;
   if (held && !found->second.expiry) {
     lease.expiry.reset();

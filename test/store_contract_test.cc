@@ -123,6 +123,26 @@ TEST_P(StoreContractTest, ALostLeaseIsTakenAgainWithTheSameSubnet) {
   EXPECT_EQ(run(store->watch()->next()).leases.size(), 1U);
 }
 
+// Of either family, and in a key of another form.
+TEST_P(StoreContractTest, ALostLeaseIsNotTakenAgainWhereAnotherHasOneOfItsSubnets) {
+  AcquireRequest request = request_of("198.18.0.2");
+  request.network =
+      network(R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48"})");
+  request.attrs.public_ipv6 = *IpAddr::parse("2001:db8::2");
+  request.previous = key_of("10.5.1.0-24&fc00:5:0:1::-64");
+  const Lease lease = acquire(request);
+  ASSERT_EQ(lease.key, request.previous);
+  for (const char* other : {"10.5.2.0-24&fc00:5:0:1::-64", "10.5.1.0-24"}) {
+    subject->remove(to_text(lease.key));
+    subject->put(other, R"({"PublicIP":"198.18.0.9","PublicIPv6":"2001:db8::9"})");
+    const Result<Lease> renewed = run(store->renew(lease));
+    ASSERT_FALSE(renewed) << other;
+    EXPECT_TRUE(renewed.error().text.contains(" is held by 198.18.0.9")) << renewed.error().text;
+    subject->remove(other);
+    EXPECT_TRUE(run(store->renew(lease)));
+  }
+}
+
 // The entry behind ours is somebody else's.
 TEST_P(StoreContractTest, ALeaseThatIsGoneIsTakenAgainAlsoWhereOthersAreLeft) {
   const Lease lease = acquire(request_of("198.18.0.2"));
