@@ -348,6 +348,14 @@ TEST_P(RealKernel, WhatAnAdministratorPutOnOurDeviceIsListedAndNotOurs) {
             "fdb 02:00:00:00:16:01 dev flannel.1 dst 198.18.0.16\n");
 }
 
+TEST_P(RealKernel, OurDevicesHaveIpv6WhereTheHostHasItOffByDefault) {
+  shell("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
+  add(overlay());
+  const Address v6{{"flannel.1", *Prefix::parse("fc00:5:0:60::/128")}};
+  apply({{Op::Verb::add, v6}});
+  EXPECT_NE(dump().addresses.find(v6.key), nullptr);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, RealKernel, testing::Values("real"),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -30,11 +30,10 @@ bool is_gone(int error) {
   return error == ENOENT || error == ESRCH || error == ENODEV || error == EADDRNOTAVAIL;
 }
 
-// The overlay has no routers that advertise themselves, and a pod must not be able to play one. As
-// in the reference, a read-only /proc/sys is put up with: the kernel forwards, which by itself
-// makes it deaf to advertisements, unless told otherwise.
-void refuse_router_advertisements(const Dev& dev) {
-  const std::string path = fmt::format("/proc/sys/net/ipv6/conf/{}/accept_ra", dev.text());
+// Turns a setting of one of our devices off. As in the reference, a read-only /proc/sys is put up
+// with: what depends on it fails by its own op, if it does.
+void turn_off(const Dev& dev, std::string_view setting) {
+  const std::string path = fmt::format("/proc/sys/net/ipv6/conf/{}/{}", dev.text(), setting);
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   [[maybe_unused]] const ssize_t written = file ? ::write(file.get(), "0", 1) : 0;
 }
@@ -162,7 +161,9 @@ class NetlinkKernel::Applier {
         netlink::encode_finish_add(batch_, link);
         send_for_current();
       }
-      refuse_router_advertisements(link.key.name);
+      // The overlay has no routers that advertise themselves, and a pod must not be able to play
+      // one. The kernel forwards, which makes it deaf to them unless told otherwise.
+      turn_off(link.key.name, "accept_ra");
     }
     devices_.clear();  // with a link the kernel removes those that lie on it
   }
@@ -190,7 +191,13 @@ class NetlinkKernel::Applier {
     owners_.push_back(current_);
   }
 
-  void add(const Address& address) { add_on_device(address, address.key.dev); }
+  void add(const Address& address) {
+    if (!removes() && !address.key.prefix.ip.is_v4()) {
+      // A host may have IPv6 off by default (net.ipv6.conf.default) and on where it is wanted.
+      turn_off(address.key.dev, "disable_ipv6");
+    }
+    add_on_device(address, address.key.dev);
+  }
   void add(const Neighbour& neighbour) { add_on_device(neighbour, neighbour.key.dev); }
   void add(const FdbEntry& entry) { add_on_device(entry, entry.key.dev); }
 

@@ -185,10 +185,16 @@ int RequestSocket::dump_once(Batch& request, std::string_view what,
   const std::uint32_t sequence = sequence_++;
   send(request.finish_dump(sequence));
   bool interrupted = false;
+  bool overrun = false;
   for (;;) {
     Bytes rest = receive();
     if (rest.empty()) {
+      // The rest still comes, and the kernel begins no other dump before its end (EBUSY).
       if (errno == ENOBUFS) {
+        overrun = true;
+        continue;
+      }
+      if (overrun && (errno == EAGAIN || errno == EWOULDBLOCK)) {  // the end was lost as well
         return ENOBUFS;
       }
       fail_with_errno(what);
@@ -205,7 +211,7 @@ int RequestSocket::dump_once(Batch& request, std::string_view what,
           throw std::system_error(error, std::generic_category(),
                                   fmt::format("netlink: list of {}", what));
         }
-        return interrupted ? EINTR : error;
+        return overrun ? ENOBUFS : interrupted ? EINTR : error;
       }
       if (const std::optional<OpResult> answer = decode_answer(*message)) {
         if (worth_another_try(answer->error)) {
