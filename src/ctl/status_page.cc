@@ -137,11 +137,16 @@ std::vector<std::string> troubles(const Reader& status) {
   add("from last known state of ", status["store"]["recalled"]);
   add("state-dir: ", status["store"]["memory_trouble"]);
   add("interface: ", status["interface"]["trouble"]);
-  for (const Reader& problem : status["kernel"]["problems"].items()) {
+  const std::vector<Reader> problems = status["kernel"]["problems"].items();
+  for (const Reader& problem : problems) {
     out.push_back(fmt::format("{} {}: {} ({}), {} since {}", problem["verb"].text(),
                               problem["object"].text(), problem["text"].text(),
                               problem["error"].text(), tries(problem["attempts"].text()),
                               problem["since"].text()));
+  }
+  const Reader count = status["kernel"]["problem_count"];
+  if (count.exists() && !count.is(fmt::format("{}", problems.size()))) {
+    out.push_back(fmt::format("… of {} that the kernel refuses", count.text()));
   }
   for (const char* kind : {"refused", "skipped"}) {
     for (const Reader& peer : status["peers"][kind].items()) {

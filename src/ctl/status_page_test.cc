@@ -113,7 +113,8 @@ TEST(StatusPage, SaysWhatIsNotAsWantedAndWhy) {
       R"({"state":"degraded","ready":true,"store":{"name":"etcd x","trouble":"connection refused"},
           "peers":{"list":[],"refused":[{"name":"10.9.0.0-24","reason":"outside Network"}],
                    "skipped":[{"name":"10.5.63.0-24","reason":"no VtepMAC"}]},
-          "kernel":{"problems":[{"object":"route 10.5.61.0/24","verb":"add","error":"EPERM",
+          "kernel":{"problem_count":7,
+                    "problems":[{"object":"route 10.5.61.0/24","verb":"add","error":"EPERM",
                                  "text":"Operation not permitted","attempts":3,"since":"T"}]},
           "warnings":["no status socket"]})",
       50);
@@ -123,6 +124,7 @@ TEST(StatusPage, SaysWhatIsNotAsWantedAndWhy) {
             "\nNot as wanted, and why\n"
             "  store: connection refused\n"
             "  add route 10.5.61.0/24: Operation not permitted (EPERM), 3 tries since T\n"
+            "  … of 7 that the kernel refuses\n"
             "  peer 10.9.0.0-24 refused: outside Network\n"
             "  peer 10.5.63.0-24 skipped: no VtepMAC\n"
             "  no status socket\n");

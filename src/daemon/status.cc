@@ -1,9 +1,11 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstring>
 #include <map>
 #include <set>
+#include <span>
 
 #include "base/printable.h"
 #include "base/version.h"
@@ -134,9 +136,14 @@ std::string_view to_text(Op::Verb verb) {
   return "remove";
 }
 
+// Where the kernel refuses all that tens of thousands of peers need, nobody reads further, and the
+// loop is not to be held up by the text.
+constexpr std::size_t kMostProblems = 1'000;
+
 json::object kernel_object(const Report& report) {
   json::array problems;
-  for (const Problem& problem : report.problems) {
+  for (const Problem& problem :
+       std::span(report.problems).first(std::min(report.problems.size(), kMostProblems))) {
     problems.push_back({{"object", text(to_text(problem.op.object))},
                         {"verb", to_text(problem.op.verb)},
                         {"error", ::strerrorname_np(problem.error)},
@@ -151,6 +158,7 @@ json::object kernel_object(const Report& report) {
           {"changes", report.ops},
           {"last_pass", time_text(report.last_pass)},
           {"last_pass_ms", static_cast<double>(report.last_pass_took.count()) / 1000},
+          {"problem_count", report.problems.size()},
           {"problems", std::move(problems)}};
 }
 
