@@ -5,19 +5,49 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 namespace flannel {
 namespace {
 
 constexpr int kFolderTries = 100;
+constexpr int kFolderLockTries = 1000;
+constexpr std::chrono::milliseconds kFolderLockWait{10};
+// Whatever the path leads to, opening it waits for nobody and takes no terminal.
+constexpr int kOpenAnything = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
 std::string folder_of(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   return folder.empty() ? "." : folder.string();
+}
+
+// Up to the end, or until there are `enough` bytes.
+Result<std::string> read_up_to(int fd, std::size_t most, std::size_t enough) {
+  std::string text;
+  std::array<char, 16384> chunk;
+  while (text.size() < enough) {
+    const ssize_t got = ::read(fd, chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      return fail("{}", std::strerror(errno));
+    }
+    if (got == 0) {
+      break;
+    }
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+  if (text.size() > most) {
+    return fail("{}", std::strerror(EFBIG));
+  }
+  return text;
 }
 
 }  // namespace
@@ -32,22 +62,8 @@ void close_on_exec(int fd) {
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-Result<std::string> read_all(int fd) {
-  std::string text;
-  std::array<char, 16384> chunk;
-  for (;;) {
-    const ssize_t got = ::read(fd, chunk.data(), chunk.size());
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return fail("{}", std::strerror(errno));
-    }
-    if (got == 0) {
-      return text;
-    }
-    text.append(chunk.data(), static_cast<std::size_t>(got));
-  }
+Result<std::string> read_all(int fd, std::size_t most) {
+  return read_up_to(fd, most, most + 1);
 }
 
 bool write_all(int fd, std::string_view text) {
@@ -61,24 +77,45 @@ bool write_all(int fd, std::string_view text) {
   return true;
 }
 
-Result<std::string> read_file(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) {
+Result<std::string> read_file(const std::string& path, std::size_t most, Links links) {
+  const int no_links = links == Links::refused ? O_NOFOLLOW : 0;
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | kOpenAnything | no_links));
+  struct stat about{};
+  if (!fd || ::fstat(fd.get(), &about) != 0) {
     return fail("open {}: {}", path, std::strerror(errno));
   }
-  Result<std::string> text = read_all(fd.get());
+  if (!S_ISREG(about.st_mode)) {
+    return fail("open {}: {}", path,
+                S_ISDIR(about.st_mode) ? std::strerror(EISDIR) : "Not a regular file");
+  }
+  // The files of /proc and /sys say that they have no bytes.
+  const auto size = static_cast<std::size_t>(about.st_size);
+  Result<std::string> text = read_up_to(fd.get(), most, std::min(size > 0 ? size : most + 1, most + 1));
   return text ? std::move(text) : fail("read {}: {}", path, text.error().text);
 }
 
-Result<bool> make_folders(const std::string& path) {
-  std::error_code error;
+Result<bool> make_folders(const std::string& path, mode_t mode) {
+  int reason = 0;
   for (int left = kFolderTries; left > 0; --left) {
-    const bool made = std::filesystem::create_directories(path, error);
-    if (!error) {
-      return made;
+    struct stat about{};
+    if (::stat(path.c_str(), &about) == 0) {
+      return S_ISDIR(about.st_mode) ? Result<bool>(false)
+                                    : fail("mkdir {}: {}", path, std::strerror(ENOTDIR));
+    }
+    if (::mkdir(path.c_str(), mode) == 0) {
+      return true;
+    }
+    reason = errno;
+    const std::string parent = folder_of(path);
+    if (reason == ENOENT && parent != path) {
+      if (const Result<bool> made = make_folders(parent); !made) {
+        return made;
+      }
+    } else if (reason != EEXIST) {
+      break;
     }
   }
-  return fail("mkdir {}: {}", path, error.message());
+  return fail("mkdir {}: {}", path, std::strerror(reason));
 }
 
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode) {
@@ -89,7 +126,7 @@ Result<void> replace_file(const std::string& path, std::string_view text, mode_t
   std::string temporary = path + ".XXXXXX";
   const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) {
-    return fail("create {}: {}", temporary, std::strerror(errno));
+    return fail("create {}: {}", path, std::strerror(errno));
   }
   const bool written = write_all(fd.get(), text) && ::fchmod(fd.get(), mode) == 0 &&
                        ::fsync(fd.get()) == 0 && ::rename(temporary.c_str(), path.c_str()) == 0;
@@ -129,15 +166,21 @@ Result<bool> create_file(const std::string& path, std::string_view text, mode_t 
 }
 
 Result<UniqueFd> lock_file(const std::string& path, mode_t mode) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, mode));
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | kOpenAnything, mode));
+  int tries = 1;
+  int how = LOCK_EX;
   if (!fd && errno == ENOSPC) {
     fd = UniqueFd(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    tries = kFolderLockTries;
+    how = LOCK_EX | LOCK_NB;
   }
   if (!fd) {
     return fail("open {}: {}", path, std::strerror(errno));
   }
-  while (::flock(fd.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) {
+  while (::flock(fd.get(), how) != 0) {
+    if (errno == EWOULDBLOCK && --tries > 0) {
+      std::this_thread::sleep_for(kFolderLockWait);
+    } else if (errno != EINTR) {
       return fail("lock {}: {}", path, std::strerror(errno));
     }
   }

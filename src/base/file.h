@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -33,25 +34,39 @@ class UniqueFd {
 // For descriptors that a library made: no program that we start inherits it.
 void close_on_exec(int fd);
 
-// All that is left to read; the error is the system's reason.
-Result<std::string> read_all(int fd);
+// More than anybody keeps in a file that is read whole, and few enough to be held in memory.
+inline constexpr std::size_t kMostRead = 16 << 20;  // bytes
+
+// All that is left to read; the error is the system's reason, for more than `most` bytes "File too
+// large".
+Result<std::string> read_all(int fd, std::size_t most = kMostRead);
 // All of the text or, with errno, false.
 bool write_all(int fd, std::string_view text);
 
-// The whole text of a file; the error is `open PATH: REASON`, as Go words it.
-Result<std::string> read_file(const std::string& path);
+// A path's last component that is a symbolic link: administrators put some where they choose the
+// path; where programs alone choose the names, one can only have been planted.
+enum class Links { followed, refused };
 
-// Makes a folder where it is missing, and its parents, 0755; those too that somebody removes
-// meanwhile because they are empty. False where it was there. The error is `mkdir PATH: REASON`.
-Result<bool> make_folders(const std::string& path);
+// The whole text of a regular file of at most `most` bytes. Nothing else is waited for: a FIFO, a
+// terminal, a device. The error is `open PATH: REASON` or `read PATH: REASON`, as Go words it.
+Result<std::string> read_file(const std::string& path, std::size_t most = kMostRead,
+                              Links links = Links::followed);
+
+// Makes a folder where it is missing, with `mode`, and its parents, 0755, less what the umask takes
+// away; those too that somebody removes meanwhile because they are empty. False where it was there.
+// The error is `mkdir PATH: REASON`.
+Result<bool> make_folders(const std::string& path, mode_t mode = 0755);
 
 // Replaces `path` by a complete file or not at all: a temporary file in the same directory,
-// fsync, rename. `mode` regardless of the umask; missing parent directories are made, 0755.
+// fsync, rename. `mode` regardless of the umask; missing parent directories are made, 0755. The
+// error is the same each time for the same reason.
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode);
 
 // Waits until no other process holds the file's lock, and holds it until the descriptor is closed.
-// The file is made where it is missing, with `mode`; its folder has to be there, and is locked
-// itself where the disk has no room for the file. The error names the file.
+// The file is made where it is missing, with `mode`; a symbolic link is not followed. Its folder
+// has to be there, and is locked itself where the disk has no room for the file: then everybody who
+// may open the folder can hold the lock, and it is waited for ten seconds only. The error names the
+// file.
 Result<UniqueFd> lock_file(const std::string& path, mode_t mode);
 
 // Makes a file that is complete as soon as it has its name, and never has it otherwise, also when

@@ -51,6 +51,56 @@ TEST_F(Files, ReplacesWholeFiles) {
             "open " + path("none") + ": No such file or directory");
 }
 
+TEST_F(Files, ReadsRegularOnesOfTheirSizeAndWaitsForNothingElse) {
+  const auto refusal = [](const Result<std::string>& text) {
+    return text ? "read" : text.error().text;
+  };
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  const UniqueFd writer(::open(path("fifo").c_str(), O_RDWR | O_CLOEXEC));  // its end never comes
+  EXPECT_EQ(refusal(read_file(path("fifo"))), "open " + path("fifo") + ": Not a regular file");
+  EXPECT_EQ(refusal(read_file("/dev/zero")), "open /dev/zero: Not a regular file");
+  EXPECT_EQ(refusal(read_file(folder_)), "open " + folder_ + ": Is a directory");
+  ASSERT_TRUE(replace_file(path("file"), std::string(40'000, 'x'), 0600));
+  EXPECT_EQ(read_file(path("file"), 40'000), std::string(40'000, 'x'));
+  EXPECT_EQ(refusal(read_file(path("file"), 39'999)),
+            "read " + path("file") + ": File too large");
+  EXPECT_EQ(refusal(read_file("/proc/self/status", 10)),
+            "read /proc/self/status: File too large");
+  EXPECT_NE(read_file("/proc/self/status")->find("VmPeak"), std::string::npos);
+  const UniqueFd zero(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(refusal(read_all(zero.get(), 1'000'000)), "File too large");
+}
+
+TEST_F(Files, FollowsLinksOnlyWhereAdministratorsPutSome) {
+  ASSERT_TRUE(replace_file(path("file"), "text", 0600));
+  ASSERT_EQ(::symlink(path("file").c_str(), path("link").c_str()), 0);
+  ASSERT_EQ(::symlink(path("target").c_str(), path("dangling").c_str()), 0);
+  EXPECT_EQ(read_file(path("link")), "text");
+  const std::string refused = "open " + path("link") + ": Too many levels of symbolic links";
+  EXPECT_EQ(read_file(path("link"), kMostRead, Links::refused).error().text, refused);
+  EXPECT_EQ(lock_file(path("link"), 0600).error().text, refused);
+  EXPECT_FALSE(lock_file(path("dangling"), 0600));
+  EXPECT_FALSE(std::filesystem::exists(path("target")));
+}
+
+TEST_F(Files, AreForNobodyElseWhateverTheUmask) {
+  const mode_t before = ::umask(0);
+  EXPECT_EQ(make_folders(path("a/b"), 0700), true);
+  ASSERT_TRUE(replace_file(path("c/file"), "", 0644));
+  ::umask(before);
+  EXPECT_EQ(mode_of(path("a")), 0755U);
+  EXPECT_EQ(mode_of(path("a/b")), 0700U);
+  EXPECT_EQ(mode_of(path("c")), 0755U);
+}
+
+TEST_F(Files, AReadOnlyFileSystemIsTheSameReasonEachTime) {
+  if (::mount("none", folder_.c_str(), "tmpfs", MS_RDONLY, "") != 0) {
+    GTEST_SKIP() << "needs root";
+  }
+  EXPECT_EQ(replace_file(path("file"), "text", 0600).error().text,
+            "create " + path("file") + ": Read-only file system");
+}
+
 TEST_F(Files, MakesFoldersAlsoWhileSomebodyRemovesEmptyOnes) {
   EXPECT_EQ(make_folders(path("a/b")), true);
   EXPECT_EQ(make_folders(path("a/b")), false);

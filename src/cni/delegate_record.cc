@@ -1,7 +1,5 @@
 #include "cni/delegate_record.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/json/parse.hpp>
@@ -29,7 +27,7 @@ std::string own_path(const std::string& folder, const Attachment& attachment) {
 }
 
 std::optional<DelegateRecord> read_record(const std::string& path, std::string container_id) {
-  const Result<std::string> text = read_file(path);
+  const Result<std::string> text = read_file(path, kMostRead, Links::refused);
   if (!text) {
     return std::nullopt;
   }
@@ -58,9 +56,8 @@ bool may_be_of(const DelegateRecord& record, const Attachment& attachment) {
 bool create_record(const std::string& folder, const std::string& path, const std::string& text) {
   Result<bool> created = create_file(path, text, 0600, true);
   if (!created) {
-    if (make_folders(folder).value_or(false)) {  // where it cannot be, the file tells
-      ::chmod(folder.c_str(), 0700);             // a configuration may hold secrets
-    }
+    // A configuration may hold secrets. Where the folder cannot be made, the file tells.
+    (void)make_folders(folder, 0700);
     // Also where another container has made the folder meanwhile.
     created = create_file(path, text, 0600, true);
   }

@@ -18,6 +18,7 @@ using std::chrono::steady_clock;
 
 // Also where the folder is not there yet, so that it cannot be watched.
 constexpr milliseconds kLookAgain{100};
+constexpr std::size_t kMostBytes = 65'536;  // of the file
 
 Result<std::vector<Prefix>> parse_networks(std::string_view list) {
   std::vector<Prefix> out;
@@ -106,7 +107,7 @@ std::string missing_of(const Values& values) {
 }
 
 Result<FlannelEnv> try_read(const std::string& path) {
-  const Result<std::string> text = read_file(path);
+  const Result<std::string> text = read_file(path, kMostBytes);
   return text ? parse_flannel_env(*text, path) : std::unexpected(text.error());
 }
 
@@ -162,7 +163,7 @@ Result<FlannelEnv> read_flannel_env(const std::string& path, milliseconds patien
 }
 
 std::string daemons_reason(const std::string& subnet_file) {
-  const Result<std::string> text = read_file(reason_file(subnet_file));
+  const Result<std::string> text = read_file(reason_file(subnet_file), kMostBytes);
   return text ? text->substr(0, text->find('\n')) : "";
 }
 

@@ -24,7 +24,8 @@ void enter(int fd) {
 }  // namespace
 
 std::optional<NetNs> NetNs::open(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Whatever is there: nobody waits for who would write into a FIFO.
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd && errno == ENOENT) {
     return std::nullopt;
   }

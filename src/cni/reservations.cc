@@ -14,6 +14,12 @@ namespace flannel::cni {
 namespace {
 
 constexpr std::string_view kSeparator = "\r\n";
+constexpr std::size_t kMostBytes = 65'536;  // of a file; a container's name may be long
+
+// Of a folder in which we and host-local choose the names.
+Result<std::string> read_own(const std::string& path) {
+  return read_file(path, kMostBytes, Links::refused);
+}
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n\v\f";
@@ -74,7 +80,7 @@ void Reservations::release(const IpAddr& address) {
 std::optional<Reservation> Reservations::find(const IpAddr& address) const {
   const std::string path = path_of(address.to_text());
   struct stat about{};
-  const Result<std::string> text = read_file(path);
+  const Result<std::string> text = read_own(path);
   if (!text || ::stat(path.c_str(), &about) != 0) {
     return std::nullopt;
   }
@@ -98,7 +104,7 @@ std::vector<Reservation> Reservations::list() const {
 
 std::optional<IpAddr> Reservations::last_reserved(std::size_t range_set) const {
   const Result<std::string> text =
-      read_file(path_of(fmt::format("last_reserved_ip.{}", range_set)));
+      read_own(path_of(fmt::format("last_reserved_ip.{}", range_set)));
   const Result<IpAddr> address = text ? IpAddr::parse(*text) : fail("none");
   return address ? std::optional(*address) : std::nullopt;
 }
@@ -106,7 +112,9 @@ std::optional<IpAddr> Reservations::last_reserved(std::size_t range_set) const {
 void Reservations::set_last_reserved(std::size_t range_set, const IpAddr& address) {
   const std::string path = path_of(fmt::format("last_reserved_ip.{}", range_set));
   const std::string text = address.to_text();
-  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const UniqueFd fd(::open(path.c_str(),
+                           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+                           0600));
   if (!fd || !write_all(fd.get(), text)) {
     throw_error(Code::io_failure, "cannot write {}: {}", path, std::strerror(errno));
   }
