@@ -59,6 +59,7 @@ TEST_F(CniMixed, PassesOnADelegatesError) {
   const json::object config = flannel_config({{"delegate", {{"type", "third"}}}});
   EXPECT_EQ(call("ADD", pod, config).text("msg"),
             "failed to find plugin \"third\" in path [" + folder + "/bin]");
+  EXPECT_EQ(leftovers(), Names());
   write_program("third", R"(echo '{"code":11,"msg":"later","details":"why"}'; exit 1)");
   Answer answer = call("ADD", pod, config);
   EXPECT_EQ(answer.code(), 11);
@@ -70,7 +71,7 @@ TEST_F(CniMixed, PassesOnADelegatesError) {
   write_program("third", "echo words; echo more >&2; exit 3");
   answer = call("ADD", pod, config);
   EXPECT_EQ(answer.code(), 999);
-  EXPECT_NE(answer.text("msg").find("ended with status 3: words\nmore"), std::string::npos)
+  EXPECT_NE(answer.text("msg").find("ended with status 3: words\\x0amore"), std::string::npos)
       << answer.out;
   write_program("third", "kill -9 $$");
   EXPECT_NE(call("ADD", pod, config).text("msg").find("status 137"), std::string::npos);
@@ -81,6 +82,32 @@ TEST_F(CniMixed, PassesOnADelegatesError) {
   del(pod, config);
   EXPECT_EQ(leftovers(), Names());
   EXPECT_EQ(call("ADD", pod, flannel_config({{"delegate", {{"type", "../third"}}}})).code(), 7);
+  EXPECT_EQ(leftovers(), Names());
+}
+
+// A DEL would fail as well, for ever, and the pod with it.
+TEST_F(CniMixed, LeavesNoRecordOfAPluginThatCannotBeRun) {
+  const Pod pod = make_pod("pod");
+  write(folder + "/bin/no-program", "words");
+  write_program("no-interpreter", "");
+  write(folder + "/bin/no-interpreter", "#!/nowhere/sh\n");
+  for (const char* type : {"missing", "../x", "no-program", "no-interpreter"}) {
+    for (const json::object& config : {flannel_config({{"delegate", {{"type", type}}}}),
+                                       flannel_config({{"ipam", {{"type", type}}}})}) {
+      EXPECT_FALSE(call("ADD", pod, config).ok()) << type;
+      EXPECT_EQ(leftovers(), Names()) << type;
+      del(pod, config);
+    }
+  }
+}
+
+TEST_F(CniMixed, MakesValidJsonOfWhateverADelegatePrints) {
+  const Pod pod = make_pod("pod");
+  write_program("third", R"(printf '\377\033[2J\nx' ; printf '\376\a\n' >&2; exit 1)");
+  const Answer answer = call("ADD", pod, flannel_config({{"delegate", {{"type", "third"}}}}));
+  EXPECT_EQ(answer.code(), 999) << answer.out;
+  EXPECT_NE(answer.text("msg").find("\\xff\\x1b[2J\\x0ax\\xfe\\x07"), std::string::npos)
+      << answer.out;
 }
 
 TEST_F(CniMixed, WaitsForAPluginThatIsBeingInstalled) {
@@ -113,7 +140,9 @@ TEST_F(CniMixed, WorksWithAnyIpam) {
   del(pod, config);
   EXPECT_NE(text_of("input-DEL"), "none");
   EXPECT_EQ(leftovers(), Names());
-  EXPECT_TRUE(call("GC", {}, config).ok());
+  json::object collected = config;
+  collected["cni.dev/valid-attachments"] = json::array();
+  EXPECT_TRUE(call("GC", {}, collected).ok());
   EXPECT_EQ(json::parse(text_of("input-GC")).get_object().at("name"), "cbr0");
 }
 

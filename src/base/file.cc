@@ -90,7 +90,8 @@ Result<std::string> read_file(const std::string& path, std::size_t most, Links l
   }
   // The files of /proc and /sys say that they have no bytes.
   const auto size = static_cast<std::size_t>(about.st_size);
-  Result<std::string> text = read_up_to(fd.get(), most, std::min(size > 0 ? size : most + 1, most + 1));
+  Result<std::string> text =
+      read_up_to(fd.get(), most, std::min(size > 0 ? size : most + 1, most + 1));
   return text ? std::move(text) : fail("read {}: {}", path, text.error().text);
 }
 

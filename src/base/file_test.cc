@@ -62,10 +62,8 @@ TEST_F(Files, ReadsRegularOnesOfTheirSizeAndWaitsForNothingElse) {
   EXPECT_EQ(refusal(read_file(folder_)), "open " + folder_ + ": Is a directory");
   ASSERT_TRUE(replace_file(path("file"), std::string(40'000, 'x'), 0600));
   EXPECT_EQ(read_file(path("file"), 40'000), std::string(40'000, 'x'));
-  EXPECT_EQ(refusal(read_file(path("file"), 39'999)),
-            "read " + path("file") + ": File too large");
-  EXPECT_EQ(refusal(read_file("/proc/self/status", 10)),
-            "read /proc/self/status: File too large");
+  EXPECT_EQ(refusal(read_file(path("file"), 39'999)), "read " + path("file") + ": File too large");
+  EXPECT_EQ(refusal(read_file("/proc/self/status", 10)), "read /proc/self/status: File too large");
   EXPECT_NE(read_file("/proc/self/status")->find("VmPeak"), std::string::npos);
   const UniqueFd zero(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(refusal(read_all(zero.get(), 1'000'000)), "File too large");

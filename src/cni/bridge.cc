@@ -202,7 +202,8 @@ void remove_ports(const BridgeConfig& config, const std::function<bool(const Lin
   }
 }
 
-// The host's end as the ADD's result tells of it; the name alone may be another's by now.
+// The host's end as the ADD's result tells of it; the name alone may be another's by now. A port of
+// ours has an alias that tells whose it is, whatever the result says.
 bool is_in(const AddResult& result, const LinkInfo& port) {
   return std::any_of(
       result.interfaces.begin(), result.interfaces.end(), [&](const ResultInterface& each) {
@@ -300,8 +301,9 @@ void bridge_del(const Request& request) {
   } else {
     // The namespace may live on without a name, held by a process. Go's ports have no alias.
     const std::string alias = port_alias(request.name, request.attachment);
-    remove_ports(config,
-                 [&](const LinkInfo& port) { return port.alias == alias || is_in(result, port); });
+    remove_ports(config, [&](const LinkInfo& port) {
+      return port.alias == alias || (port.alias.empty() && is_in(result, port));
+    });
   }
   ipam_del(request, config.ipam, known);
   if (config.check_mac_spoofing) {

@@ -4,6 +4,7 @@
 
 #include "cni/error.h"
 #include "cni/netns.h"
+#include "kernel/router_advertisements.h"
 
 namespace flannel::cni {
 namespace {
@@ -60,6 +61,9 @@ void ensure_address(LinkSocket& host, const BridgeConfig& config, const LinkInfo
   // Its own MAC, given to it: otherwise it has the lowest of its ports', which changes as they come
   // and go; it has one since the container is a port. Before the address: whoever finds that there
   // looks no further.
+  if (!wanted.ip.is_v4()) {  // off where it is off by default on the host; else the kernel refuses
+    set_sysctl("net/ipv6/conf/" + link.name + "/disable_ipv6", "0");
+  }
   const std::optional<LinkInfo> now = host.find(link.name);
   host.set_mac(link.index, now ? now->mac : link.mac);
   host.add_address(link.index, wanted);
@@ -74,6 +78,14 @@ std::vector<Prefix> plan_gateways(const BridgeConfig& config, AddResult& result)
     ip.interface = kContainerInterface;
     if (!ip.gateway && config.gateway) {
       ip.gateway = IpAddr::from_number(family, ip.address.masked().ip.number() + 1);
+    }
+    if (ip.gateway && ip.gateway->family() != family) {
+      throw_error(Code::invalid_config, "gateway {} is of another family than address {}",
+                  ip.gateway->to_text(), ip.address.to_text());
+    }
+    if (config.gateway && !ip.address.contains(*ip.gateway)) {
+      throw_error(Code::invalid_config, "gateway {} is outside of the container's subnet {}",
+                  ip.gateway->to_text(), ip.address.masked().to_text());
     }
     if (config.default_gateway && !has_default_route(result, family)) {
       result.routes.push_back({.dst = default_destination(family), .gw = ip.gateway});
@@ -94,6 +106,9 @@ void ensure_gateways(LinkSocket& host, const BridgeConfig& config, const LinkInf
     ensure_address(host, config, link, gateway);
     const std::string name =
         gateway.ip.is_v4() ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding";
+    if (!gateway.ip.is_v4() && read_file("/proc/sys/" + name) != "1\n") {
+      keep_router_advertisements();
+    }
     if (!set_sysctl(name, "1")) {
       throw_error(Code::internal, "failed to enable forwarding: {} is not 1 and cannot be set",
                   name);

@@ -42,9 +42,10 @@ void enable_ipv6(const std::string& ifname) {
       throw_error(Code::internal, "failed to enable IPv6 for interface \"{}\"", name);
     }
   }
-  if (!set_sysctl("net/ipv6/conf/" + ifname + "/keep_addr_on_down", "1")) {
-    throw_error(Code::internal, "failed to enable keep_addr_on_down for interface \"{}\"", ifname);
-  }
+  // IPAM gives addresses and routes: none beside them from whoever advertises itself on the bridge.
+  set_sysctl("net/ipv6/conf/" + ifname + "/accept_ra", "0");
+  // Comforts, which a read-only /proc/sys does not have.
+  set_sysctl("net/ipv6/conf/" + ifname + "/keep_addr_on_down", "1");
 }
 
 bool is_any_tentative(const std::vector<netlink::AddressMessage>& addresses,

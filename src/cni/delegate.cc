@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "cni/error.h"
 #include "cni/process.h"
 
@@ -14,14 +15,17 @@ namespace {
 
 // Go's records do not name the interface; runtimes call a container's first one so.
 constexpr const char* kUsualInterface = "eth0";
+constexpr std::size_t kMostOfOutput = 1000;  // characters that are quoted of it
 
 std::string find_delegate(const Request& request, const std::string& type) {
   if (type.empty() || type.find('/') != std::string::npos) {
-    throw_error(Code::invalid_config, "invalid plugin name: \"{}\"", type);
+    throw CannotRun(Code::invalid_config,
+                    fmt::format("invalid plugin name: \"{}\"", printable(type)));
   }
   const std::optional<std::string> path = find_program(type, request.path);
   if (!path) {
-    throw_error(Code::internal, "failed to find plugin \"{}\" in path [{}]", type, request.path);
+    throw CannotRun(Code::internal, fmt::format("failed to find plugin \"{}\" in path [{}]",
+                                                printable(type), request.path));
   }
   return *path;
 }
@@ -38,8 +42,20 @@ CniError error_of(const std::string& type, const ProcessOutput& output) {
     } catch (const CniError&) {  // an object of another kind
     }
   }
-  return CniError(Code::internal, fmt::format("netplugin failed: \"{}\" ended with status {}: {}{}",
-                                              type, output.status, output.out, output.err));
+  return CniError(Code::internal,
+                  fmt::format("netplugin failed: \"{}\" ended with status {}: {}", type,
+                              output.status, printable(output.out + output.err, kMostOfOutput)));
+}
+
+// What a plugin says to people, line by line; nobody may be there.
+void say(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    out += printable(text.substr(0, end), kMostOfOutput) + "\n";
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  (void)write_all(STDERR_FILENO, out);
 }
 
 }  // namespace
@@ -56,7 +72,7 @@ std::string run_delegate(const Request& request, const std::string& command,
   if (output.status != 0) {
     throw error_of(type, output);
   }
-  (void)write_all(STDERR_FILENO, output.err);  // for a person, who may not be there
+  say(output.err);
   return std::move(output.out);
 }
 
@@ -70,7 +86,7 @@ AddResult delegate_add(const Request& request, const std::string& type,
   }
   if (error || !document.is_object()) {
     throw_error(Code::decoding_failure, "the result of plugin \"{}\" is no JSON object: {}", type,
-                out);
+                printable(out));
   }
   return parse_result(document.get_object(), request.version);
 }

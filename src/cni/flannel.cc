@@ -9,6 +9,7 @@
 #include "cni/error.h"
 #include "cni/flannel_delegate.h"
 #include "cni/plugin.h"
+#include "cni/process.h"
 
 namespace flannel::cni {
 namespace {
@@ -46,13 +47,21 @@ json::object add(const Request& request) {
   }
   // Before anything is made, so that a DEL knows what to remove however far we get.
   const bool known = save_record(config.data_dir, request.attachment, delegate);
-  if (!native) {
-    return to_json(delegate_add(handed_on, type_of(delegate), delegate), request.version);
-  }
   const Containers containers{.is_new = !known, .is_gone = [&config](const Attachment& attachment) {
                                 return !find_record(config.data_dir, attachment).has_value();
                               }};
-  return to_json(bridge_add(handed_on, containers), request.version);
+  try {
+    return to_json(native ? bridge_add(handed_on, containers)
+                          : delegate_add(handed_on, type_of(delegate), delegate),
+                   request.version);
+  } catch (const CannotRun&) {
+    // A plugin that was not there has made nothing, and would fail a DEL as well, for ever.
+    const std::optional<DelegateRecord> record = find_record(config.data_dir, request.attachment);
+    if (!known && record) {
+      remove_record(*record);
+    }
+    throw;
+  }
 }
 
 // A verb for the plugin that the configuration names.

@@ -13,6 +13,8 @@
 namespace flannel::cni {
 namespace {
 
+constexpr std::size_t kMostResolvConf = 1 << 20;  // bytes
+
 // Addresses of a set in turn, from the one after the last given to that one itself, once around.
 class Cursor {
  public:
@@ -66,13 +68,32 @@ std::optional<ResultIp> take_next(Reservations& reservations, const RangeSet& se
   return std::nullopt;
 }
 
+// Nobody uses its address: it is of before the last boot, a crash left it empty, or its container
+// is gone.
+bool is_stale(const Reservation& reservation, std::int64_t oldest, const Containers& containers) {
+  return reservation.since < oldest || reservation.holder.container_id.empty() ||
+         containers.is_gone(reservation.holder);
+}
+
+bool reclaim_one(Reservations& reservations, const IpAddr& address, const Containers& containers) {
+  const std::optional<Reservation> reservation = reservations.find(address);
+  if (!reservation || !is_stale(*reservation, containers.oldest(), containers)) {
+    return false;
+  }
+  reservations.release(address);
+  return true;
+}
+
 ResultIp take_requested(Reservations& reservations, const RangeSet& set, const IpAddr& address,
-                        const Attachment& attachment) {
+                        const Attachment& attachment, const Containers& containers) {
   const Range& range = *set.find(address);
   if (address == range.gateway) {
     throw_error(Code::internal, "requested ip {} is subnet's gateway", address.to_text());
   }
-  if (!reservations.reserve(address, attachment)) {
+  const bool reserved =
+      reservations.reserve(address, attachment) ||
+      (reclaim_one(reservations, address, containers) && reservations.reserve(address, attachment));
+  if (!reserved) {
     throw_error(Code::internal, "requested IP address {} is not available in range set {}",
                 address.to_text(), set.to_text());
   }
@@ -84,9 +105,7 @@ bool reclaim(Reservations& reservations, const RangeSet& set, const Containers& 
   const std::int64_t oldest = containers.oldest();
   bool any = false;
   for (const Reservation& reservation : reservations.list()) {
-    const bool stale = reservation.since < oldest || reservation.holder.container_id.empty() ||
-                       containers.is_gone(reservation.holder);
-    if (stale && set.find(reservation.address) != nullptr) {
+    if (set.find(reservation.address) != nullptr && is_stale(reservation, oldest, containers)) {
       reservations.release(reservation.address);
       any = true;
     }
@@ -115,7 +134,7 @@ ResultIp take_from(Reservations& reservations, const RangeSet& set, std::size_t 
   if (wish != requested.end()) {
     const IpAddr address = *wish;
     std::erase(requested, address);
-    return take_requested(reservations, set, address, attachment);
+    return take_requested(reservations, set, address, attachment, containers);
   }
   if (!containers.is_new) {
     refuse_second_allocation(reservations, set, attachment);
@@ -201,7 +220,7 @@ AddResult allocate(const HostLocalConfig& config, const Attachment& attachment,
                    const Containers& containers) {
   AddResult result;
   if (!config.resolv_conf.empty()) {
-    const Result<std::string> text = read_file(config.resolv_conf);
+    const Result<std::string> text = read_file(config.resolv_conf, kMostResolvConf);
     if (!text) {
       throw CniError(Code::io_failure, text.error().text);
     }

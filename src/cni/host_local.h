@@ -17,15 +17,17 @@ std::int64_t boot_time();
 struct Containers {
   // This container has no reservation: none was ever asked for it. Saves reading all of them.
   bool is_new = false;
-  // True for a container that is gone for certain. Asked only when a range is full.
+  // True for a container that is gone for certain. Asked only when a range is full, or a requested
+  // address taken.
   std::function<bool(const Attachment&)> is_gone = [](const Attachment&) { return false; };
-  // Seconds since 1970: containers of before are gone. Asked only when a range is full.
+  // Seconds since 1970: containers of before are gone. Asked in the same cases.
   std::function<std::int64_t()> oldest = boot_time;
 };
 
 // One address from each range set, and the routes and DNS settings that go with them. When a set is
-// full, reservations are taken back from before the last boot, empty ones and those of containers
-// that are gone. Reserves nothing where it throws CniError.
+// full, or the address that is asked for taken, reservations are taken back from before the last
+// boot, empty ones and those of containers that are gone. Reserves nothing where it throws
+// CniError.
 AddResult allocate(const HostLocalConfig& config, const Attachment& attachment,
                    const Containers& containers = {});
 

@@ -45,8 +45,20 @@ Range parse_range(const Fields& fields) {
   Range range;
   range.subnet = *subnet;
   range.gateway = fields.address("gateway").value_or(offset(subnet->ip, 1));
+  if (range.gateway.family() != subnet->family()) {  // another subnet's may be on the link
+    throw_error(Code::invalid_config, "gateway {} is of another family than network {}",
+                range.gateway.to_text(), subnet->to_text());
+  }
   range.first = bound(fields, "rangeStart", *subnet, offset(subnet->ip, 1));
   range.last = bound(fields, "rangeEnd", *subnet, last_of(*subnet));
+  if (range.first == subnet->ip) {
+    throw_error(Code::invalid_config, "rangeStart {} is the address of network {} itself",
+                range.first.to_text(), subnet->to_text());
+  }
+  if (subnet->ip.is_v4() && last_of(*subnet) < range.last) {
+    throw_error(Code::invalid_config, "rangeEnd {} is the broadcast address of network {}",
+                range.last.to_text(), subnet->to_text());
+  }
   if (range.last < range.first) {
     throw_error(Code::invalid_config, "RangeEnd {} before RangeStart {}", range.last.to_text(),
                 range.first.to_text());

@@ -113,6 +113,38 @@ TEST_F(HostLocal, GivesRequestedAddresses) {
   }
 }
 
+TEST_F(HostLocal, TakesBackARequestedAddressThatNobodyUses) {
+  const HostLocalConfig wish =
+      config(R"([[{"subnet":"10.5.1.0/24"}]])", R"(,"runtimeConfig":{"ips":["10.5.1.9"]})");
+  const auto gone = [](const Attachment& who) { return who.container_id == "gone"; };
+  put("10.5.1.9", "here\r\neth0");
+  EXPECT_NE(add("a", wish, {.is_gone = gone}).find("is not available"), std::string::npos);
+  put("10.5.1.9", "gone\r\neth0");
+  EXPECT_NE(add("b", wish).find("is not available"), std::string::npos);
+  EXPECT_EQ(add("b", wish, {.is_gone = gone}), "10.5.1.9/24");
+  put("10.5.1.9", "");
+  EXPECT_EQ(add("c", wish), "10.5.1.9/24");
+  EXPECT_EQ(add("d", wish, {.oldest = [] { return std::int64_t{1} << 40; }}), "10.5.1.9/24");
+  EXPECT_EQ(text_of("10.5.1.9"), "d\r\neth0");
+}
+
+TEST_F(HostLocal, FollowsNoLinksAndWaitsForNoFifoInItsFolder) {
+  put("10.5.1.2", "");
+  const std::string victim = folder_ + "/victim";
+  std::ofstream(victim) << "text";
+  std::filesystem::create_symlink(victim, network() + "/last_reserved_ip.0");
+  EXPECT_NE(add("a", small()).find("last_reserved_ip.0: Too many levels of symbolic links"),
+            std::string::npos);
+  EXPECT_EQ(read_file(victim), "text");
+  EXPECT_FALSE(has_address(network(), {"a", "eth0"})) << "what was reserved is given back";
+  std::filesystem::remove(network() + "/last_reserved_ip.0");
+  ASSERT_EQ(::mkfifo((network() + "/10.5.1.3").c_str(), 0600), 0);
+  std::filesystem::create_symlink(victim, network() + "/10.5.1.4");
+  EXPECT_EQ(add("b", small()), "10.5.1.5/29");
+  release(network(), {"text", "eth0"});  // which that link seems to say
+  EXPECT_TRUE(std::filesystem::is_symlink(network() + "/10.5.1.4"));
+}
+
 TEST_F(HostLocal, GoesOnFromRangeToRange) {
   const HostLocalConfig two = config(
       R"([[{"subnet":"10.5.1.0/24","rangeStart":"10.5.1.8","rangeEnd":"10.5.1.8"},
@@ -176,6 +208,11 @@ TEST_F(HostLocal, RefusesRangesThatCannotBe) {
         R"([[{"subnet":"10.5.1.0/24","rangeStart":"10.9.9.9"}]])",
         R"([[{"subnet":"10.5.1.0/24","rangeStart":"10.5.1.9","rangeEnd":"10.5.1.3"}]])",
         R"([[{"subnet":"10.5.1.0/24","gateway":"x"}]])",
+        R"([[{"subnet":"10.5.1.0/24","gateway":"fc00::1"}]])",
+        R"([[{"subnet":"fc00::/64","gateway":"10.5.1.1"}]])",
+        R"([[{"subnet":"10.5.1.0/24","rangeStart":"10.5.1.0"}]])",
+        R"([[{"subnet":"fc00::/64","rangeStart":"fc00::"}]])",
+        R"([[{"subnet":"10.5.1.0/24","rangeEnd":"10.5.1.255"}]])",
         R"([[{"subnet":"10.5.1.0/24"},{"subnet":"fc00::/64"}]])",
         R"([[{"subnet":"10.5.1.0/24"},{"subnet":"10.5.1.128/25"}]])",
         R"([[{"subnet":"10.5.1.0/24"}],[{"subnet":"10.5.0.0/16"}]])"}) {

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "cni/error.h"
 #include "cni/nft.h"
 #include "cni/process.h"
@@ -13,6 +14,8 @@ namespace flannel::cni {
 namespace {
 
 constexpr int kTries = 5;
+constexpr std::size_t kMostComment = 255;
+constexpr std::size_t kMostOfOutput = 1000;  // characters that are quoted of it
 // Two of us that find a chain missing at the same moment would both make what leads there: each run
 // of iptables-restore is all or nothing, but looking before it is not part of it.
 const std::string kLockFile = "/run/flannel-cni-nat.lock";
@@ -36,6 +39,10 @@ bool is_in_chain(std::string_view line, std::string_view chain) {
 }
 
 }  // namespace
+
+std::string iptables_comment_of(const std::string& text) {
+  return text.size() <= kMostComment ? text : text.substr(0, kMostComment - 2) + "...";
+}
 
 std::string rule_line(std::string_view command, const NatRule& rule) {
   std::string line = fmt::format("{} {}", command, rule.chain);
@@ -159,14 +166,14 @@ std::string Iptables::restore(const std::vector<std::string>& lines) const {
   if (output.status == 0) {
     return "";
   }
-  return fmt::format("{}: {}", path, output.err);
+  return fmt::format("{}: {}", path, printable(output.err, kMostOfOutput));
 }
 
 NatTable Iptables::list() const {
   const std::string path = program("-save");
   const ProcessOutput output = run_process(path, {"-t", "nat"}, "");
   if (output.status != 0) {
-    throw_error(Code::internal, "{}: {}", path, output.err);
+    throw_error(Code::internal, "{}: {}", path, printable(output.err, kMostOfOutput));
   }
   return parse_nat_table(output.out);
 }

@@ -21,6 +21,9 @@ struct NatRule {
   bool first = false;  // before all others of its chain
 };
 
+// What the comment match takes of a text.
+std::string iptables_comment_of(const std::string& text);
+
 // `-A CHAIN WORD …`, words quoted where they have to be; `command` is -A, -C, -D or -I.
 std::string rule_line(std::string_view command, const NatRule& rule);
 

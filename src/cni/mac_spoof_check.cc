@@ -1,5 +1,7 @@
 #include "cni/mac_spoof_check.h"
 
+#include <set>
+
 #include "cni/nft.h"
 
 namespace flannel::cni {
@@ -7,18 +9,31 @@ namespace {
 
 const std::string kEntryChain = "bridge nat PREROUTING";
 
+constexpr std::size_t kMostComment = 128;  // of the program's language
+constexpr std::string_view kCommentPrefix = "macspoofchk-";
+
 struct Names {
   std::string comment, link_chain, mac_chain;
 };
 
-Names names_of(const Attachment& attachment) {
-  const std::string id = attachment.container_id + "-" + attachment.ifname;
-  return {"macspoofchk-" + id, "cni-br-iface-" + id, "cni-br-iface-" + id + "-mac"};
+Names names_with(const std::string& id) {
+  return {std::string(kCommentPrefix) + id, "cni-br-iface-" + id, "cni-br-iface-" + id + "-mac"};
 }
 
-std::string entry_deletions(const Names& names) {
-  return Nft::deletions(kEntryChain,
-                        [&](std::string_view comment) { return comment == names.comment; });
+std::string id_of(const Attachment& attachment) {
+  return attachment.container_id + "-" + attachment.ifname;
+}
+
+Names names_of(const Attachment& attachment) {
+  return names_with(nft_word(id_of(attachment), kMostComment - kCommentPrefix.size()));
+}
+
+// Also by the names as they are, which Go's plugin gives, however long.
+std::string entry_deletions(const Attachment& attachment) {
+  const std::string ours = names_of(attachment).comment;
+  const std::string plain = names_with(id_of(attachment)).comment;
+  return Nft::deletions(
+      kEntryChain, [&](std::string_view comment) { return comment == ours || comment == plain; });
 }
 
 }  // namespace
@@ -28,7 +43,7 @@ void set_up_mac_spoof_check(const Attachment& attachment, const std::string& hos
   const Names names = names_of(attachment);
   // A rule that a DEL did not remove would be for a link that is gone.
   Nft::change(
-      entry_deletions(names) +
+      entry_deletions(attachment) +
       fmt::format(
           "add table bridge nat\n"
           "add chain {0} {{ type filter hook prerouting priority -300 ; policy accept ; }}\n"
@@ -45,8 +60,13 @@ void set_up_mac_spoof_check(const Attachment& attachment, const std::string& hos
 
 void tear_down_mac_spoof_check(const Attachment& attachment) {
   const Names names = names_of(attachment);
-  std::string commands = entry_deletions(names);
-  for (const std::string& chain : {names.link_chain, names.mac_chain}) {
+  std::string commands = entry_deletions(attachment);
+  const Names plain = names_with(id_of(attachment));
+  std::set<std::string> chains = {names.link_chain, names.mac_chain};
+  if (is_nft_word(plain.link_chain)) {
+    chains.insert({plain.link_chain, plain.mac_chain});
+  }
+  for (const std::string& chain : chains) {
     if (Nft::has_chain("bridge nat " + chain)) {
       commands += fmt::format("flush chain bridge nat {0}\ndelete chain bridge nat {0}\n", chain);
     }

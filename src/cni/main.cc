@@ -1,6 +1,9 @@
 // The CNI plugins, one program: which one it is, its name says.
+#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/json/serialize.hpp>
 #include <cerrno>
 #include <cstdlib>
@@ -11,6 +14,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "base/version.h"
 #include "cni/error.h"
 #include "cni/json_text.h"
@@ -19,6 +23,8 @@
 
 namespace flannel::cni {
 namespace {
+
+constexpr std::size_t kMostOfError = 4096;  // characters of a text
 
 void print(std::string_view text) {
   if (!write_all(STDOUT_FILENO, text)) {
@@ -37,9 +43,9 @@ std::string read_input() {
 void print_error(const CniError& error) {
   json::object out;
   out.emplace("code", error.code());
-  out.emplace("msg", error.what());
+  out.emplace("msg", printable(error.what(), kMostOfError));
   if (!error.details().empty()) {
-    out.emplace("details", error.details());
+    out.emplace("details", printable(error.details(), kMostOfError));
   }
   (void)write_all(STDOUT_FILENO, pretty_print(out));  // who does not read has the exit status
 }
@@ -86,7 +92,21 @@ void serve(const Plugin& plugin, const Request& request) {
   }
 }
 
+// A descriptor that the runtime left closed would be the next file's that we open, and what is
+// written for people would go there.
+void open_standard_streams() {
+  std::array<pollfd, 3> streams = {pollfd{STDIN_FILENO, 0, 0}, pollfd{STDOUT_FILENO, 0, 0},
+                                   pollfd{STDERR_FILENO, 0, 0}};
+  ::poll(streams.data(), streams.size(), 0);
+  for (const pollfd& stream : streams) {
+    if ((stream.revents & POLLNVAL) != 0) {
+      (void)::open("/dev/null", O_RDWR | O_CLOEXEC);  // the lowest number that is free
+    }
+  }
+}
+
 int run(const Plugin& plugin) {
+  open_standard_streams();
   const Environment environment = [](const char* name) { return std::getenv(name); };
   const std::string command = command_of(environment);
   if (command.empty()) {

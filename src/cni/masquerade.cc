@@ -21,7 +21,7 @@ std::string iptables_chain(const std::string& network, const Attachment& attachm
 }
 
 std::string iptables_comment(const std::string& network, const std::string& container_id) {
-  return fmt::format("name: \"{}\" id: \"{}\"", network, container_id);
+  return iptables_comment_of(fmt::format("name: \"{}\" id: \"{}\"", network, container_id));
 }
 
 std::string nft_network_hash(const std::string& network) {
@@ -35,7 +35,7 @@ std::string nft_hash(const std::string& network, const Attachment& attachment) {
 
 std::string nft_comment(const std::string& network, const Attachment& attachment) {
   return fmt::format("{}, net: {}, if: {}, id: {}", nft_hash(network, attachment), network,
-                     attachment.ifname, attachment.container_id)
+                     nft_word(attachment.ifname, kMostComment), attachment.container_id)
       .substr(0, kMostComment);
 }
 
@@ -73,10 +73,12 @@ void set_up_iptables(const Masquerade& masquerade) {
   }
 }
 
-// Of the rules with a comment that begins with `prefix`, those that `keep` does not name.
+// Of the rules with a comment that begins with `prefix`, those whose container `keep` does not
+// name: by the hash that each comment begins with, since the rest may be spelled in several ways.
 std::string nft_deletions(const std::string& prefix, const std::set<std::string>& keep) {
   return Nft::deletions(kNftChain, [&](std::string_view comment) {
-    return comment.starts_with(prefix) && !keep.contains(std::string(comment));
+    return comment.starts_with(prefix) &&
+           !keep.contains(std::string(comment.substr(0, comment.find(','))));
   });
 }
 
@@ -156,10 +158,10 @@ void tear_down_masquerade(const std::string& network, const Attachment& attachme
 }
 
 void collect_masquerade(const std::string& network, const std::vector<Attachment>& valid) {
-  std::set<std::string> chains, comments;
+  std::set<std::string> chains, hashes;
   for (const Attachment& attachment : valid) {
     chains.insert(iptables_chain(network, attachment));
-    comments.insert(nft_comment(network, attachment));
+    hashes.insert(nft_hash(network, attachment));
   }
   for (const Family family : kFamilies) {
     if (Iptables(family).may_have_chain("POSTROUTING")) {
@@ -167,7 +169,7 @@ void collect_masquerade(const std::string& network, const std::vector<Attachment
           [&](const NatTable* known) { return plan_iptables_collection(network, chains, *known); });
     }
   }
-  remove_nft(nft_network_hash(network), comments);
+  remove_nft(nft_network_hash(network), hashes);
 }
 
 }  // namespace flannel::cni

@@ -4,11 +4,15 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <sstream>
 #include <utility>
 
+#include "base/printable.h"
 #include "cni/error.h"
+#include "cni/hash_name.h"
 #include "cni/iptables.h"
 #include "cni/process.h"
 #include "kernel/netlink_socket.h"
@@ -21,6 +25,7 @@ using netlink::Batch;
 using netlink::Bytes;
 using netlink::MessageView;
 
+constexpr std::size_t kMostOfOutput = 1000;   // characters that are quoted of it
 constexpr std::uint8_t kUserdataComment = 0;  // libnftnl's NFTNL_UDATA_RULE_COMMENT
 
 struct ChainName {
@@ -105,6 +110,25 @@ std::vector<NftRule> list_rules(const std::string& chain,
 
 }  // namespace
 
+bool is_nft_word(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '-';
+  });
+}
+
+std::string nft_word(std::string_view name, std::size_t most) {
+  constexpr std::size_t kHashLength = 16;
+  if (is_nft_word(name) && name.size() <= most) {
+    return std::string(name);
+  }
+  std::string out;
+  for (const char c : name) {
+    out += is_nft_word({&c, 1}) ? std::string(1, c)
+                                : fmt::format("_{:02X}", static_cast<unsigned char>(c));
+  }
+  return out.substr(0, most - kHashLength - 1) + "-" + hash_name("", name, kHashLength);
+}
+
 NftRule decode_nft_rule(Bytes attributes) {
   NftRule rule;
   while (const std::optional<Attribute> attribute = netlink::next_attribute(attributes)) {
@@ -138,7 +162,7 @@ bool Nft::installed() {
 void Nft::change(const std::string& commands) {
   const ProcessOutput output = run_process(program(), {"-f", "-"}, commands);
   if (output.status != 0) {
-    throw_error(Code::internal, "nft: {}", output.err);
+    throw_error(Code::internal, "nft: {}", printable(output.err, kMostOfOutput));
   }
 }
 

@@ -11,6 +11,13 @@
 
 namespace flannel::cni {
 
+// A name as text for the program may have it, where it is a chain or in a comment: of letters,
+// digits, `_`, `.` and `-` as it is, any other byte as `_XX`; what is longer than `most` bytes ends
+// in a hash of the whole name, and so does what was rewritten: no two names become one.
+std::string nft_word(std::string_view name, std::size_t most);
+// The name is a word already, of any length.
+bool is_nft_word(std::string_view name);
+
 // Chains are named as for the program: `ip cni_hostport hostports`.
 class Nft {
  public:

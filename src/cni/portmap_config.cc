@@ -48,6 +48,21 @@ std::vector<std::string> parse_conditions(const Fields& fields, const char* name
   return words;
 }
 
+// What ends a command of nft or hides the rest of one, outside of quotes. Braces are sets, which
+// end nothing.
+void check_nft_words(const std::vector<std::string>& words, const char* name) {
+  bool quoted = false;
+  for (const char c : fmt::format("{}", fmt::join(words, " "))) {
+    quoted = quoted != (c == '"');
+    if (!quoted && (c == ';' || c == '#' || c == '\\')) {
+      throw_error(Code::invalid_config, "{}: {} outside of quotes", name, c);
+    }
+  }
+  if (quoted) {
+    throw_error(Code::invalid_config, "{}: a quote that does not end", name);
+  }
+}
+
 // The backend whose language the conditions are in; empty where there are none.
 std::string_view language_of(const std::vector<std::string>& conditions) {
   if (conditions.empty() || conditions[0].empty()) {
@@ -73,6 +88,10 @@ void check_backend(const PortmapConfig& config) {
   check(config.set_mark_chain ? "iptables" : "", "externalSetMarkChain");
   check(language_of(config.conditions_v4), "conditionsV4");
   check(language_of(config.conditions_v6), "conditionsV6");
+  if (backend == "nftables") {
+    check_nft_words(config.conditions_v4, "conditionsV4");
+    check_nft_words(config.conditions_v6, "conditionsV6");
+  }
 }
 
 // The first address of each family on the container's interface.

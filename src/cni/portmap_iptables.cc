@@ -13,8 +13,7 @@ namespace {
 const std::string kDnatChain = "CNI-HOSTPORT-DNAT";
 const std::string kSetMarkChain = "CNI-HOSTPORT-SETMARK";
 const std::string kMasqueradeChain = "CNI-HOSTPORT-MASQ";
-constexpr std::size_t kMostPorts = 15;     // of one multiport match
-constexpr std::size_t kMostComment = 255;  // of the comment match
+constexpr std::size_t kMostPorts = 15;  // of one multiport match
 
 std::string own_chain(const std::string& network, const std::string& container_id) {
   return chain_name("CNI-DN-", network, container_id);
@@ -26,9 +25,8 @@ std::string old_chain(const std::string& network, const std::string& container_i
 }
 
 std::string comment_of(const PortmapConfig& config) {
-  const std::string text =
-      fmt::format("dnat name: \"{}\" id: \"{}\"", config.network, config.container_id);
-  return text.size() <= kMostComment ? text : text.substr(0, kMostComment - 2) + "...";
+  return iptables_comment_of(
+      fmt::format("dnat name: \"{}\" id: \"{}\"", config.network, config.container_id));
 }
 
 // In the order in which the reference makes them.

@@ -8,6 +8,17 @@
 namespace flannel::cni {
 namespace {
 
+constexpr std::size_t kMostComment = 128;  // of the program's language
+
+std::string comment_of(const std::string& container_id) {
+  return nft_word(container_id, kMostComment);
+}
+
+// Go's plugin has the name as it is, however long.
+bool is_of(std::string_view comment, const std::string& container_id) {
+  return comment == container_id || comment == comment_of(container_id);
+}
+
 std::string table_of(Family family) {
   return family == Family::v4 ? "ip cni_hostport" : "ip6 cni_hostport";
 }
@@ -41,7 +52,7 @@ std::string shared_chains(const PortmapConfig& config, Family family) {
 
 void check_chain(const std::string& chain, const std::string& container_id, std::size_t wanted) {
   const std::size_t found =
-      Nft::count(chain, [&](std::string_view comment) { return comment == container_id; });
+      Nft::count(chain, [&](std::string_view comment) { return is_of(comment, container_id); });
   if (found < wanted) {
     throw_error(Code::internal, "missing hostport rules in \"{}\" chain: {} of {}", chain, found,
                 wanted);
@@ -53,8 +64,9 @@ std::string removal(const std::string& container_id) {
   std::string commands;
   for (const Family family : kFamilies) {
     for (const char* name : {"hostports", "hostip_hostports", "masquerading"}) {
-      commands += Nft::deletions(table_of(family) + " " + name,
-                                 [&](std::string_view comment) { return comment == container_id; });
+      commands += Nft::deletions(table_of(family) + " " + name, [&](std::string_view comment) {
+        return is_of(comment, container_id);
+      });
     }
   }
   return commands;
@@ -77,7 +89,7 @@ std::string nft_ports(const PortmapConfig& config, Family family) {
                                : "";
     out += fmt::format("add rule {} hostports {}{} dport {} dnat to {}:{} comment \"{}\"\n", table,
                        to, mapping.protocol, mapping.host_port, target, mapping.container_port,
-                       config.container_id);
+                       comment_of(config.container_id));
   }
   if (!config.snat) {
     return out;
@@ -85,7 +97,7 @@ std::string nft_ports(const PortmapConfig& config, Family family) {
   const auto masquerade = [&](std::string_view from) {
     out += fmt::format(
         "add rule {0} masquerading {1} saddr {2} {1} daddr {3} masquerade comment \"{4}\"\n", table,
-        ip, from, address, config.container_id);
+        ip, from, address, comment_of(config.container_id));
   };
   const std::string_view everybody = family == Family::v4 ? "0.0.0.0/0" : "::/0";
   masquerade(config.masquerade_all ? everybody : std::string_view(address));

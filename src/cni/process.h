@@ -3,13 +3,30 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cni/error.h"
+
 namespace flannel::cni {
+
+// What a program may take. A kubelet gives a call up to two minutes (--runtime-request-timeout),
+// and should still hear which program it was that did not end.
+struct ProcessLimits {
+  std::chrono::milliseconds time{100'000};
+  std::size_t output = 4 << 20;  // bytes of each stream
+};
+
+// The program was not even started: it has done nothing that there is to be undone.
+class CannotRun : public CniError {
+ public:
+  using CniError::CniError;
+};
 
 struct ProcessOutput {
   int status = 0;   // exit code; 128 + N for signal N
@@ -21,12 +38,15 @@ struct ProcessOutput {
 // name in `folders`, separated by colons. Nothing where there is none.
 std::optional<std::string> find_program(const std::string& name, const std::string& folders);
 
-// Runs it with `input` on its standard input. `variables` replace those of our own environment.
-// ETXTBSY (somebody is just installing it) is waited for, up to a second. Throws CniError
-// (io_failure) where it cannot be started.
+// Runs it with `input` on its standard input, in a process group of its own, and waits for its end;
+// not for that of children that it leaves behind with its output. `variables` replace those of our
+// own environment. It is killed when we are. ETXTBSY (somebody is just installing it) is waited
+// for, up to a second. Throws CannotRun (io_failure) where it cannot be started, and CniError
+// (try_again_later, internal) where it passes a limit; then its group is killed.
 ProcessOutput run_process(const std::string& path, const std::vector<std::string>& arguments,
                           const std::string& input,
-                          const std::vector<std::pair<std::string, std::string>>& variables = {});
+                          const std::vector<std::pair<std::string, std::string>>& variables = {},
+                          const ProcessLimits& limits = {});
 
 // Does `work`, which throws nothing, in a child with a session of its own and no terminal: neither
 // signals for us nor who waits for the end of our output concerns it. Its process id; where none

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -17,6 +18,8 @@
 
 namespace flannel::cni {
 namespace {
+
+constexpr std::chrono::milliseconds kLong{60'000};
 
 class Processes : public testing::Test {
  protected:
@@ -42,6 +45,64 @@ TEST_F(Processes, GiveOutputStatusAndTheirOwnVariables) {
   const std::string much(1 << 20, 'x');  // more than any pipe holds, both ways
   EXPECT_EQ(run_process("/bin/cat", {}, much).out, much);
   EXPECT_EQ(run_process("/bin/true", {}, much).status, 0);
+}
+
+TEST_F(Processes, AreNotWaitedForWhenTheyHaveEndedButTheirChildrenHoldTheOutput) {
+  const ProcessOutput output =
+      run_process(script("leaves", "sleep 20 &\necho $!\n"), {}, "", {}, {.time = kLong});
+  EXPECT_EQ(output.status, 0);
+  const pid_t left = std::stoi(output.out);
+  EXPECT_EQ(::kill(left, SIGKILL), 0) << "it may go on: it is no matter of ours";
+}
+
+TEST_F(Processes, AreKilledWithTheirChildrenWhenTheyPassALimit) {
+  const auto error_of = [](const std::string& path, const ProcessLimits& limits) {
+    try {
+      run_process(path, {}, "", {}, limits);
+    } catch (const CniError& error) {
+      return fmt::format("{} {}", error.code(), error.what());
+    }
+    return std::string("none");
+  };
+  const std::string slow = script("slow", "sleep 60 & echo $! >" + folder_ + "/child; wait\n");
+  EXPECT_EQ(error_of(slow, {.time = std::chrono::milliseconds(1000)}),
+            "11 " + slow + " did not end within 1 seconds");
+  const pid_t child = std::stoi(*read_file(folder_ + "/child"));
+  // Its parent is gone as well, so that it may be anybody's to collect: at most a zombie.
+  const std::string stat = read_file(fmt::format("/proc/{}/stat", child)).value_or(") Z");
+  EXPECT_NE(stat.find(") Z"), std::string::npos) << stat;
+  EXPECT_EQ(error_of("/usr/bin/yes", {.time = kLong, .output = 100'000}),
+            "999 /usr/bin/yes wrote more than 100000 bytes");
+  const std::string quiet = script("quiet", "exec >&- 2>&-; sleep 60\n");
+  EXPECT_EQ(error_of(quiet, {.time = std::chrono::milliseconds(1000)}),
+            "11 " + quiet + " did not end within 1 seconds");
+}
+
+TEST_F(Processes, EndWithUs) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  const std::string path =
+      script("tells", fmt::format("echo $$ >/proc/{}/fd/{}; exec sleep 60\n", ::getpid(), ends[1]));
+  const pid_t runner = ::fork();
+  if (runner == 0) {
+    run_process(path, {}, "");
+    ::_exit(0);
+  }
+  std::array<char, 16> text{};
+  ASSERT_GT(::read(read_end.get(), text.data(), text.size() - 1), 0);
+  const pid_t program = std::stoi(text.data());
+  ::kill(runner, SIGKILL);
+  ::waitpid(runner, nullptr, 0);
+  for (int i = 0; i < 500 && ::kill(program, 0) == 0; ++i) {
+    const std::string stat = read_file(fmt::format("/proc/{}/stat", program)).value_or(") Z");
+    if (stat.find(") Z") != std::string::npos) {
+      return;
+    }
+    ::usleep(10'000);
+  }
+  EXPECT_NE(::kill(program, 0), 0) << "it goes on";
 }
 
 TEST_F(Processes, AreLookedForInFoldersInTurn) {

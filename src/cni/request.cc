@@ -4,6 +4,7 @@
 #include <cctype>
 #include <optional>
 
+#include "base/printable.h"
 #include "cni/error.h"
 
 namespace flannel::cni {
@@ -33,6 +34,14 @@ bool is_identifier(std::string_view text) {
                      [&](char c) { return alphanumeric(c) || c == '_' || c == '.' || c == '-'; });
 }
 
+// Results and records are JSON, which is UTF-8.
+void check_text(std::string_view variable, std::string_view value) {
+  if (printable(value, value.size()) != value) {
+    throw_error(Code::invalid_environment, "{} \"{}\": a control character, or no UTF-8", variable,
+                printable(value));
+  }
+}
+
 void check_ifname(std::string_view name) {
   if (name.size() > 15) {  // IFNAMSIZ less the NUL
     throw_error(Code::invalid_environment, "interface name is too long: \"{}\" has over 15 bytes",
@@ -48,6 +57,7 @@ void check_ifname(std::string_view name) {
     throw_error(Code::invalid_environment,
                 "interface name contains / or : or whitespace characters: \"{}\"", name);
   }
+  check_text("CNI_IFNAME", name);
 }
 
 // The variables that `verb` needs; VERSION needs none.
@@ -71,6 +81,9 @@ void check_variables(const std::optional<VerbName>& verb, const Request& request
   if (of_container && !attachment.ifname.empty()) {
     check_ifname(attachment.ifname);
   }
+  if (of_container) {
+    check_text("CNI_NETNS", request.netns);
+  }
   need("CNI_CONTAINERID", attachment.container_id, of_container);
   need("CNI_NETNS", request.netns, of_container && verb->verb != Verb::del);
   need("CNI_IFNAME", attachment.ifname, of_container);
@@ -92,8 +105,19 @@ std::optional<VerbName> find_verb(std::string_view text) {
   return found == kVerbs.end() ? std::nullopt : std::optional(*found);
 }
 
+// A file NAME.conflist as it is, by hand: a runtime makes one configuration a plugin of it.
+void refuse_list(const Fields& fields) {
+  const json::value* plugins = fields.find("plugins");
+  if (plugins != nullptr && plugins->is_array() && fields.find("type") == nullptr) {
+    throw CniError(Code::invalid_config, "this is a list of plugins: give the configuration of one",
+                   "with the list's name and version: jq '{name, cniVersion} + .plugins[0]' "
+                   "NAME.conflist");
+  }
+}
+
 void read_config(Request& request, std::string_view standard_input) {
   request.config = parse_json_object(standard_input, "error unmarshall network config");
+  refuse_list(request.fields());
   request.name = request.fields().text("name").value_or("");
   if (request.name.empty()) {
     throw_error(Code::invalid_config, "missing network name");
@@ -185,9 +209,16 @@ std::vector<std::string> parse_args(std::string_view args,
 }
 
 std::vector<Attachment> valid_attachments(const Request& request) {
+  constexpr const char* kList = "cni.dev/valid-attachments";
+  if (request.fields().find(kList) == nullptr) {
+    throw_error(Code::invalid_config, "GC without {}: without that list nothing is removed", kList);
+  }
   std::vector<Attachment> out;
-  for (const Fields& item : request.fields().objects("cni.dev/valid-attachments")) {
+  for (const Fields& item : request.fields().objects(kList)) {
     out.push_back({item.text("containerID").value_or(""), item.text("ifname").value_or("")});
+    if (out.back().container_id.empty() || out.back().ifname.empty()) {
+      throw_error(Code::invalid_config, "{}: one without containerID or ifname", kList);
+    }
   }
   std::sort(out.begin(), out.end());
   return out;

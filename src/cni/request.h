@@ -60,7 +60,8 @@ std::size_t version_index(std::string_view version);
 std::vector<std::string> parse_args(std::string_view args,
                                     const std::vector<std::string_view>& known);
 
-// What `cni.dev/valid-attachments` of a GC call lists.
+// What `cni.dev/valid-attachments` of a GC call lists, sorted. Throws CniError (invalid_config)
+// where there is no list, or one that does not name its containers: then nobody knows what may go.
 std::vector<Attachment> valid_attachments(const Request& request);
 
 }  // namespace flannel::cni

@@ -128,6 +128,32 @@ TEST(CniArgs, GivesKnownValuesAndRefusesOthers) {
                   .starts_with("999 ARGS: error parsing value of pair \"IgnoreUnknown=yes\""));
 }
 
+TEST(CniRequest, CollectsNothingWithoutAListOfWhatStays) {
+  for (const char* list :
+       {"", R"(,"cni.dev/valid-attachments":null)", R"(,"cni.dev/valid-attachments":{})",
+        R"(,"cni.dev/valid-attachments":[{}])", R"(,"cni.dev/valid-attachments":[5])",
+        R"(,"cni.dev/valid-attachments":[{"containerID":"a"}])"}) {
+    const Request request =
+        parse(of("GC"), fmt::format(R"({{"cniVersion":"1.1.0","name":"n"{}}})", list));
+    EXPECT_EQ(error_of([&] { valid_attachments(request); }).substr(0, 2), "7 ") << list;
+  }
+}
+
+TEST(CniRequest, SaysWhatToDoWithAListOfPlugins) {
+  const std::string error = error_of([] {
+    parse(of("ADD"), R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"flannel"}]})");
+  });
+  EXPECT_TRUE(error.starts_with("7 this is a list of plugins")) << error;
+  EXPECT_NE(error.find("jq"), std::string::npos) << error;
+}
+
+TEST(CniRequest, RefusesNamesThatNoJsonCanHold) {
+  for (const auto& [name, value] : Variables{{"CNI_IFNAME", "a\xff"}, {"CNI_NETNS", "/a\x1b"}}) {
+    const std::string error = error_of([&] { parse(of("ADD", {{name, value}})); });
+    EXPECT_TRUE(error.starts_with("4 " + name)) << error;
+  }
+}
+
 TEST(CniRequest, ListsValidAttachments) {
   const Request request = parse(of("GC"), R"({"cniVersion":"1.1.0","name":"n",
       "cni.dev/valid-attachments":[{"containerID":"b","ifname":"eth0"},

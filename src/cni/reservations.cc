@@ -103,8 +103,7 @@ std::vector<Reservation> Reservations::list() const {
 }
 
 std::optional<IpAddr> Reservations::last_reserved(std::size_t range_set) const {
-  const Result<std::string> text =
-      read_own(path_of(fmt::format("last_reserved_ip.{}", range_set)));
+  const Result<std::string> text = read_own(path_of(fmt::format("last_reserved_ip.{}", range_set)));
   const Result<IpAddr> address = text ? IpAddr::parse(*text) : fail("none");
   return address ? std::optional(*address) : std::nullopt;
 }
@@ -112,9 +111,8 @@ std::optional<IpAddr> Reservations::last_reserved(std::size_t range_set) const {
 void Reservations::set_last_reserved(std::size_t range_set, const IpAddr& address) {
   const std::string path = path_of(fmt::format("last_reserved_ip.{}", range_set));
   const std::string text = address.to_text();
-  const UniqueFd fd(::open(path.c_str(),
-                           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
-                           0600));
+  const UniqueFd fd(::open(
+      path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
   if (!fd || !write_all(fd.get(), text)) {
     throw_error(Code::io_failure, "cannot write {}: {}", path, std::strerror(errno));
   }

@@ -203,8 +203,9 @@ void encode_remove_first(Batch& batch, const Route::Key& key, std::uint8_t proto
   put_key(batch, route);
 }
 
-void encode_dump_routes(Batch& batch, Family family) {
+void encode_dump_routes(Batch& batch, Family family, std::uint8_t protocol) {
   rtmsg header{};
+  header.rtm_protocol = protocol;
   header.rtm_family = socket_family(family);
   header.rtm_table = RT_TABLE_MAIN;
   batch.begin(RTM_GETROUTE, 0, header);

@@ -48,8 +48,8 @@ void encode_put(Batch& batch, const Route& route, int index, bool exclusive = fa
 void encode_remove(Batch& batch, const Route& route, int index);
 // The first route of that key and protocol, whatever its kind (unicast, blackhole, …).
 void encode_remove_first(Batch& batch, const Route::Key& key, std::uint8_t protocol);
-// Asks for one family's routes of the main table.
-void encode_dump_routes(Batch& batch, Family family);
+// Asks for one family's routes of the main table, of one protocol (0: all).
+void encode_dump_routes(Batch& batch, Family family, std::uint8_t protocol = 0);
 
 // Asks for the path to an address.
 void encode_get_path(Batch& batch, const IpAddr& to);
