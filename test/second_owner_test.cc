@@ -61,8 +61,8 @@ TEST(SecondOwner, OneEndsAndSaysWhyAndFewWritesAreMade) {
             mac)),
         {}};
   };
-  asio::io_context io;
   FakeStore store;
+  asio::io_context io;  // with it go the watches, which the store knows
   BootClock::time_point now = BootClock::now();
   store.now = [&now] { return now; };
   OwnLease::Timing timing;
