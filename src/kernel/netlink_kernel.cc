@@ -114,7 +114,7 @@ std::vector<RouteMessage> NetlinkKernel::first_routes(
       requests_.dump<RouteMessage>(request, "routes", [&](const MessageView& message) {
         std::optional<RouteMessage> route = netlink::decode_route(message);
         const bool wanted = route && route->in_main_table && keys.contains(route->route.key);
-        return wanted ? std::move(route) : std::nullopt;
+        return wanted ? route : std::nullopt;
       });
   // The kernel lists those of one key in a row, the one that it uses first.
   const auto same_key = [](const RouteMessage& a, const RouteMessage& b) {
