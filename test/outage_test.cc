@@ -33,7 +33,7 @@ class Outage : public OverlayFixture {
     ASSERT_EQ(lab.ctl({"start", name}).status, 0);
   }
   // Until the state is on the disk.
-  bool remembers(unsigned node) const {
+  bool has_written(unsigned node) const {
     return eventually([&] {
       const std::string folder = fmt::format("{}/n{}/state", lab.directory(), node);
       std::error_code none;
@@ -45,7 +45,7 @@ class Outage : public OverlayFixture {
 };
 
 TEST_F(Outage, ANodeThatRebootsMeanwhileHasItsOverlayBackAtOnce) {
-  ASSERT_TRUE(remembers(1));
+  ASSERT_TRUE(has_written(1));
   ::usleep(300'000);
   const std::string subnet_before = subnet(1).to_text();
   etcd_->stop();
@@ -56,7 +56,7 @@ TEST_F(Outage, ANodeThatRebootsMeanwhileHasItsOverlayBackAtOnce) {
   EXPECT_EQ(subnet(1).to_text(), subnet_before);
   EXPECT_TRUE(eventually([&] { return ping(); }));
   EXPECT_EQ(state(1), "degraded");
-  EXPECT_NE(lab.page(1, "/status").find("\"recalled\":\"20"), std::string::npos);
+  EXPECT_NE(lab.page(1, "/status").find("\"last_known_state_of\":\"20"), std::string::npos);
 
   const std::unique_ptr<Stream> packets = stream();
   etcd_->start();
@@ -75,7 +75,7 @@ TEST_F(Outage, WhatLeftMeanwhileGoesWhenTheStoreIsBack) {
     return lab.ip("n1", {"route"}).output.find("10.5.250.0/24") != std::string::npos;
   };
   ASSERT_TRUE(eventually(has_route));
-  ::usleep(2'500'000);  // it is remembered
+  ::usleep(2'500'000);  // the last known state is written
   ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
   etcd_->ctl({"del", key("subnets/10.5.250.0-24")});
   etcd_->stop();
@@ -88,7 +88,7 @@ TEST_F(Outage, WhatLeftMeanwhileGoesWhenTheStoreIsBack) {
 }
 
 TEST_F(Outage, AMemoryOfAnotherConfigurationEndsWithTheStoresReturn) {
-  ASSERT_TRUE(remembers(1));
+  ASSERT_TRUE(has_written(1));
   ::usleep(300'000);
   ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
   etcd_->ctl({"put", key("config"), R"({"Network":"10.6.0.0/16","Backend":{"Type":"vxlan"}})"});

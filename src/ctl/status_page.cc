@@ -87,8 +87,9 @@ std::string overview(const Reader& status) {
   if (lease.exists()) {
     // The last known state has no times.
     const std::string expiry = lease["expiry"].exists() ? ", until " + lease["expiry"].text()
-                               : status["store"]["recalled"].exists() ? ", from memory"
-                                                                      : ", a reservation";
+                               : status["store"]["last_known_state_of"].exists()
+                                   ? ", from last known state"
+                                   : ", a reservation";
     out += line("lease", fmt::format("{} as {}{}", lease["subnets"].list(),
                                      lease["public_ips"].list(), expiry));
   }
@@ -134,8 +135,8 @@ std::vector<std::string> troubles(const Reader& status) {
     }
   };
   add("store: ", status["store"]["trouble"]);
-  add("from last known state of ", status["store"]["recalled"]);
-  add("state-dir: ", status["store"]["memory_trouble"]);
+  add("from last known state of ", status["store"]["last_known_state_of"]);
+  add("state-dir: ", status["store"]["last_known_state_trouble"]);
   add("interface: ", status["interface"]["trouble"]);
   const std::vector<Reader> problems = status["kernel"]["problems"].items();
   for (const Reader& problem : problems) {

@@ -82,9 +82,10 @@ TEST(StatusPage, TakesALeaseFromMemoryForNoReservation) {
       R"("lease":{"subnets":["10.5.60.0/24"],"public_ips":["198.18.0.2"],"expiry":null})";
   EXPECT_NE(status_page("{" + lease + "}", 50)->find("as 198.18.0.2, a reservation\n"),
             std::string::npos);
-  EXPECT_NE(status_page(R"({"store":{"recalled":"2026-11-24T11:00:00Z"},)" + lease + "}", 50)
-                ->find("as 198.18.0.2, from memory\n"),
-            std::string::npos);
+  EXPECT_NE(
+      status_page(R"({"store":{"last_known_state_of":"2026-11-24T11:00:00Z"},)" + lease + "}", 50)
+          ->find("as 198.18.0.2, from last known state\n"),
+      std::string::npos);
 }
 
 // Whatever a field holds that somebody else wrote, no control character reaches a terminal.

@@ -29,13 +29,14 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
       departures_changed_(io.get_executor()),
       host_changed_(io.get_executor()),
       subnet_file_stale_(io.get_executor()),
-      memory_stale_(io.get_executor()),
+      last_known_state_stale_(io.get_executor()),
       heap_used_(io.get_executor()) {
   state_.options = std::move(options);
   state_.store_name = store_->name();
-  // A local store is as near as a memory of it would be.
+  // A local store is as near as its last known state would be.
   if (state_.options.local_store.empty() && !state_.options.state_dir.empty()) {
-    memory_.emplace(state_.options.state_dir, state_.store_name + " " + state_.options.subnet_file);
+    last_known_state_file_.emplace(state_.options.state_dir,
+                                   state_.store_name + " " + state_.options.subnet_file);
     writer_.emplace(1);
   }
 }
@@ -46,7 +47,7 @@ void Daemon::start() {
 
 void Daemon::stop() {
   log_info("Exiting cleanly...");
-  remember_now();
+  write_last_known_state();
   io_.stop();
 }
 
@@ -159,8 +160,9 @@ std::optional<HttpReply> Daemon::health_page(std::string_view path) const {
   }
   if (path == "/readyz") {
     const std::string source =
-        state_.recalled ? fmt::format(" (from last known state of {})", utc_text(*state_.recalled))
-                        : "";
+        state_.last_known_state_of
+            ? fmt::format(" (from last known state of {})", utc_text(*state_.last_known_state_of))
+            : "";
     return state_.ready ? HttpReply{.body = "flanneld is ready" + source}
                         : HttpReply{.status = 503,
                                     .body = "flanneld is not ready yet\n" +
@@ -265,10 +267,10 @@ LeaseAttrs Daemon::announcement(const ExternalInterface& external) {
 }
 
 Task<bool> Daemon::acquire_lease() {
-  if (recalled_) {
-    std::optional<Lease> lease = recalled_lease(announcement(*state_.external));
+  if (last_known_state_) {
+    std::optional<Lease> lease = last_known_lease(announcement(*state_.external));
     if (!lease) {
-      forget_memory();
+      end_last_known_state();
       co_return false;
     }
     own_lease(std::move(*lease));
@@ -325,11 +327,12 @@ void Daemon::start_loops() {
     host_changed(changes);
   };
   log_info("Running backend.");
-  if (recalled_) {
-    start_from_memory();
+  if (last_known_state_) {
+    start_from_last_known_state();
   }
-  if (memory_) {
-    spawn(run_forever("last known state", timing_.failures, [this] { return keep_memory(); }));
+  if (last_known_state_file_) {
+    spawn(run_forever("last known state", timing_.failures,
+                      [this] { return keep_last_known_state(); }));
   }
   spawn(keep_subnet_file());
   spawn(run_forever(

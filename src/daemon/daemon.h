@@ -18,7 +18,7 @@
 #include "daemon/state.h"
 #include "kernel/kernel.h"
 #include "network/departures.h"
-#include "store/last_known.h"
+#include "store/last_known_state.h"
 #include "store/store.h"
 
 namespace flannel {
@@ -35,8 +35,8 @@ class Daemon {
     Backoff waits{std::chrono::milliseconds(100), std::chrono::milliseconds(1'000)};
     Backoff failures = Backoff();  // of the loops that need the kernel
     Departures::Timing departures;
-    // Many changes are remembered together.
-    std::chrono::milliseconds remember_after{2'000};
+    // From a change to the last known state's file: many changes are written together.
+    std::chrono::milliseconds state_write_delay{2'000};
     OwnLease::Timing own_lease;
     // After the last pass; what the next one needs is fetched from the kernel again.
     std::chrono::milliseconds heap_is_kept{1'000};
@@ -68,7 +68,7 @@ class Daemon {
   Task<void> read_network();
   Task<void> claim_devices();
   Task<void> choose_external();
-  // False where the memory that the steps before went by is refused: they begin anew.
+  // False where the last known state that the steps before went by is refused: they begin anew.
   Task<bool> acquire_lease();
   void start_loops();
 
@@ -76,7 +76,7 @@ class Daemon {
   Task<void> watch_leases();
   Task<void> keep_subnet_file();
   Task<void> follow_host();
-  Task<void> keep_memory();
+  Task<void> keep_last_known_state();
   Task<void> give_back_heap();
 
   NetState plan(const Snapshot& kernel);
@@ -87,15 +87,15 @@ class Daemon {
   void host_changed(const HostChanges& changes);
   bool look_at_host();
   Task<Result<std::string>> config_text();
-  bool recall(const std::string& why);
-  std::optional<Lease> recalled_lease(const LeaseAttrs& attrs);
+  bool begin_last_known_state(const std::string& why);
+  std::optional<Lease> last_known_lease(const LeaseAttrs& attrs);
   void own_lease(Lease lease);
-  void start_from_memory();
+  void start_from_last_known_state();
   void start_reconciling();
-  Task<void> end_of_memory();
-  void forget_memory();
-  LastKnown::Memory knowledge() const;
-  void remember_now();
+  Task<void> replace_last_known_state();
+  void end_last_known_state();
+  LastKnownState known_state() const;
+  void write_last_known_state();
   Task<std::optional<LeaseUpdate>> next_update(LeaseWatch& watch);
   Task<void> take_in(LeaseUpdate update);
   Task<void> remove_departed();
@@ -121,16 +121,16 @@ class Daemon {
   const Timing timing_;
   std::optional<Scope> scope_;
   PathCache paths_;
-  std::optional<LastKnown> memory_;          // none where nothing is to be remembered
-  std::optional<asio::thread_pool> writer_;  // of the memory, so that no disk holds the loop up
-  std::optional<LastKnown::Memory> recalled_;
+  std::optional<LastKnownStateFile> last_known_state_file_;  // none where there is to be none
+  std::optional<asio::thread_pool> writer_;         // of that, so that no disk holds the loop up
+  std::optional<LastKnownState> last_known_state_;  // while we go by it
   std::string config_text_;
   std::optional<Departures> departures_;
-  Wake departures_changed_, host_changed_, subnet_file_stale_, memory_stale_, heap_used_;
+  Wake departures_changed_, host_changed_, subnet_file_stale_, last_known_state_stale_, heap_used_;
   std::map<StoreUse, std::string> store_troubles_;    // those there are
   std::map<std::string, std::string> refusals_told_;  // name and reason, of those there are
   bool reconciling_ = false;
-  bool may_recall_ = true;
+  bool may_use_last_known_state_ = true;
   int exit_code_ = 0;
 };
 

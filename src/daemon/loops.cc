@@ -105,7 +105,7 @@ bool Daemon::look_at_host() {
   state_.peers->set_own(*state_.lease());
   subnet_file_stale_.set();
   state_.reconciler->wake();
-  memory_stale_.set();
+  last_known_state_stale_.set();
   return true;
 }
 

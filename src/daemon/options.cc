@@ -125,8 +125,8 @@ std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
       {text_flag("subnet-file", o.subnet_file, "file for the subnet and MTU, read by the plugin")},
       {text_flag(
           "state-dir", o.state_dir,
-          "directory for what a node last knew, for a reboot while the leases' store is away; "
-          "empty for none")},
+          "directory of the last known state, for a reboot while the leases' store is away; empty "
+          "for none")},
       {text_flag("status-socket", o.status_socket,
                  "unix socket of the status pages; flanneld.sock beside the subnet file if empty")},
       {on_off_flag("route-nexthops", o.route_nexthops,

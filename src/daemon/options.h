@@ -24,7 +24,7 @@ struct Options {
   std::string iface_can_reach;
   std::string public_ip, public_ipv6;
   std::string subnet_file = "/run/flannel/subnet.env";
-  std::string state_dir = "/var/lib/flannel";  // empty: nothing is remembered
+  std::string state_dir = "/var/lib/flannel";  // empty: no last known state
   std::string status_socket;                   // empty: flanneld.sock beside the subnet file
   std::string healthz_ip = "0.0.0.0";
   std::int64_t healthz_port = 0;                // 0 or less: none

@@ -68,10 +68,10 @@ Task<void> Daemon::take_in(LeaseUpdate update) {
   }
   departures_changed_.set();
   if (!state_.listed) {
-    co_await end_of_memory();
+    co_await replace_last_known_state();
     state_.listed = true;
     start_reconciling();
-    memory_stale_.set();
+    last_known_state_stale_.set();
   } else if (changed) {
     peers_changed();
   }
@@ -79,7 +79,7 @@ Task<void> Daemon::take_in(LeaseUpdate update) {
 
 void Daemon::peers_changed() {
   state_.reconciler->wake();
-  memory_stale_.set();
+  last_known_state_stale_.set();
 }
 
 // Each once; of thousands the first few.

@@ -29,9 +29,9 @@ struct DaemonState {
 
   std::string store_name;
   std::string store_trouble;  // why the store does not answer; empty when it does
-  // Set where the store was away at the start: this is what was known then.
-  std::optional<std::chrono::system_clock::time_point> recalled;
-  std::string memory_trouble;  // why nothing can be remembered
+  // Set while we go by the last known state, since the store was away at the start: of when it is.
+  std::optional<std::chrono::system_clock::time_point> last_known_state_of;
+  std::string last_known_state_trouble;  // why it cannot be written
   std::optional<NetworkConfig> network;
   std::unique_ptr<Backend> backend;
   std::optional<ExternalInterface> external;

@@ -194,7 +194,7 @@ std::string_view overall(const DaemonState& state) {
     return "waiting";
   }
   const bool fine = state.store_trouble.empty() && state.interface_trouble.empty() &&
-                    !state.recalled && state.memory_trouble.empty() &&
+                    !state.last_known_state_of && state.last_known_state_trouble.empty() &&
                     state.own->trouble().empty() && state.reconciler->report().problems.empty();
   return fine ? "ready" : "degraded";
 }
@@ -214,7 +214,7 @@ std::string waiting_for(const DaemonState& state) {
     return state.reason;
   }
   const Report& report = state.reconciler->report();
-  if (!state.listed && !state.recalled) {
+  if (!state.listed && !state.last_known_state_of) {
     return state.store_trouble.empty() ? "the list of peers is not complete yet"
                                        : state.store_trouble;
   }
@@ -237,8 +237,9 @@ std::string status_json(const DaemonState& state) {
                     {{"name", state.store_name},
                      {"connected", state.store_trouble.empty()},
                      {"trouble", text(state.store_trouble)},
-                     {"recalled", state.recalled ? time_text(*state.recalled) : nullptr},
-                     {"memory_trouble", text(state.memory_trouble)}}},
+                     {"last_known_state_of",
+                      state.last_known_state_of ? time_text(*state.last_known_state_of) : nullptr},
+                     {"last_known_state_trouble", text(state.last_known_state_trouble)}}},
                    {"subnet_file", state.options.subnet_file},
                    {"warnings", warnings(state)}};
   if (state.network) {

@@ -1,4 +1,4 @@
-#include "store/last_known.h"
+#include "store/last_known_state.h"
 
 #include <fcntl.h>
 
@@ -48,7 +48,7 @@ void make_tables(const Database& database) {
                   kApplicationId, kVersion));
 }
 
-LastKnown::Memory read_memory(const Database& database) {
+LastKnownState read_state(const Database& database) {
   if (database.number("PRAGMA application_id") != kApplicationId ||
       database.number("PRAGMA user_version") != kVersion) {
     throw std::runtime_error(database.path() + " is none of our files, or of another version");
@@ -57,20 +57,20 @@ LastKnown::Memory read_memory(const Database& database) {
   if (!node.step()) {
     throw std::runtime_error(database.path() + " is empty");
   }
-  LastKnown::Memory memory;
-  memory.config = node.text(0);
-  memory.own = read_row(node, 1);
-  memory.time = system_clock::time_point(seconds(node.number(3)));
+  LastKnownState state;
+  state.config = node.text(0);
+  state.own = read_row(node, 1);
+  state.time = system_clock::time_point(seconds(node.number(3)));
   Statement leases(database, "SELECT key, value FROM leases");
   while (leases.step()) {
-    memory.peers.push_back(read_row(leases, 0));
+    state.peers.push_back(read_row(leases, 0));
   }
-  return memory;
+  return state;
 }
 
 using Row = std::pair<std::string, std::string>;  // of the table `leases`
 
-std::vector<Row> rows_of(std::span<const Lease> leases) {
+std::vector<Row> rows_of(const std::vector<Lease>& leases) {
   std::vector<Row> rows;
   rows.reserve(leases.size());
   for (const Lease& lease : leases) {
@@ -113,40 +113,38 @@ void write_differences(const Database& database, const std::vector<Row>& rows) {
   }
 }
 
-void write_memory(const Database& database, const std::string& config, const Lease& own,
-                  std::span<const Lease> peers, system_clock::time_point now) {
+void write_state(const Database& database, const LastKnownState& state) {
   Transaction transaction(database);
   make_tables(database);
   Statement(database, "INSERT INTO node VALUES(?, ?, ?, ?)")
-      .bind(0, config)
-      .bind(1, to_text(own.key))
-      .bind(2, to_json(own.attrs))
-      .bind(3, std::chrono::duration_cast<seconds>(now.time_since_epoch()).count())
+      .bind(0, state.config)
+      .bind(1, to_text(state.own.key))
+      .bind(2, to_json(state.own.attrs))
+      .bind(3, std::chrono::duration_cast<seconds>(state.time.time_since_epoch()).count())
       .run();
-  write_differences(database, rows_of(peers));
+  write_differences(database, rows_of(state.peers));
   transaction.commit();
 }
 
 }  // namespace
 
-LastKnown::LastKnown(const std::string& directory, const std::string& identity)
+LastKnownStateFile::LastKnownStateFile(const std::string& directory, const std::string& identity)
     : path_(fmt::format("{}/last-known-{:016x}.db", directory, stable_hash(identity))) {}
 
-Result<LastKnown::Memory> LastKnown::recall() const {
+Result<LastKnownState> LastKnownStateFile::read() const {
   try {
-    return read_memory(Database(path_));
+    return read_state(Database(path_));
   } catch (const std::runtime_error& error) {
     return fail("{}", error.what());
   }
 }
 
-Result<void> LastKnown::remember(const std::string& config, const Lease& own,
-                                 std::span<const Lease> peers, system_clock::time_point now) const {
+Result<void> LastKnownStateFile::write(const LastKnownState& state) const {
   try {
     create_file(path_);
     const Database database(path_);
     database.execute("PRAGMA cache_size=-256");
-    write_memory(database, config, own, peers, now);
+    write_state(database, state);
     return {};
   } catch (const std::runtime_error& error) {
     return fail("{}", error.what());

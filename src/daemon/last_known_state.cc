@@ -10,8 +10,16 @@ namespace flannel {
 namespace {
 
 // On the writer's thread: thousands of rows, and a disk that may take its time.
-Task<Result<void>> write_down(LastKnown file, LastKnown::Memory known) {
-  co_return file.remember(known.config, known.own, known.peers, known.time);
+Task<Result<void>> write_to(LastKnownStateFile file, LastKnownState state) {
+  co_return file.write(state);
+}
+
+void log_last_known_state_trouble(const std::string& trouble) {
+  if (trouble.empty()) {
+    log_info("the last known state can be written again");
+  } else {
+    log_warning("the last known state cannot be written: {}", trouble);
+  }
 }
 
 }  // namespace
@@ -30,30 +38,31 @@ Task<Result<std::string>> Daemon::config_text() {
   } catch (const std::runtime_error& error) {
     failure = error.what();
   }
-  if (recall(failure)) {
-    co_return recalled_->config;
+  if (begin_last_known_state(failure)) {
+    co_return last_known_state_->config;
   }
   co_return fail("{}", failure);
 }
 
-bool Daemon::recall(const std::string& why) {
-  if (!memory_ || !may_recall_) {
+// False where there is none, or it was refused before.
+bool Daemon::begin_last_known_state(const std::string& why) {
+  if (!last_known_state_file_ || !may_use_last_known_state_) {
     return false;
   }
-  Result<LastKnown::Memory> memory = memory_->recall();
-  if (!memory) {
+  Result<LastKnownState> read = last_known_state_file_->read();
+  if (!read) {
     return false;
   }
-  log_warning("going on from the last known state of {}", utc_text(memory->time));
-  recalled_ = std::move(*memory);
-  state_.recalled = recalled_->time;
+  log_warning("going on from the last known state of {}", utc_text(read->time));
+  last_known_state_ = std::move(*read);
+  state_.last_known_state_of = last_known_state_->time;
   store_state(StoreUse::watch, why);
   return true;
 }
 
 // Nothing where we have other addresses now: the lease may not be ours any more.
-std::optional<Lease> Daemon::recalled_lease(const LeaseAttrs& attrs) {
-  const Lease& own = recalled_->own;
+std::optional<Lease> Daemon::last_known_lease(const LeaseAttrs& attrs) {
+  const Lease& own = last_known_state_->own;
   if (own.attrs.public_ip != attrs.public_ip || own.attrs.public_ipv6 != attrs.public_ipv6) {
     log_warning("our addresses are not those of the last known state: waiting for the store");
     return std::nullopt;
@@ -64,49 +73,50 @@ std::optional<Lease> Daemon::recalled_lease(const LeaseAttrs& attrs) {
 }
 
 // What others have changed meanwhile is not known, so nothing is removed.
-void Daemon::start_from_memory() {
-  state_.peers->apply({.snapshot = true, .leases = recalled_->peers});
+void Daemon::start_from_last_known_state() {
+  state_.peers->apply({.snapshot = true, .leases = last_known_state_->peers});
   state_.reconciler->set_additive(true);
   start_reconciling();
 }
 
 // The store is back, and has said who is there.
-Task<void> Daemon::end_of_memory() {
-  if (!recalled_) {
+Task<void> Daemon::replace_last_known_state() {
+  if (!last_known_state_) {
     co_return;
   }
   const std::optional<std::string> text = co_await store_->config();
   if (text && *text != config_text_) {
     throw Fatal("the network configuration changed while the store was away: starting anew");
   }
-  log_info("{} is back: the state of {} is replaced", state_.store_name, utc_text(recalled_->time));
-  forget_memory();
+  log_info("{} is back: the last known state of {} is replaced", state_.store_name,
+           utc_text(last_known_state_->time));
+  end_last_known_state();
   state_.reconciler->set_additive(false);
 }
 
-void Daemon::forget_memory() {
-  recalled_.reset();
-  state_.recalled.reset();
-  may_recall_ = false;
+void Daemon::end_last_known_state() {
+  last_known_state_.reset();
+  state_.last_known_state_of.reset();
+  may_use_last_known_state_ = false;
 }
 
-Task<void> Daemon::keep_memory() {
+Task<void> Daemon::keep_last_known_state() {
   for (;;) {
-    co_await memory_stale_.wait();
-    co_await sleep_for(timing_.remember_after);
-    memory_stale_.clear();
-    const Result<void> result =
-        co_await asio::co_spawn(*writer_, write_down(*memory_, knowledge()), asio::use_awaitable);
+    co_await last_known_state_stale_.wait();
+    co_await sleep_for(timing_.state_write_delay);
+    last_known_state_stale_.clear();
+    const Result<void> result = co_await asio::co_spawn(
+        *writer_, write_to(*last_known_state_file_, known_state()), asio::use_awaitable);
     heap_used_.set();
     const std::string trouble = result ? "" : result.error().text;
-    if (trouble != state_.memory_trouble && !trouble.empty()) {
-      log_warning("the state cannot be remembered: {}", trouble);
+    if (trouble != state_.last_known_state_trouble) {
+      log_last_known_state_trouble(trouble);
     }
-    state_.memory_trouble = trouble;
+    state_.last_known_state_trouble = trouble;
   }
 }
 
-LastKnown::Memory Daemon::knowledge() const {
+LastKnownState Daemon::known_state() const {
   const std::span<const Lease> peers = state_.peers->usable();
   return {config_text_,
           *state_.lease(),
@@ -115,13 +125,11 @@ LastKnown::Memory Daemon::knowledge() const {
 }
 
 // At a clean end; what the loop would have written in a moment is not lost.
-void Daemon::remember_now() {
-  if (memory_ && state_.listed) {
+void Daemon::write_last_known_state() {
+  if (last_known_state_file_ && state_.listed) {
     writer_->join();
-    const LastKnown::Memory known = knowledge();
-    const Result<void> result = memory_->remember(known.config, known.own, known.peers, known.time);
-    if (!result) {
-      log_warning("the state cannot be remembered: {}", result.error().text);
+    if (const Result<void> written = last_known_state_file_->write(known_state()); !written) {
+      log_last_known_state_trouble(written.error().text);
     }
   }
 }
