@@ -117,7 +117,7 @@ TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
     ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
     etcdctl({"del", stale});
     ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
-    EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz") == "flanneld is ready"; }));
+    EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz") == "flanneld is ready\n"; }));
     ::usleep(200'000);
     expect_nothing_lost(packets);
   }

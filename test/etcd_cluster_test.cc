@@ -187,7 +187,7 @@ class ClusterWorld {
       }
       const Result<Page> ready =
           get_page(cluster_.file(fmt::format("n{}/flanneld.sock", i)), "/readyz");
-      if (!ready || ready->body != "flanneld is ready") {
+      if (!ready || ready->body != "flanneld is ready\n") {
         return fmt::format("node {}: {}", i, ready ? ready->body : ready.error().text);
       }
     }

@@ -51,7 +51,7 @@ TEST_F(FlanneldDevicesTest, ASecondDaemonWithTheSameVniWaitsAndTakesOverWhenTheF
 
   ::kill(daemon.pid, SIGKILL);
   exit_code();
-  EXPECT_TRUE(eventually([&] { return second_page("/readyz") == "flanneld is ready"; }))
+  EXPECT_TRUE(eventually([&] { return second_page("/readyz") == "flanneld is ready\n"; }))
       << read_file(other + "/log").value_or("");
   EXPECT_TRUE(has_route("10.6.61.0/24"));
   EXPECT_EQ(device().find("10.5."), std::string::npos) << device();

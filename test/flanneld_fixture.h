@@ -60,7 +60,7 @@ class FlanneldTest : public testing::Test {
     const Result<Page> found = get_page(folder + "/flanneld.sock", path);
     return found ? fmt::format("{} {}", found->status, found->body) : "";
   }
-  bool is_ready() const { return page("/readyz") == "200 flanneld is ready"; }
+  bool is_ready() const { return page("/readyz") == "200 flanneld is ready\n"; }
   bool waits_for(const std::string& reason) const {
     return page("/status").find(reason) != std::string::npos;
   }

@@ -30,7 +30,7 @@ TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
   ASSERT_TRUE(eventually([&] { return waits_for("no network configuration"); })) << log();
   const std::string reason = folder + "/subnet.env.reason";
   EXPECT_NE(read_file(reason).value_or("").find("no network configuration"), std::string::npos);
-  EXPECT_EQ(page("/healthz"), "200 flanneld is running");
+  EXPECT_EQ(page("/healthz"), "200 flanneld is running\n");
   EXPECT_TRUE(page("/readyz").starts_with("503 flanneld is not ready yet\nCouldn't fetch network "))
       << page("/readyz");
   EXPECT_EQ(page("/nothing"), "404 404 page not found\n");
@@ -125,9 +125,9 @@ TEST_F(FlanneldTest, ItsHealthPagesAreWhereTheyWereWanted) {
   ASSERT_TRUE(write_local_config(store(), kConfig));
   start({"--healthz-ip=localhost", "--healthz-port=18081"});
   ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
-  EXPECT_EQ(run({"curl", "-s", "http://127.0.0.1:18081/healthz"}).output, "flanneld is running");
+  EXPECT_EQ(run({"curl", "-s", "http://127.0.0.1:18081/healthz"}).output, "flanneld is running\n");
   EXPECT_EQ(run({"curl", "-s", "-X", "POST", "http://127.0.0.1:18081/readyz"}).output,
-            "flanneld is ready");
+            "flanneld is ready\n");
   EXPECT_EQ(
       run({"curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:18081/status"})
           .output,
@@ -262,7 +262,7 @@ TEST_F(FlanneldTest, IdleConnectionsDoNotKeepItFromAnswering) {
   }
   for (const char* host : {"127.0.0.1", "[::1]"}) {
     EXPECT_EQ(run({"curl", "-gs", fmt::format("http://{}:18081/healthz", host)}).output,
-              "flanneld is running");
+              "flanneld is running\n");
   }
   EXPECT_TRUE(is_ready());
   std::size_t descriptors = 0;

@@ -134,7 +134,7 @@ TEST_F(OverlayTest, TheMacIsTheSameWithoutAnythingThatRemembersIt) {
     return std::chrono::system_clock::now();
   }).remove(before.key);
   ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
-  EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz") == "flanneld is ready"; }));
+  EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz") == "flanneld is ready\n"; }));
   EXPECT_EQ(lease_of(1).attrs, before.attrs);
   EXPECT_TRUE(eventually([&] { return ping(); }));
 }

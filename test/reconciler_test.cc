@@ -1,5 +1,7 @@
 // The reconciler on the fake kernel: whatever happens, it ends with the kernel as planned.
 
+#include <linux/rtnetlink.h>
+
 #include <cerrno>
 
 #include "reconcile/diff.h"
@@ -38,6 +40,21 @@ TEST_F(ReconcilerTest, AnswersALeaseEventWithItsDifferenceAloneAndNoDump) {
   EXPECT_EQ(kernel.dumps, 0U);
   EXPECT_EQ(kernel.applied.size(), 4U);
   EXPECT_TRUE(converges());
+}
+
+TEST_F(ReconcilerTest, ARemovedRouteThatTheReferenceMayHaveLeftIsInTheLog) {
+  scope.adopt_stale = true;
+  Route stale;
+  stale.key.dst = *Prefix::parse("10.5.200.0/24");
+  stale.protocol = RTPROT_BOOT;
+  stale.dev = "eth0";
+  stale.via = *IpAddr::parse("198.18.0.9");
+  kernel.state.routes.put(stale);
+  testing::internal::CaptureStderr();
+  start();
+  EXPECT_TRUE(converges());
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("10.5.200.0/24 via 198.18.0.9"), std::string::npos) << log;
 }
 
 // Somebody removes one object of each kind, or the device, or takes it down.

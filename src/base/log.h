@@ -21,6 +21,12 @@ int log_verbosity();
 // stays one line whoever wrote what it quotes.
 void log_line(Severity severity, std::string_view text, const std::source_location& where);
 
+// Writes the line that a trouble is there, a warning, or that it has ended, which is none.
+inline void log_trouble(bool is_there, std::string_view text,
+                        const std::source_location& where = std::source_location::current()) {
+  log_line(is_there ? Severity::warning : Severity::info, text, where);
+}
+
 namespace detail {
 // A format string that remembers where it was written.
 template <class... Args>

@@ -30,8 +30,4 @@ std::string in_columns(const std::vector<std::vector<std::string>>& rows, std::s
   return out;
 }
 
-std::string counted(std::size_t number, std::string_view noun) {
-  return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
-}
-
 }  // namespace flannel

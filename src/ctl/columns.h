@@ -16,7 +16,4 @@ std::string in_columns(const std::vector<std::vector<std::string>>& rows,
 // How many characters of UTF-8: `…` is one.
 std::size_t width(std::string_view text);
 
-// `1 node`, `2 nodes`
-std::string counted(std::size_t number, std::string_view noun);
-
 }  // namespace flannel

@@ -13,11 +13,5 @@ TEST(Columns, AreAsWideAsTheirLongestCell) {
             " …                  x\n");
 }
 
-TEST(Counted, KnowsOneFromMany) {
-  EXPECT_EQ(counted(0, "peer"), "0 peers");
-  EXPECT_EQ(counted(1, "peer"), "1 peer");
-  EXPECT_EQ(counted(2, "peer"), "2 peers");
-}
-
 }  // namespace
 }  // namespace flannel

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "backend/backend.h"
+#include "base/counted.h"
 #include "base/file.h"
 #include "base/printable.h"
 #include "ctl/columns.h"

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <cstdio>
 
+#include "base/counted.h"
 #include "base/file.h"
 #include "base/printable.h"
 #include "ctl/columns.h"

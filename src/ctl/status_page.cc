@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "base/counted.h"
 #include "base/printable.h"
 #include "ctl/columns.h"
 

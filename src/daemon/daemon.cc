@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "backend/scope.h"
+#include "base/counted.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/printable.h"
@@ -77,7 +78,8 @@ void Daemon::store_state(StoreUse use, const std::string& trouble) {
   }
   const std::string now = store_troubles_.empty() ? "" : store_troubles_.begin()->second;
   if (now.empty() != state_.store_trouble.empty()) {
-    log_warning("{}: {}", state_.store_name, now.empty() ? "well again" : now);
+    log_trouble(!now.empty(),
+                fmt::format("{}: {}", state_.store_name, now.empty() ? "well again" : now));
   }
   state_.store_trouble = now;
   if (is_back && use != StoreUse::renewal && state_.own) {
@@ -156,17 +158,18 @@ void Daemon::serve_pages() {
 
 std::optional<HttpReply> Daemon::health_page(std::string_view path) const {
   if (path == "/healthz") {
-    return HttpReply{.body = "flanneld is running"};
+    return HttpReply{.body = "flanneld is running\n"};
   }
   if (path == "/readyz") {
     const std::string source =
         state_.last_known_state_of
             ? fmt::format(" (from last known state of {})", utc_text(*state_.last_known_state_of))
             : "";
-    return state_.ready ? HttpReply{.body = "flanneld is ready" + source}
-                        : HttpReply{.status = 503,
-                                    .body = "flanneld is not ready yet\n" +
-                                            printable(flannel::waiting_for(state_), kReasonMost)};
+    return state_.ready
+               ? HttpReply{.body = "flanneld is ready" + source + "\n"}
+               : HttpReply{.status = 503,
+                           .body = "flanneld is not ready yet\n" +
+                                   printable(flannel::waiting_for(state_), kReasonMost) + "\n"};
   }
   return std::nullopt;
 }
@@ -378,7 +381,7 @@ void Daemon::check_ready() {
   if (!state_.ready && state_.subnet_file_written) {
     state_.ready = true;
     state_.reason.clear();
-    log_info("flannel is ready: {} peers", state_.peers->usable().size());
+    log_info("flannel is ready: {}", counted(state_.peers->usable().size(), "peer"));
   }
 }
 

@@ -15,11 +15,9 @@ Task<Result<void>> write_to(LastKnownStateFile file, LastKnownState state) {
 }
 
 void log_last_known_state_trouble(const std::string& trouble) {
-  if (trouble.empty()) {
-    log_info("the last known state can be written again");
-  } else {
-    log_warning("the last known state cannot be written: {}", trouble);
-  }
+  log_trouble(!trouble.empty(), trouble.empty()
+                                    ? "the last known state can be written again"
+                                    : "the last known state cannot be written: " + trouble);
 }
 
 }  // namespace

@@ -92,9 +92,10 @@ bool Daemon::look_at_host() {
   }
   const std::string trouble = usable ? "" : usable.error().text;
   if (trouble != state_.interface_trouble) {
-    log_warning("{}", trouble.empty()
-                          ? fmt::format("interface {} is there again", chosen->name.text())
-                          : fmt::format("{}; keeping {}", trouble, state_.external->name.text()));
+    log_trouble(!trouble.empty(),
+                trouble.empty()
+                    ? fmt::format("interface {} is there again", chosen->name.text())
+                    : fmt::format("{}; keeping {}", trouble, state_.external->name.text()));
     state_.interface_trouble = trouble;
     state_.reconciler->wake();  // also where it comes back as it was
   }

@@ -85,8 +85,9 @@ void OwnLease::set_trouble(const std::string& trouble) {
   if (trouble == trouble_) {
     return;
   }
-  log_warning("our lease {} {}", to_text(lease_.key),
-              trouble.empty() ? "is as we wrote it again" : trouble + ": writing it again");
+  log_trouble(!trouble.empty(), fmt::format("our lease {} {}", to_text(lease_.key),
+                                            trouble.empty() ? "is as we wrote it again"
+                                                            : trouble + ": writing it again"));
   trouble_ = trouble;
 }
 

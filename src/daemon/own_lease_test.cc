@@ -114,6 +114,19 @@ TEST_F(OwnLeaseTest, WhateverIsWrongWithItIsAnsweredAtOnce) {
   }
 }
 
+// The beginning of a trouble is a warning, its end is none.
+TEST_F(OwnLeaseTest, ThatItIsAsWeWroteItAgainIsNoWarning) {
+  start();
+  testing::internal::CaptureStderr();
+  see(State::gone);
+  see(State::as_written);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(log[0], 'W') << log;
+  const std::size_t end = log.find("is as we wrote it again");
+  ASSERT_NE(end, std::string::npos) << log;
+  EXPECT_EQ(log[log.rfind('\n', end) + 1], 'I') << log;
+}
+
 TEST_F(OwnLeaseTest, WhatIsSeenWhileACallIsUnderWayIsNotForgotten) {
   start();
   store.during = [&] { own->seen({.state = State::gone, .lease = {}, .reason = {}}); };

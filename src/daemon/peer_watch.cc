@@ -3,6 +3,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <variant>
 
+#include "base/counted.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "daemon/daemon.h"
@@ -63,8 +64,8 @@ Task<void> Daemon::take_in(LeaseUpdate update) {
   const bool changed = state_.peers->apply(
       departures_->filter(std::move(update), *state_.peers, Departures::Clock::now()));
   if (departures_->unconfirmed() > before) {
-    log_warning("{} lacks {} peers that nobody saw leave: they are kept until a second list",
-                state_.store_name, departures_->unconfirmed());
+    log_warning("{} lacks {} that nobody saw leave: kept until a second list", state_.store_name,
+                counted(departures_->unconfirmed(), "peer"));
   }
   departures_changed_.set();
   if (!state_.listed) {
@@ -100,7 +101,7 @@ void Daemon::log_refusals() {
   look(state_.peers->refused(), "refused");
   look(state_.skipped, "skipped");
   if (news > kMostLogged) {
-    log_warning("… and {} more peers that flannelctl status lists", news - kMostLogged);
+    log_warning("… and {} that flannelctl status lists", counted(news - kMostLogged, "more peer"));
   }
   refusals_told_ = std::move(now);
 }

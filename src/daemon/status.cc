@@ -7,6 +7,7 @@
 #include <set>
 #include <span>
 
+#include "base/counted.h"
 #include "base/printable.h"
 #include "base/version.h"
 #include "daemon/state.h"
@@ -220,8 +221,8 @@ std::string waiting_for(const DaemonState& state) {
   }
   if (!report.complete && !report.problems.empty()) {
     const Problem& first = report.problems.front();
-    return fmt::format("the kernel refuses {} changes, the first: {}: {}", report.problems.size(),
-                       to_text(first.op), first.text);
+    return fmt::format("the kernel refuses {}, the first: {}: {}",
+                       counted(report.problems.size(), "change"), to_text(first.op), first.text);
   }
   return report.complete ? state.reason : "the first pass over the kernel's state is not complete";
 }

@@ -44,6 +44,13 @@ bool is_repair(const Op& op, const NetState& planned_before) {
       op.object);
 }
 
+// What may have been an administrator's: its removal is in the log whatever the verbosity.
+bool removes_stale(const Op& op, const Scope& scope) {
+  const Route* route = std::get_if<Route>(&op.object);
+  return scope.adopt_stale && op.verb == Op::Verb::remove && route != nullptr &&
+         is_left_by_reference(scope, *route);
+}
+
 bool by_key(const Problem& a, const Problem& b) {
   return key_less(a.op.object, b.op.object);
 }
@@ -204,7 +211,9 @@ bool Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>& o
     const OpResult& result = outcomes[i].result;
     if (result.ok()) {
       ++report_.ops;
-      if (log_verbosity() >= 1) {  // the text of thousands is not made for nobody
+      if (removes_stale(ops[i], scope_)) {
+        log_info("{}: no node has a lease for it (--adopt-stale)", to_text(ops[i]));
+      } else if (log_verbosity() >= 1) {  // the text of thousands is not made for nobody
         log_verbose(1, "{}", to_text(ops[i]));
       }
       continue;

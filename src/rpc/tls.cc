@@ -167,8 +167,10 @@ struct FollowedFiles {
   TlsContext current() {
     const Result<void> result = reread();
     const std::string now = result ? "" : result.error().text;
-    if (now != trouble && !now.empty()) {
-      log_warning("TLS files: {}; going on with those from before", now);
+    if (now != trouble) {
+      log_trouble(
+          !now.empty(),
+          "TLS files: " + (now.empty() ? "well again" : now + "; going on with those from before"));
     }
     trouble = now;
     return context;
