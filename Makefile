@@ -69,8 +69,8 @@ fuzz:
 
 lint:
 	@scripts/install-dependencies build lint
-	@cmake --preset dev >/dev/null
-	@scripts/lint build/dev
+	@cmake --preset lint >/dev/null
+	@scripts/lint build/lint
 
 bench: release
 	@scripts/install-dependencies bench

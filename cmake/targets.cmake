@@ -1,5 +1,15 @@
 include(GoogleTest)
 
+# flannel_precompiled(TARGET OWNER [HEADER...]): TARGET compiles with the precompiled headers of
+# OWNER, which makes them of cmake/precompiled.h and HEADERs when its turn comes.
+function(flannel_precompiled target owner)
+  if(target STREQUAL owner)
+    target_precompile_headers(${target} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h ${ARGN})
+  else()
+    target_precompile_headers(${target} REUSE_FROM ${owner})
+  endif()
+endfunction()
+
 # flannel_library(FOLDER DEPS ...): the library of src/FOLDER, all its .cc files but main.cc and
 # tests, and one test program of its *_test.cc files. Linking only what DEPS names keeps the
 # layers of docs/design.md honest: an include that points up does not link.
@@ -14,6 +24,7 @@ function(flannel_library folder)
   endif()
   add_library(${folder} STATIC ${sources})
   target_include_directories(${folder} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  flannel_precompiled(${folder} base)
   target_link_libraries(${folder} PUBLIC ${ARG_DEPS})
   if(tests)
     flannel_test(${folder}_test SOURCES ${tests} DEPS ${folder})
@@ -25,6 +36,7 @@ function(flannel_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest_main)
+  flannel_precompiled(${name} base_test <gtest/gtest.h>)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120)
 endfunction()
 
@@ -52,6 +64,7 @@ function(flannel_program name library)
     return()
   endif()
   add_executable(${name} ${CMAKE_SOURCE_DIR}/src/${library}/main.cc)
+  flannel_precompiled(${name} base)
   target_link_libraries(${name} PRIVATE ${library})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
   if("STATIC" IN_LIST ARGN AND NOT FLANNEL_DYNAMIC AND NOT FLANNEL_SANITIZE)

@@ -14,8 +14,10 @@ set(FLANNEL_SANITIZE "" CACHE STRING "Value for -fsanitize=, e.g. address,undefi
 
 add_compile_options(-Wall -Wextra -Wpedantic -Werror -Wno-missing-field-initializers
                     -Wno-deprecated-declarations  # inside libstdc++ 12's stable_sort
-                    -ffunction-sections -fdata-sections)
+                    -ffunction-sections -fdata-sections
+                    -pthread)  # everywhere, since precompiled headers ask for the same everywhere
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  add_compile_options("SHELL:-Xclang -fno-pch-timestamp")  # for ccache
   add_link_options(-fuse-ld=lld)
 endif()
 add_link_options(-Wl,--gc-sections)
@@ -32,5 +34,6 @@ find_program(CCACHE ccache)
 if(CCACHE)
   # Paths relative to the tree, so that a fresh clone finds what another one compiled.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
-                                  CCACHE_NOHASHDIR=1 ${CCACHE})
+                                  CCACHE_NOHASHDIR=1
+                                  CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
 endif()

@@ -8,7 +8,7 @@
 
 namespace flannel {
 
-EtcdCluster::EtcdCluster(std::string name, unsigned nodes) : name_(std::move(name)), nodes_(nodes) {
+EtcdCluster::EtcdCluster(std::string name, unsigned nodes) : name_(std::move(name)) {
   const std::string net = name_ + "-net";
   run_program({"ip", "netns", "add", net}, "");
   namespaces_.push_back(net);

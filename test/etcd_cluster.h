@@ -51,7 +51,6 @@ class EtcdCluster {
   void ip(const std::string& netns, const std::string& lines) const;
 
   std::string name_;
-  unsigned nodes_;
   TemporaryDirectory directory_;
   std::vector<std::string> namespaces_;
   std::vector<std::optional<ProcessId>> members_{kMembers + 1};
