@@ -3,8 +3,11 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
 
 namespace flannel {
 namespace {
@@ -34,21 +37,29 @@ Result<Page> get_page(const std::string& socket, const std::string& path) {
     return fail("nobody answers at {} ({}): is flanneld running?", socket, connected.message());
   }
   stream.expires_after(kLimit);
-  http::request<http::empty_body> request{http::verb::get, path, 11};
-  request.set(http::field::host, "localhost");
-  request.keep_alive(false);
-  beast::flat_buffer buffer;
+  const std::string request =
+      fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+  std::string answer;
+  boost::system::error_code result;
+  asio::async_write(
+      stream, asio::buffer(request), [&](boost::system::error_code written, std::size_t) {
+        result = written;
+        if (!written) {
+          asio::async_read(stream, asio::dynamic_buffer(answer, kMostBytes),
+                           [&](boost::system::error_code read, std::size_t) { result = read; });
+        }
+      });
+  io.run();
   http::response_parser<http::string_body> response;
   response.body_limit(kMostBytes);
-  boost::system::error_code result;
-  http::async_write(stream, request, [&](const boost::system::error_code& written, std::size_t) {
-    result = written;
-    if (!written) {
-      http::async_read(stream, buffer, response,
-                       [&](const boost::system::error_code& read, std::size_t) { result = read; });
+  response.eager(true);
+  if (result == asio::error::eof) {
+    result = {};
+    response.put(asio::buffer(answer), result);
+    if (!response.is_done() && (!result || result == http::error::need_more)) {
+      response.put_eof(result);  // says that a part is missing, unless the end is what ends it
     }
-  });
-  io.run();
+  }
   if (result) {
     return fail("no answer from {}: {}", socket, result.message());
   }

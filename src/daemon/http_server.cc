@@ -6,14 +6,18 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <filesystem>
 #include <list>
 #include <memory>
+#include <sstream>
 
 #include "base/file.h"
 #include "base/printable.h"
@@ -26,8 +30,11 @@ namespace http = beast::http;
 
 // A client that sends nothing, or reads nothing, is let go after this long.
 constexpr std::chrono::seconds kClientTimeout{30};
+constexpr std::size_t kMostRequestBytes = 16384;
 
-template <class Protocol>
+// TCP and unix sockets are served by the same code.
+using Protocol = asio::generic::stream_protocol;
+using Acceptor = asio::basic_socket_acceptor<Protocol>;
 using Stream = beast::basic_stream<Protocol, asio::any_io_executor>;
 
 // A page that cannot be made now, as where the kernel's lists are interrupted, says why: neither
@@ -40,54 +47,65 @@ HttpReply make_page(const HttpPages& pages, std::string_view path) {
   }
 }
 
-http::response<http::string_body> respond(const http::request<http::empty_body>& request,
-                                          const HttpPages& pages) {
+// A reply as it goes over the wire.
+std::string respond(const http::request<http::empty_body>& request, const HttpPages& pages) {
   const std::string_view target(request.target().data(), request.target().size());
   const HttpReply reply = make_page(pages, target.substr(0, target.find('?')));
-  http::response<http::string_body> response{static_cast<http::status>(reply.status),
-                                             request.version()};
-  response.set(http::field::content_type, reply.content_type);
-  response.keep_alive(request.keep_alive());
-  response.body() = reply.body;
-  response.prepare_payload();
-  return response;
+  http::response<http::empty_body> head{static_cast<http::status>(reply.status), request.version()};
+  head.set(http::field::content_type, reply.content_type);
+  head.keep_alive(request.keep_alive());
+  head.content_length(reply.body.size());
+  std::ostringstream wire;
+  wire << head.base();
+  return std::move(wire).str() + (request.method() == http::verb::head ? "" : reply.body);
 }
 
 // A listener's clients, the one that has been quiet for longest first.
-template <class Protocol>
-using Clients = std::list<std::shared_ptr<Stream<Protocol>>>;
+using Clients = std::list<std::shared_ptr<Stream>>;
 
-template <class Protocol>
-Task<void> serve_client(std::shared_ptr<Clients<Protocol>> clients,
-                        std::shared_ptr<Stream<Protocol>> stream, HttpPages pages) {
-  beast::flat_buffer buffer(16384);  // also the most a request may have
+// What a client sends in advance stays in the buffer. Throws for what is no request, or too long.
+Task<http::request<http::empty_body>> read_request(Stream& stream, beast::flat_buffer& buffer) {
+  http::request_parser<http::empty_body> parser;
+  for (;;) {
+    if (buffer.size() != 0) {
+      boost::system::error_code error;
+      buffer.consume(parser.put(buffer.data(), error));
+      if (parser.is_done()) {
+        co_return parser.release();
+      }
+      if (error && error != http::error::need_more) {
+        throw boost::system::system_error(error);
+      }
+    }
+    buffer.commit(co_await stream.async_read_some(buffer.prepare(4096), asio::use_awaitable));
+  }
+}
+
+Task<void> serve_client(std::shared_ptr<Clients> clients, std::shared_ptr<Stream> stream,
+                        HttpPages pages) {
+  beast::flat_buffer buffer(kMostRequestBytes);
   try {
     for (bool more = true; more;) {
-      http::request<http::empty_body> request;
       stream->expires_after(kClientTimeout);
-      co_await http::async_read(*stream, buffer, request, asio::use_awaitable);
+      const http::request<http::empty_body> request = co_await read_request(*stream, buffer);
       clients->remove(stream);
       clients->push_back(stream);
-      http::response<http::string_body> response = respond(request, pages);
-      if (request.method() == http::verb::head) {
-        response.body().clear();
-      }
-      more = response.keep_alive();
-      co_await http::async_write(*stream, response, asio::use_awaitable);
+      const std::string reply = respond(request, pages);
+      more = request.keep_alive();
+      co_await asio::async_write(*stream, asio::buffer(reply), asio::use_awaitable);
     }
-  } catch (const boost::system::system_error&) {
+  } catch (const std::exception&) {
     // The client went away, was let go or talks nonsense: its connection ends, nothing else.
   }
   clients->remove(stream);
 }
 
-template <class Protocol>
-Task<void> accept_forever(typename Protocol::acceptor acceptor, HttpPages pages) {
+Task<void> accept_forever(Acceptor acceptor, HttpPages pages) {
   const asio::any_io_executor executor = acceptor.get_executor();
-  const auto clients = std::make_shared<Clients<Protocol>>();
+  const auto clients = std::make_shared<Clients>();
   for (;;) {
     boost::system::error_code error;
-    typename Protocol::socket socket =
+    Protocol::socket socket =
         co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
     if (error == asio::error::operation_aborted) {
       co_return;
@@ -101,26 +119,22 @@ Task<void> accept_forever(typename Protocol::acceptor acceptor, HttpPages pages)
       clients->front()->close();
       clients->pop_front();
     }
-    clients->push_back(std::make_shared<Stream<Protocol>>(std::move(socket)));
-    asio::co_spawn(executor, serve_client<Protocol>(clients, clients->back(), pages),
-                   asio::detached);
+    clients->push_back(std::make_shared<Stream>(std::move(socket)));
+    asio::co_spawn(executor, serve_client(clients, clients->back(), pages), asio::detached);
   }
 }
 
-template <class Protocol>
-void listen(typename Protocol::acceptor acceptor, const typename Protocol::endpoint& endpoint,
-            HttpPages pages) {
+void listen(Acceptor acceptor, const Protocol::endpoint& endpoint, HttpPages pages) {
   close_on_exec(acceptor.native_handle());
   acceptor.bind(endpoint);
   acceptor.listen();
   const asio::any_io_executor executor = acceptor.get_executor();
-  asio::co_spawn(executor, accept_forever<Protocol>(std::move(acceptor), std::move(pages)),
-                 asio::detached);
+  asio::co_spawn(executor, accept_forever(std::move(acceptor), std::move(pages)), asio::detached);
 }
 
 void listen_tcp(const asio::any_io_executor& executor, asio::ip::tcp::endpoint endpoint,
                 HttpPages pages) {
-  asio::ip::tcp::acceptor acceptor(executor);
+  Acceptor acceptor(executor);
   if (endpoint.address().is_unspecified()) {
     boost::system::error_code no_ipv6;
     acceptor.open(asio::ip::tcp::v6(), no_ipv6);
@@ -135,7 +149,7 @@ void listen_tcp(const asio::any_io_executor& executor, asio::ip::tcp::endpoint e
     acceptor.open(endpoint.protocol());
   }
   acceptor.set_option(asio::socket_base::reuse_address(true));
-  listen<asio::ip::tcp>(std::move(acceptor), endpoint, std::move(pages));
+  listen(std::move(acceptor), endpoint, std::move(pages));
 }
 
 // The mode that new files have at most, until it goes.
@@ -167,14 +181,13 @@ Result<void> serve_tcp(asio::any_io_executor executor, const std::string& host, 
 }
 
 Result<void> serve_unix(asio::any_io_executor executor, const std::string& path, HttpPages pages) {
-  using Protocol = asio::local::stream_protocol;
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   remove_socket(path);
   try {
     const Umask mask(0117);
-    listen<Protocol>(Protocol::acceptor(executor, Protocol()), Protocol::endpoint(path),
-                     std::move(pages));
+    listen(Acceptor(executor, Protocol(asio::local::stream_protocol())),
+           asio::local::stream_protocol::endpoint(path), std::move(pages));
   } catch (const boost::system::system_error& refused) {
     const bool in_the_way = refused.code() == asio::error::address_in_use;
     return fail("listen on {}: {}", printable(path),
