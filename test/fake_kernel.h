@@ -16,7 +16,7 @@ class FakeKernel : public Kernel {
  public:
   FakeKernel();
 
-  Result<void> claim(const std::vector<Dev>&) override { return {}; }  // nobody shares it
+  Result<void> claim(const Scope&) override { return {}; }  // nobody shares it
   Snapshot dump(const Scope& scope) override;
   std::vector<OpResult> apply(std::span<const Op> ops) override;
   HostView host() override { return host_view; }

@@ -30,7 +30,7 @@ class FaultyKernel : public Kernel {
   bool killed() const { return live_for == 0; }
   std::size_t tried() const { return tried_; }
 
-  Result<void> claim(const std::vector<Dev>& devices) override { return kernel_.claim(devices); }
+  Result<void> claim(const Scope& scope) override { return kernel_.claim(scope); }
   Snapshot dump(const Scope& scope) override {
     check_alive();
     if (interrupted_dumps > 0) {

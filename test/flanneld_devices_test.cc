@@ -39,8 +39,10 @@ TEST_F(FlanneldDevicesTest, ASecondDaemonWithTheSameVniWaitsAndTakesOverWhenTheF
     const Result<Page> found = get_page(other + "/flanneld.sock", path);
     return found ? found->body : "";
   };
-  const std::string reason =
-      "flannel.1 is used by another flanneld on this node: give this network a VNI of its own";
+  const std::string reason = fmt::format(
+      "flannel.1 is used by another flanneld on this node, process {}, for 10.5.0.0/16: "
+      "give this network a VNI of its own",
+      daemon.pid);
   EXPECT_TRUE(eventually([&] { return second_page("/readyz").find(reason) != std::string::npos; }))
       << second_page("/readyz");
   EXPECT_NE(read_file(other + "/subnet.env.reason").value_or("").find(reason), std::string::npos);

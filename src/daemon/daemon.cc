@@ -214,7 +214,7 @@ Task<void> Daemon::read_network() {
 // A network whose devices another daemon has is waited for, until that one ends.
 Task<void> Daemon::claim_devices() {
   const auto attempt = [](Daemon* self) -> Task<Result<std::monostate>> {
-    const Result<void> claimed = self->kernel_.claim(self->scope_->links);
+    const Result<void> claimed = self->kernel_.claim(*self->scope_);
     if (!claimed) {
       co_return std::unexpected(claimed.error());
     }

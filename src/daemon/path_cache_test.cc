@@ -8,7 +8,7 @@ namespace {
 // Answers with one path for all, and counts.
 class CountingKernel : public Kernel {
  public:
-  Result<void> claim(const std::vector<Dev>&) override { return {}; }
+  Result<void> claim(const Scope&) override { return {}; }
   Snapshot dump(const Scope&) override { return {}; }
   std::vector<OpResult> apply(std::span<const Op>) override { return {}; }
   HostView host() override { return {}; }

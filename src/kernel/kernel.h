@@ -112,10 +112,10 @@ class Kernel {
  public:
   virtual ~Kernel() = default;
 
-  // Before devices of these names are made, changed or removed: no other daemon does so as long as
-  // this object has the claim, or until it claims other names (DeviceClaim). Error: which one is
-  // another's; then none is claimed.
-  virtual Result<void> claim(const std::vector<Dev>& devices) = 0;
+  // Before the devices of `scope` are made, changed or removed: no other daemon does so as long as
+  // this object has the claim, or until it claims those of another scope (DeviceClaim). Error: which
+  // one is another's, and whose; then none is claimed.
+  virtual Result<void> claim(const Scope& scope) = 0;
 
   // Everything of ours, from dumps that were complete: one that was interrupted (EINTR,
   // NLM_F_DUMP_INTR) or overran (ENOBUFS) is made again, and after some tries throws.

@@ -86,6 +86,10 @@ class NetlinkKernel::Dumper {
 
 NetlinkKernel::NetlinkKernel() = default;
 
+Result<void> NetlinkKernel::claim(const Scope& scope) {
+  return claim_.hold(scope.links, scope.networks.empty() ? "" : scope.networks.front().to_text());
+}
+
 std::vector<LinkMessage> NetlinkKernel::dump_links() {
   netlink::Batch request;
   netlink::encode_dump_links(request);

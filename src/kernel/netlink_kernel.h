@@ -21,7 +21,7 @@ class NetlinkKernel : public Kernel {
   // changes() is missed. Throws std::system_error.
   NetlinkKernel();
 
-  Result<void> claim(const std::vector<Dev>& devices) override { return claim_.hold(devices); }
+  Result<void> claim(const Scope& scope) override;
   Snapshot dump(const Scope& scope) override;
   std::vector<OpResult> apply(std::span<const Op> ops) override;
   HostView host() override;

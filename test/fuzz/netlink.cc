@@ -5,6 +5,7 @@
 #include "kernel/netlink_socket.h"
 #include "kernel/nexthop_codec.h"
 #include "kernel/route_codec.h"
+#include "kernel/unix_socket_codec.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   namespace netlink = flannel::netlink;
@@ -18,6 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)netlink::decode_default_route(*message);
     (void)netlink::decode_path(*message);
     (void)netlink::decode_answer(*message);
+    (void)netlink::decode_unix_socket(*message);
   }
   return 0;
 }
