@@ -7,7 +7,8 @@
 namespace flannel {
 namespace {
 
-// Once may be a restored store, twice a node that moves; the third time it is a quarrel.
+// Once may be a restored store, twice a node that moves; the third time it is an address
+// conflict.
 constexpr std::size_t kSecondOwner = 3;
 
 // A node is told by its addresses of the families it has a subnet of.
