@@ -198,8 +198,7 @@ Task<void> Daemon::read_network() {
       co_await wait_for<NetworkConfig>("Couldn't fetch network config", std::bind(attempt, this));
   const NetworkConfig& network = *state_.network;
   if (network.backend_missing) {
-    state_.warnings.push_back("the network configuration has no Backend: udp is used");
-    log_warning("{}", state_.warnings.back());
+    log_warning("the network configuration has no Backend: udp is used");
   }
   Result<std::unique_ptr<Backend>> backend = make_backend(network);
   if (!backend) {

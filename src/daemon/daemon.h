@@ -37,6 +37,8 @@ class Daemon {
     Departures::Timing departures;
     // From a change to the last known state's file: many changes are written together.
     std::chrono::milliseconds state_write_delay{2'000};
+    // How long a clean end waits for that file.
+    std::chrono::milliseconds last_write{5'000};
     OwnLease::Timing own_lease;
     // After the last pass; what the next one needs is fetched from the kernel again.
     std::chrono::milliseconds heap_is_kept{1'000};

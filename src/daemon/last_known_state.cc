@@ -1,6 +1,8 @@
 // The daemon's last known state: kept while all is well, used where the store is away at the start.
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+#include <future>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -18,6 +20,12 @@ void log_last_known_state_trouble(const std::string& trouble) {
   log_trouble(!trouble.empty(), trouble.empty()
                                     ? "the last known state can be written again"
                                     : "the last known state cannot be written: " + trouble);
+}
+
+// Another version of the program may have written it.
+bool is_usable(const LastKnownState& state) {
+  const Result<NetworkConfig> network = parse_network_config(state.config);
+  return network && make_backend(*network);
 }
 
 }  // namespace
@@ -48,7 +56,7 @@ bool Daemon::begin_last_known_state(const std::string& why) {
     return false;
   }
   Result<LastKnownState> read = last_known_state_file_->read();
-  if (!read) {
+  if (!read || !is_usable(*read)) {
     return false;
   }
   log_warning("going on from the last known state of {}", utc_text(read->time));
@@ -122,13 +130,20 @@ LastKnownState Daemon::known_state() const {
           std::chrono::system_clock::now()};
 }
 
-// At a clean end; what the loop would have written in a moment is not lost.
+// At a clean end: what the loop would have written in a moment is not lost. It comes after a write
+// that is under way, and no disk keeps the process for long; what SQLite has not finished is undone
+// by whoever opens the file next.
 void Daemon::write_last_known_state() {
-  if (last_known_state_file_ && state_.listed) {
-    writer_->join();
-    if (const Result<void> written = last_known_state_file_->write(known_state()); !written) {
-      log_last_known_state_trouble(written.error().text);
-    }
+  if (!last_known_state_file_ || !state_.listed) {
+    return;
+  }
+  std::future<Result<void>> writing =
+      asio::co_spawn(*writer_, write_to(*last_known_state_file_, known_state()), asio::use_future);
+  const bool done = writing.wait_for(timing_.last_write) == std::future_status::ready;
+  const Result<void> written =
+      done ? writing.get() : fail("{} is slow", last_known_state_file_->path());
+  if (!written) {
+    log_last_known_state_trouble(written.error().text);
   }
 }
 

@@ -174,13 +174,16 @@ json::object interface_object(const DaemonState& state) {
           {"devices", std::move(devices)}, {"pod_mtu", state.pod_mtu}};
 }
 
-// Those of the start, and what follows from the host as it is now.
+// Those of the start, and what follows from the configuration and the host as they are now.
 json::array warnings(const DaemonState& state) {
   json::array all = texts(state.warnings);
   const auto add = [&all](const std::vector<std::string>& more) {
     const json::array items = texts(more);
     all.insert(all.end(), items.begin(), items.end());
   };
+  if (state.network && state.network->backend_missing) {
+    all.emplace_back("the network configuration has no Backend: udp is used");
+  }
   if (state.external) {
     add(state.backend->warnings(*state.external));
   }
