@@ -1,5 +1,6 @@
 // The CNI plugin and input that means no good, names at the limits, and hosts with settings of
 // their own.
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "test/cni_fixture.h"
@@ -97,6 +98,19 @@ TEST_F(CniHostile, TextInAnyFieldIsRefusedOrHarmless) {
       }
     }
   }
+}
+
+TEST_F(CniHostile, InputThatDoesNotEndIsRefusedBeforeItIsAllHeld) {
+  const Pod pod = make_pod("pod");
+  const Answer answer =
+      answer_of(run_process("/bin/sh", {"-c", "head -c 2G /dev/zero | " + folder + "/bin/flannel"},
+                            "", variables("ADD", pod)));
+  EXPECT_EQ(answer.code(), 5) << answer.out;
+  EXPECT_EQ(answer.text("msg"), "error reading from stdin: File too large");
+  expect_refused_cleanly(answer, pod, "2 GB");
+  rusage used{};
+  ASSERT_EQ(::getrusage(RUSAGE_CHILDREN, &used), 0);
+  EXPECT_LT(used.ru_maxrss, 256 << 10) << "kB";
 }
 
 TEST_F(CniHostile, NothingThatIsNoFileHoldsItUp) {

@@ -63,6 +63,23 @@ void check_nft_words(const std::vector<std::string>& words, const char* name) {
   }
 }
 
+// Matches have options that are long, values too; iptables' own short ones that are no matches are
+// commands, targets and tables. --modprobe, which may be cut short, names a program that is run.
+void check_iptables_words(const std::vector<std::string>& words, const char* name) {
+  constexpr std::string_view kMatches = "sdiopm";  // each with a value, which may follow at once
+  constexpr std::string_view kModprobe = "--modprobe";
+  for (const std::string& word : words) {
+    const bool is_short = word.size() > 1 && word[0] == '-' && word[1] != '-';
+    const bool is_match =
+        is_short && (kMatches.find(word[1]) != std::string_view::npos || word == "-f");
+    const std::string option = word.substr(0, word.find('='));
+    const bool runs_program = option.size() > 2 && kModprobe.starts_with(option);
+    if ((is_short && !is_match) || runs_program) {
+      throw_error(Code::invalid_config, "{}: {} is no condition", name, word);
+    }
+  }
+}
+
 // The backend whose language the conditions are in; empty where there are none.
 std::string_view language_of(const std::vector<std::string>& conditions) {
   if (conditions.empty() || conditions[0].empty()) {
@@ -88,10 +105,9 @@ void check_backend(const PortmapConfig& config) {
   check(config.set_mark_chain ? "iptables" : "", "externalSetMarkChain");
   check(language_of(config.conditions_v4), "conditionsV4");
   check(language_of(config.conditions_v6), "conditionsV6");
-  if (backend == "nftables") {
-    check_nft_words(config.conditions_v4, "conditionsV4");
-    check_nft_words(config.conditions_v6, "conditionsV6");
-  }
+  const auto check_words = backend == "nftables" ? check_nft_words : check_iptables_words;
+  check_words(config.conditions_v4, "conditionsV4");
+  check_words(config.conditions_v6, "conditionsV6");
 }
 
 // The first address of each family on the container's interface.
