@@ -1,9 +1,12 @@
 #include "daemon/host.h"
 
+#include <fmt/ranges.h>
 #include <re2/re2.h>
 
 #include <algorithm>
 #include <array>
+
+#include "base/nearest.h"
 
 namespace flannel {
 namespace {
@@ -155,7 +158,13 @@ Result<Found> by_name(const std::string& name, const InterfaceWish& wish,
   Found found;
   found.interface = name.size() < 16 ? find_name(host, std::string_view(name)) : nullptr;
   if (found.interface == nullptr) {
-    return fail("there is no interface {}", name);
+    std::vector<std::string_view> known;
+    for (const HostInterface& interface : host.interfaces) {
+      known.push_back(interface.name.text());
+    }
+    const std::string_view meant = nearest(name, known);
+    return fail("there is no interface {}{}", name,
+                meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant));
   }
   return found;
 }
@@ -168,19 +177,6 @@ std::optional<IpAddr> matching_address(const HostInterface& interface, Family fa
     }
   }
   return std::nullopt;
-}
-
-// `eth0:[198.18.0.2 fd99::2]`, one after the other.
-std::string listing(const HostView& host) {
-  std::string out;
-  for (const HostInterface& interface : host.interfaces) {
-    std::string addresses;
-    for (const HostAddress& address : interface.addresses) {
-      addresses += (addresses.empty() ? "" : " ") + address.prefix.ip.to_text();
-    }
-    out += fmt::format("{}{}:[{}]", out.empty() ? "" : " ", interface.name.text(), addresses);
-  }
-  return out;
 }
 
 // An interface with a matching address of each enabled family, which are then the ones to use;
@@ -207,7 +203,7 @@ Result<Found> by_regex(const std::string& expression, const NetworkConfig& netwo
       return Found{&interface, {}, {}};
     }
   }
-  return fail("no address and no name of an interface matches {}: {}", expression, listing(host));
+  return fail("no address and no name of an interface matches {}", expression);
 }
 
 Result<Found> by_path(const std::string& target, const NetworkConfig& network, const HostView& host,
@@ -302,6 +298,28 @@ Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish
   return out;
 }
 
+// `eth0:[198.18.0.2 fd99::2]`, one after the other. A busy node has hundreds, those of pods last:
+// how many is not said, since the sentence is news in the log whenever it changes.
+std::string listing(const HostView& host) {
+  constexpr std::size_t kMostNamed = 10;
+  std::vector<std::string> items;
+  for (const HostInterface& interface : host.interfaces) {
+    if (items.size() == kMostNamed) {
+      items.emplace_back("…");
+      break;
+    }
+    std::vector<std::string> addresses;
+    for (const HostAddress& address : interface.addresses) {
+      addresses.push_back(addresses.size() == kMostNamed ? "…" : address.prefix.ip.to_text());
+      if (addresses.size() > kMostNamed) {
+        break;
+      }
+    }
+    items.push_back(fmt::format("{}:[{}]", interface.name.text(), fmt::join(addresses, " ")));
+  }
+  return fmt::format("{}", fmt::join(items, " "));
+}
+
 }  // namespace
 
 Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const NetworkConfig& network,
@@ -332,7 +350,8 @@ Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const Netw
     }
     reasons += (reasons.empty() ? "" : "; ") + chosen.error().text;
   }
-  return fail("Failed to find any valid interface to use: {}", reasons);
+  return fail("Failed to find any valid interface to use: {} (this host has {})", reasons,
+              listing(host));
 }
 
 HostUse host_use(const HostView& host, const Scope& scope) {

@@ -9,6 +9,7 @@
 
 #include "base/printable.h"
 #include "daemon/go_flags.h"
+#include "daemon/options_check.h"
 #include "rpc/endpoint.h"
 
 namespace flannel {
@@ -38,6 +39,15 @@ GoFlag list_flag(std::string_view name, std::vector<std::string>& target, std::s
           }};
 }
 
+// A file that must have a name: without one, what it is for would silently be something else.
+GoFlag file_flag(std::string_view name, std::string& target, std::string_view help,
+                 std::string_view otherwise) {
+  return {name, "string", target, help, [&target, otherwise](std::string_view text) {
+            target = text;
+            return text.empty() ? fail("no file is named; {}", otherwise) : Result<void>();
+          }};
+}
+
 // Takes what `parsed` says, or keeps the target as it is.
 template <class T>
 Result<void> take(T& target, const Result<T>& parsed) {
@@ -48,15 +58,19 @@ Result<void> take(T& target, const Result<T>& parsed) {
 GoFlag number_flag(std::string_view name, std::int64_t& target, std::string_view help,
                    std::int64_t most = INT64_MAX) {
   return {name, "int", fmt::format("{}", target), help, [&target, most](std::string_view text) {
-            const Result<std::int64_t> number = parse_go_int(text);
-            return number && (*number > most || *number < -most - 1) ? fail("value out of range")
-                                                                     : take(target, number);
+            Result<std::int64_t> number = parse_go_int(text);
+            if (number && (*number > most || *number < -most - 1)) {
+              number = fail("value out of range");
+            }
+            const std::string limit = most == INT64_MAX ? "" : fmt::format(" up to {}", most);
+            return number ? take(target, number)
+                          : fail("{} (a whole number{})", number.error().text, limit);
           }};
 }
 
 Result<bool> parse_bool(std::string_view text) {
   const std::optional<bool> value = parse_go_bool(text);
-  return value ? Result<bool>(*value) : fail("parse error");
+  return value ? Result<bool>(*value) : fail("parse error (true or false)");
 }
 
 GoFlag bool_flag(std::string_view name, bool& target, std::string_view help) {
@@ -66,8 +80,10 @@ GoFlag bool_flag(std::string_view name, bool& target, std::string_view help) {
 
 GoFlag on_off_flag(std::string_view name, bool& target, std::string_view help) {
   return {name, "string", target ? "on" : "off", help, [&target](std::string_view text) {
+            const Result<bool> flag = parse_bool(text);
             return text == "on" || text == "off" ? take(target, Result<bool>(text == "on"))
-                                                 : take(target, parse_bool(text));
+                   : flag                        ? take(target, flag)
+                                                 : fail("parse error (on or off)");
           }};
 }
 
@@ -104,8 +120,9 @@ std::vector<Entry> etcd_flags(Options& o) {
       {text_flag("etcd-cafile", o.etcd_cafile, "CA that etcd's certificate must be signed by")},
       {text_flag("etcd-username", o.etcd_username, "user name for etcd")},
       {text_flag("etcd-password", o.etcd_password, "password for etcd")},
-      {text_flag("local-store", o.local_store,
-                 "SQLite file with the leases, instead of etcd, for one machine")},
+      {file_flag("local-store", o.local_store,
+                 "SQLite file with the leases, instead of etcd, for one machine",
+                 "leave the flag out for etcd")},
       {number_flag("subnet-lease-renew-margin", o.subnet_lease_renew_margin,
                    "minutes before its end at which the lease is renewed, 1 to 1439")},
   };
@@ -192,36 +209,6 @@ std::string variable_name(std::string_view flag) {
     name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   }
   return name;
-}
-
-void check_ranges(ParsedOptions& parsed) {
-  Options& options = parsed.options;
-  const auto refuse = [&parsed](std::string text) {
-    parsed.outcome = ParsedOptions::Outcome::error;
-    parsed.text = std::move(text) + "\n";
-  };
-  if (options.subnet_lease_renew_margin < 1 ||
-      options.subnet_lease_renew_margin >= std::int64_t{24} * 60) {
-    refuse(fmt::format(
-        "Invalid subnet-lease-renew-margin option, out of acceptable range: {} (1 to 1439)",
-        options.subnet_lease_renew_margin));
-  }
-  if (const Result<std::vector<Endpoint>> endpoints = parse_endpoints(options.etcd_endpoints);
-      !endpoints && options.local_store.empty()) {
-    refuse(fmt::format("etcd-endpoints: {}", endpoints.error().text));
-  }
-  if (options.healthz_port > 65535) {
-    refuse(fmt::format("healthz-port {}: no port (at most 65535)", options.healthz_port));
-  }
-  const std::pair<const std::string*, Family> addresses[] = {{&options.public_ip, Family::v4},
-                                                             {&options.public_ipv6, Family::v6}};
-  for (const auto& [text, family] : addresses) {
-    const Result<IpAddr> ip = IpAddr::parse(*text);
-    if (!text->empty() && (!ip || ip->family() != family)) {
-      refuse(fmt::format("invalid public {} address: {}", family == Family::v4 ? "IP" : "IPv6",
-                         printable(*text)));
-    }
-  }
 }
 
 // What stands behind the first word that is no flag, for the warning. Words there may be a password
@@ -348,7 +335,7 @@ ParsedOptions parse_options(std::span<const std::string> words,
       parsed.warnings.push_back(fmt::format("flag -{} has no effect yet", entry.flag.name));
     }
   }
-  check_ranges(parsed);
+  check_options(parsed);
   return parsed;
 }
 

@@ -47,7 +47,7 @@ struct Options {
 struct ParsedOptions {
   enum class Outcome { run, help, version, error } outcome = Outcome::run;
   Options options;
-  std::string text;                   // for stderr: the usage, or an error, one line
+  std::string text;                   // for stderr: the usage, or errors, a line each
   std::vector<std::string> warnings;  // bad variables, ignored words
 };
 

@@ -40,12 +40,22 @@ TEST(Options, ErrorsAreGosSentencesOnOneLine) {
       {{"-nope"}, "flag provided but not defined: -nope"},
       {{"--etcd-endpoint=x"},
        "flag provided but not defined: -etcd-endpoint; did you mean --etcd-endpoints?"},
-      {{"--healthz-port=x"}, "invalid value \"x\" for flag -healthz-port: parse error"},
-      {{"--healthz-port=a\nb"}, "invalid value \"a\\x0ab\" for flag -healthz-port: parse error"},
+      {{"--healthz-port=x"},
+       "invalid value \"x\" for flag -healthz-port: parse error (a whole number)"},
+      {{"--healthz-port=a\nb"},
+       "invalid value \"a\\x0ab\" for flag -healthz-port: parse error (a whole number)"},
       {{"-v=9223372036854775808"},
-       "invalid value \"9223372036854775808\" for flag -v: value out of range"},
-      {{"-v", "2147483648"}, "invalid value \"2147483648\" for flag -v: value out of range"},
-      {{"--ip-masq=zz"}, "invalid boolean value \"zz\" for -ip-masq: parse error"},
+       "invalid value \"9223372036854775808\" for flag -v: value out of range (a whole number up "
+       "to "
+       "2147483647)"},
+      {{"-v", "2147483648"},
+       "invalid value \"2147483648\" for flag -v: value out of range (a whole number up to "
+       "2147483647)"},
+      {{"--ip-masq=zz"}, "invalid boolean value \"zz\" for -ip-masq: parse error (true or false)"},
+      {{"--route-nexthops=maybe"},
+       "invalid value \"maybe\" for flag -route-nexthops: parse error (on or off)"},
+      {{"--local-store="},
+       "invalid value \"\" for flag -local-store: no file is named; leave the flag out for etcd"},
       {{"--etcd-prefix"}, "flag needs an argument: -etcd-prefix"},
       {{"---x"}, "bad flag syntax: ---x"},
       {{"-=x"}, "bad flag syntax: -=…"},
@@ -202,11 +212,54 @@ TEST(Options, ValuesOutOfRangeAreRefusedByName) {
     EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::error);
     EXPECT_NE(parsed.text.find(margin), std::string::npos);
   }
-  EXPECT_EQ(parse({"--public-ip=nope"}).text, "invalid public IP address: nope\n");
-  EXPECT_EQ(parse({"--public-ip=fd99::2"}).text, "invalid public IP address: fd99::2\n");
-  EXPECT_EQ(parse({"--healthz-port=70000"}).outcome, ParsedOptions::Outcome::error);
-  EXPECT_EQ(parse({"--public-ip=a\nb"}).text, "invalid public IP address: a\\x0ab\n");
+  EXPECT_EQ(parse({"--public-ip=nope"}).text,
+            "invalid public IP address: nope (--public-ip takes an IPv4 address)\n");
+  EXPECT_EQ(parse({"--public-ip=fd99::2"}).text,
+            "invalid public IP address: fd99::2 (--public-ip takes an IPv4 address)\n");
+  EXPECT_EQ(parse({"--public-ipv6=1.2.3.4"}).text,
+            "invalid public IPv6 address: 1.2.3.4 (--public-ipv6 takes an IPv6 address)\n");
+  EXPECT_EQ(parse({"--healthz-port=99999"}).text,
+            "healthz-port 99999: no port (1 to 65535, or 0 for none)\n");
+  EXPECT_EQ(parse({"--public-ip=a\nb"}).text,
+            "invalid public IP address: a\\x0ab (--public-ip takes an IPv4 address)\n");
   EXPECT_EQ(parse({}, {{"FLANNELD_HEALTHZ_PORT", "70000"}}).outcome, ParsedOptions::Outcome::error);
+}
+
+TEST(Options, WhatBelongsTogetherIsRefusedAlone) {
+  const std::pair<const char*, const char*> pairs[] = {{"etcd-username", "etcd-password"},
+                                                       {"etcd-certfile", "etcd-keyfile"}};
+  for (const auto& [one, other] : pairs) {
+    for (const auto& [given, missing] : {std::pair(one, other), std::pair(other, one)}) {
+      EXPECT_EQ(parse({fmt::format("--{}=x", given)}).text,
+                fmt::format("{} without {}: they belong together, by flag or variable\n", given,
+                            missing));
+      EXPECT_EQ(parse({fmt::format("--{}=x", given), "--local-store=/x"}).outcome,
+                ParsedOptions::Outcome::run);
+    }
+    EXPECT_EQ(parse({fmt::format("--{}=x", one), fmt::format("--{}=y", other)}).outcome,
+              ParsedOptions::Outcome::run);
+    EXPECT_EQ(parse({fmt::format("--{}=", one)}).outcome, ParsedOptions::Outcome::run);
+  }
+  EXPECT_EQ(parse({"--etcd-username=x"}, {{"FLANNELD_ETCD_PASSWORD", "y"}}).outcome,
+            ParsedOptions::Outcome::run);
+  EXPECT_EQ(parse({"--etcd-cafile=x"}).outcome, ParsedOptions::Outcome::run);
+}
+
+// As in Go, the other rules count; without any, nothing could ever be found.
+TEST(Options, RulesForTheInterfaceThatCannotBeReadAreRefusedWhereThereAreNoOthers) {
+  EXPECT_EQ(parse({"--iface-regex=("}).text, "iface-regex (: missing ): (\n");
+  EXPECT_EQ(parse({"--iface-can-reach=eth0"}).text, "iface-can-reach eth0: no IP address\n");
+  EXPECT_EQ(parse({"--iface-regex=(", "--iface-can-reach=eth0"}).text,
+            "iface-regex (: missing ): (\niface-can-reach eth0: no IP address\n");
+  for (const char* other : {"--iface=eth0", "--iface-regex=eth", "--iface-can-reach=1.2.3.4"}) {
+    const ParsedOptions parsed = parse({"--iface-regex=(", other});
+    EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::run) << other;
+    EXPECT_EQ(parsed.warnings, std::vector<std::string>{"iface-regex (: missing ): ("});
+  }
+}
+
+TEST(Options, AnEmptyVariableIsAMissingOne) {
+  EXPECT_EQ(parse({}, {{"FLANNELD_LOCAL_STORE", ""}}).outcome, ParsedOptions::Outcome::run);
 }
 
 TEST(Options, NegativeNumbersMeanWhatTheyDoInGo) {
