@@ -58,6 +58,54 @@ TEST_P(RealKernel, ADefaultRouteOfSeveralPathsIsByTheFirst) {
             (std::vector{*IpAddr::parse("198.18.0.1"), *IpAddr::parse("198.18.5.1")}));
 }
 
+// Listing them takes as long as a router's full table does.
+TEST_P(RealKernel, DefaultRoutesAreNotListedAnewBeforeANotificationSaysThatTheyChanged) {
+  ASSERT_EQ(kernel().host().default_routes.size(), 1U);
+  shell("ip link add pod0 type veth peer name pod1 && ip link set pod0 up");
+  drain();
+  shell("ip link del pod0 && ip route del default");
+  EXPECT_EQ(kernel().host().default_routes.size(), 1U);
+  drain();
+  EXPECT_TRUE(kernel().host().default_routes.empty());
+}
+
+// Of most routes that go with something else the kernel tells nothing.
+TEST_P(RealKernel, DefaultRoutesAreListedAnewAfterWhateverTakesThemAway) {
+  const char* up =
+      "ip link set eth0 up && ip addr replace 198.18.0.2/24 dev eth0 && "
+      "ip -6 addr replace fd99::2/64 dev eth0 nodad && ip link set lo up && "
+      "ip addr replace 198.18.255.2/32 dev lo && ip link add eth2 type veth peer name eth3 && "
+      "ip link set eth2 up && ip link set eth3 up && ip addr add 198.18.5.2/24 dev eth2";
+  const char* down =
+      "ip route flush default; ip link del eth2 2>/dev/null; ip -6 route flush default";
+  const std::pair<const char*, const char*> cases[] = {
+      {"ip route add default via 198.18.0.9 metric 50", "ip route del default metric 50"},
+      {"ip route add default via 198.18.5.1", "ip link set eth2 down"},
+      {"ip route add default via 198.18.5.1", "ip link del eth2"},
+      {"ip route add default via 198.18.5.1", "ip addr del 198.18.5.2/24 dev eth2"},
+      {"ip route add default via 198.18.0.1 src 198.18.255.2",
+       "ip addr del 198.18.255.2/32 dev lo"},
+      {"ip nexthop add id 5 via 198.18.5.1 dev eth2 && ip route add default nhid 5",
+       "ip nexthop del id 5"},
+      {"ip route add default nexthop via 198.18.0.1 nexthop via 198.18.5.1 && "
+       "ip link set eth0 down",
+       "ip link set eth2 down"},
+      {"ip -6 route add default via fd99::1", "ip link set eth0 down"},
+      {"ip -6 route add default via fd99::1", "ip -6 route add default via fd99::9 metric 9"},
+  };
+  for (const auto& [before, change] : cases) {
+    shell(std::string(down) + ";" + up);
+    shell(before);
+    drain();
+    const std::vector<DefaultRoute> had = kernel().host().default_routes;
+    EXPECT_FALSE(had.empty()) << before;
+    shell(change);
+    drain();
+    EXPECT_EQ(kernel().host().default_routes, NetlinkKernel().host().default_routes) << change;
+    EXPECT_NE(kernel().host().default_routes, had) << change;
+  }
+}
+
 TEST_P(RealKernel, ShowsWhatDefaultRoutesSayOfGatewayAndSource) {
   shell(
       "ip addr add 198.18.255.2/32 dev lo && "

@@ -224,7 +224,7 @@ Task<void> Daemon::claim_devices() {
 
 Task<void> Daemon::choose_external() {
   const auto attempt = [](Daemon* self) -> Task<Result<ExternalInterface>> {
-    co_return self->find_external(self->kernel_.host());
+    co_return self->find_external(self->host_now());
   };
   const ExternalInterface external =
       co_await wait_for<ExternalInterface>("no external interface", std::bind(attempt, this));
@@ -240,8 +240,15 @@ Result<ExternalInterface> Daemon::find_external(const HostView& host) {
       state_.external ? &*state_.external : nullptr);
 }
 
+HostView Daemon::host_now() {
+  if (!state_.reconciler) {  // which begins with a dump, and reads them from then on
+    kernel_.changes(*scope_);
+  }
+  return kernel_.host();
+}
+
 HostUse Daemon::host_use_now() {
-  return host_use(kernel_.host(), *scope_);
+  return host_use(host_now(), *scope_);
 }
 
 // Error: the backend cannot use it, and nothing has changed.

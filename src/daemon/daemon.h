@@ -84,6 +84,7 @@ class Daemon {
   NetState plan(const Snapshot& kernel);
   LeaseAttrs announcement(const ExternalInterface& external);
   Result<ExternalInterface> find_external(const HostView& host);
+  HostView host_now();
   HostUse host_use_now();
   Result<void> set_external(const ExternalInterface& external);
   void host_changed(const HostChanges& changes);

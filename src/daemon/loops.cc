@@ -79,7 +79,7 @@ Task<void> Daemon::follow_host() {
 
 // True where another interface, address or MTU is used from now on.
 bool Daemon::look_at_host() {
-  const HostView host = kernel_.host();
+  const HostView host = host_now();
   const Result<ExternalInterface> chosen = find_external(host);
   const bool same = chosen && *chosen == *state_.external;
   // Before anything changes: a dump may fail, and this is then done again.

@@ -125,7 +125,8 @@ class Kernel {
   // or gone already, is success. A failure does not stop the ops behind it.
   virtual std::vector<OpResult> apply(std::span<const Op> ops) = 0;
 
-  // Interfaces, addresses and default routes of the host.
+  // Interfaces, addresses and default routes of the host; the last at least as new as what changes()
+  // told, since listing them takes as long as the whole main table does.
   virtual HostView host() = 0;
 
   // One path an address, in their order.

@@ -93,9 +93,12 @@ class NetlinkKernel::Listener {
 
 Changes NetlinkKernel::changes(const Scope& scope) {
   Listener listener(links_, scope);
-  const bool complete =
-      notifications_.drain([&](const MessageView& message) { listener.take(message); });
+  const bool complete = notifications_.drain([&](const MessageView& message) {
+    default_routes_.hear(message);
+    listener.take(message);
+  });
   if (!complete) {
+    default_routes_.forget();
     listener.changes.dump_needed = true;
     listener.changes.host.all = true;
     links_ = {};  // the next dump tells which there are

@@ -138,6 +138,28 @@ std::optional<LinkMessage> NetlinkKernel::find_link(const Dev& name) {
   return link;
 }
 
+std::vector<DefaultRouteMessage> NetlinkKernel::list_default_routes() {
+  std::vector<DefaultRouteMessage> routes;
+  for (const Family family : kFamilies) {
+    netlink::Batch request;
+    netlink::encode_dump_routes(request, family);
+    try {
+      for (DefaultRouteMessage& found : requests_.dump<DefaultRouteMessage>(
+               request, "default routes", netlink::decode_default_route)) {
+        // A kernel without IPv6 (ipv6.disable=1) answers with the routes of IPv4.
+        if (found.route.family == family) {
+          routes.push_back(std::move(found));
+        }
+      }
+    } catch (const std::system_error& error) {
+      if (error.code().value() != ENOENT) {
+        throw;
+      }
+    }
+  }
+  return routes;
+}
+
 HostView NetlinkKernel::host() {
   HostView view;
   const std::vector<LinkMessage> links = dump_links();
@@ -158,23 +180,13 @@ HostView NetlinkKernel::host() {
       }
     }
   }
-  for (const Family family : kFamilies) {
-    netlink::Batch request;
-    netlink::encode_dump_routes(request, family);
-    try {
-      for (DefaultRouteMessage& found : requests_.dump<DefaultRouteMessage>(
-               request, "default routes", netlink::decode_default_route)) {
-        // A kernel without IPv6 (ipv6.disable=1) answers with the routes of IPv4.
-        if (found.route.family == family) {
-          found.route.dev = listed.name_of(found.index);
-          view.default_routes.push_back(std::move(found.route));
-        }
-      }
-    } catch (const std::system_error& error) {
-      if (error.code().value() != ENOENT) {
-        throw;
-      }
-    }
+  if (!default_routes_.kept()) {
+    default_routes_.keep(list_default_routes());
+  }
+  for (const DefaultRouteMessage& found : *default_routes_.kept()) {
+    view.default_routes.push_back(found.route);
+    view.default_routes.back().dev =
+        found.devices.empty() ? Dev() : listed.name_of(found.devices.front());
   }
   return view;
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernel/default_routes.h"
 #include "kernel/device_claim.h"
 #include "kernel/kernel.h"
 #include "kernel/netlink_socket.h"
@@ -35,6 +36,7 @@ class NetlinkKernel : public Kernel {
   class Dumper;
 
   std::vector<netlink::LinkMessage> dump_links();
+  std::vector<netlink::DefaultRouteMessage> list_default_routes();
   // Of a device that no notification told of yet as well; empty where there is none.
   Dev name_of(int index);
   // Of the main table's routes with one of `keys` the one that the kernel uses.
@@ -46,6 +48,7 @@ class NetlinkKernel : public Kernel {
   netlink::RequestSocket requests_;
   netlink::NotificationSocket notifications_;
   netlink::LinkTable links_;
+  netlink::DefaultRoutes default_routes_;
   DeviceClaim claim_;
 };
 

@@ -56,17 +56,18 @@ void add_gateway(const Attribute& attribute, std::vector<IpAddr>& gateways) {
   }
 }
 
-// Those of all paths of a multipath route.
-void add_gateways(Bytes paths, std::vector<IpAddr>& gateways) {
+// Devices and gateways of all paths of a multipath route.
+void add_paths(Bytes paths, DefaultRouteMessage& out) {
   while (paths.size() >= sizeof(rtnexthop)) {
     Bytes rest = paths;
     const std::optional<rtnexthop> path = take_header<rtnexthop>(rest);
     if (path->rtnh_len < sizeof(rtnexthop) || path->rtnh_len > paths.size()) {
       return;
     }
+    out.devices.push_back(path->rtnh_ifindex);
     rest = paths.subspan(sizeof(rtnexthop), path->rtnh_len - sizeof(rtnexthop));
     while (const std::optional<Attribute> attribute = next_attribute(rest)) {
-      add_gateway(*attribute, gateways);
+      add_gateway(*attribute, out.route.gateways);
     }
     paths = paths.subspan(std::min<std::size_t>(RTNH_ALIGN(path->rtnh_len), paths.size()));
   }
@@ -141,7 +142,7 @@ std::optional<DefaultRouteMessage> decode_default_route(const MessageView& messa
     return std::nullopt;
   }
   DefaultRouteMessage out;
-  out.index = found->index;
+  out.by_nexthop = found->route.nexthop != 0;
   out.route.family = found->route.key.dst.family();
   out.route.metric = found->route.key.metric;
   Bytes rest = message.payload;
@@ -150,7 +151,9 @@ std::optional<DefaultRouteMessage> decode_default_route(const MessageView& messa
     if (attribute->type == RTA_PREFSRC) {
       out.route.source = attribute->ip();
     } else if (attribute->type == RTA_MULTIPATH) {
-      add_gateways(attribute->data, out.route.gateways);
+      add_paths(attribute->data, out);
+    } else if (attribute->type == RTA_OIF) {
+      out.devices.push_back(static_cast<int>(attribute->u32().value_or(0)));
     } else {
       add_gateway(*attribute, out.route.gateways);
     }

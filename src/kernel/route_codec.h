@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kernel/kernel.h"
 #include "kernel/net_state.h"
@@ -35,7 +36,8 @@ std::optional<RouteMessage> decode_route(const MessageView& message);
 // here. Nothing for other routes and messages.
 struct DefaultRouteMessage {
   DefaultRoute route;
-  int index = 0;
+  std::vector<int> devices;  // of all paths, by index
+  bool by_nexthop = false;   // through a nexthop object
 };
 std::optional<DefaultRouteMessage> decode_default_route(const MessageView& message);
 

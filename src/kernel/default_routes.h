@@ -1,0 +1,32 @@
+// The host's default routes, which are kept between lists of them: in a router's full table they
+// are a few of a million routes, and the kernel cannot be asked for them alone.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "kernel/netlink_message.h"
+#include "kernel/route_codec.h"
+
+namespace flannel::netlink {
+
+class DefaultRoutes {
+ public:
+  // Nothing where they have to be listed.
+  const std::optional<std::vector<DefaultRouteMessage>>& kept() const { return kept_; }
+  void keep(std::vector<DefaultRouteMessage> routes) { kept_ = std::move(routes); }
+
+  // A notification, of any kind: they are forgotten where it may have changed them. Of routes that
+  // go with something else the kernel tells nothing (net/ipv4/fib_frontend.c, fib_disable_ip;
+  // net/ipv4/fib_semantics.c, fib_sync_down_addr; net/ipv4/nexthop.c): with a device that goes
+  // down, its last address, the address that they send from, or a nexthop object.
+  void hear(const MessageView& message);
+  void forget() { kept_.reset(); }
+
+ private:
+  bool may_change(const MessageView& message) const;
+
+  std::optional<std::vector<DefaultRouteMessage>> kept_;
+};
+
+}  // namespace flannel::netlink
