@@ -60,6 +60,33 @@ TEST_F(FlanneldDevicesTest, ASecondDaemonWithTheSameVniWaitsAndTakesOverWhenTheF
   EXPECT_TRUE(end_process(second));
 }
 
+// The kernel renews neither the default route nor the addresses from then on.
+TEST_F(FlanneldDevicesTest, WarnsOfAnUplinkThatForwardsAndLosesWhatRoutersAdvertised) {
+  const std::string reason = "sysctl net.ipv6.conf.eth0.accept_ra=2";
+  const auto set = [](const std::string& setting) {
+    EXPECT_EQ(RunningProgram({"sysctl", "-qw", "net.ipv6.conf." + setting}).wait().status, 0);
+  };
+  set("eth0.accept_ra=2");
+  set("all.forwarding=1");
+  run_program({"ip", "-6", "route", "add", "default", "via", "fe80::1", "dev", "eth0", "proto",
+               "ra", "expires", "600"});
+  set("eth0.accept_ra=1");
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
+  EXPECT_NE(page("/status").find(reason), std::string::npos) << page("/status");
+  EXPECT_NE(page("/status").find(R"("state":"ready")"), std::string::npos);
+  run_program({"ip", "link", "add", "pod0", "type", "veth", "peer", "name", "pod1"});
+  run_program({"ip", "addr", "add", "198.18.9.1/24", "dev", "pod0"});
+  run_program({"ip", "link", "set", "pod0", "up"});
+  set("eth0.accept_ra=2");
+  run_program({"ip", "addr", "add", "198.18.9.2/24", "dev", "pod0"});
+  EXPECT_TRUE(eventually([&] { return page("/status").find(reason) == std::string::npos; }));
+  const std::string told = log();
+  EXPECT_EQ(told.find(reason), told.rfind(reason)) << "once";
+  EXPECT_NE(told.find(reason), std::string::npos);
+}
+
 TEST_F(FlanneldDevicesTest, AfterAChangeOfTheNetworkAndARestartNothingOfTheOldOneIsOnTheDevice) {
   ASSERT_TRUE(write_local_config(store(), kConfig));
   const Lease before = peer_lease("10.5.61.0-24"), after = peer_lease("10.6.61.0-24");

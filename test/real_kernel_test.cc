@@ -116,6 +116,27 @@ TEST_P(RealKernel, ShowsWhatDefaultRoutesSayOfGatewayAndSource) {
   EXPECT_EQ(host.default_routes[0].source, *IpAddr::parse("198.18.255.2"));
 }
 
+TEST_P(RealKernel, ShowsWhatCameByRouterAdvertisementsAndWhoIgnoresThem) {
+  shell(
+      "sysctl -qw net.ipv6.conf.eth0.accept_ra=2 net.ipv6.conf.all.forwarding=1 && "
+      "ip -6 route add default via fe80::1 dev eth0 proto ra expires 600");
+  const auto ignores = [] {
+    const HostView host = NetlinkKernel().host();
+    const auto eth0 =
+        std::ranges::find(host.interfaces, Dev("eth0"), [](const auto& i) { return i.name; });
+    return eth0->ignores_advertisements;
+  };
+  EXPECT_FALSE(ignores());
+  shell("sysctl -qw net.ipv6.conf.eth0.accept_ra=1");
+  EXPECT_TRUE(ignores());
+  const HostView host = kernel().host();
+  ASSERT_EQ(host.default_routes.size(), 2U);
+  EXPECT_FALSE(host.default_routes[0].advertised);
+  EXPECT_TRUE(host.default_routes[1].advertised);
+  shell("sysctl -qw net.ipv6.conf.eth0.forwarding=0");
+  EXPECT_FALSE(ignores());
+}
+
 // Another node has the address: duplicate address detection finds it behind the other end.
 TEST_P(RealKernel, ShowsDuplicateAddresses) {
   shell(

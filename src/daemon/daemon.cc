@@ -321,10 +321,7 @@ void Daemon::start_loops() {
                                            return state_.backend->vtep_mac(lease, family);
                                          });
   state_.peers->set_host(host_use_now());
-  for (const std::string& warning :
-       overlay_warnings(state_.peers->host(), *state_.network, state_.lease()->key)) {
-    log_warning("{}", warning);
-  }
+  warn_of_host();
   state_.reconciler = std::make_unique<Reconciler>(
       io_.get_executor(), kernel_, *scope_, [this](const Snapshot& kernel) { return plan(kernel); },
       timing_.reconciler);

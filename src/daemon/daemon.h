@@ -89,6 +89,7 @@ class Daemon {
   Result<void> set_external(const ExternalInterface& external);
   void host_changed(const HostChanges& changes);
   bool look_at_host();
+  void warn_of_host();
   Task<Result<std::string>> config_text();
   bool begin_last_known_state(const std::string& why);
   std::optional<Lease> last_known_lease(const LeaseAttrs& attrs);
@@ -131,6 +132,7 @@ class Daemon {
   std::optional<Departures> departures_;
   Wake departures_changed_, host_changed_, subnet_file_stale_, last_known_state_stale_, heap_used_;
   std::map<StoreUse, std::string> store_troubles_;    // those there are
+  std::vector<std::string> host_warnings_told_;       // those there are
   std::map<std::string, std::string> refusals_told_;  // name and reason, of those there are
   bool reconciling_ = false;
   bool may_use_last_known_state_ = true;

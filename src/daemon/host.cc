@@ -354,6 +354,20 @@ Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const Netw
               listing(host));
 }
 
+namespace {
+
+bool learned_from_routers(const HostInterface& interface, const HostView& host) {
+  return std::ranges::any_of(host.default_routes,
+                             [&](const DefaultRoute& route) {
+                               return route.dev == interface.name && route.advertised;
+                             }) ||
+         std::ranges::any_of(interface.addresses, [](const HostAddress& address) {
+           return !address.prefix.ip.is_v4() && !address.permanent;
+         });
+}
+
+}  // namespace
+
 HostUse host_use(const HostView& host, const Scope& scope) {
   HostUse use;
   for (const HostInterface& interface : host.interfaces) {
@@ -362,6 +376,9 @@ HostUse host_use(const HostView& host, const Scope& scope) {
     }
     for (const HostAddress& address : interface.addresses) {
       use.addresses.push_back({std::string(interface.name.text()), address.prefix});
+    }
+    if (interface.ignores_advertisements && learned_from_routers(interface, host)) {
+      use.ignore_advertisements.emplace_back(interface.name.text());
     }
   }
   for (const DefaultRoute& route : host.default_routes) {

@@ -328,5 +328,24 @@ TEST(HostUseOf, LeavesOutOurDevicesAndThoseThatAreDown) {
   EXPECT_EQ(use.gateways, std::vector{*IpAddr::parse("198.18.0.1")});
 }
 
+TEST(HostUseOf, NamesWhatHasSomethingFromRoutersAndIgnoresThemNow) {
+  const auto ignoring = [](bool ignores, bool route, bool learned_address) {
+    HostView host = two_interfaces("eth0", "eth0");
+    HostInterface& eth0 = host.interfaces[1];
+    eth0.ignores_advertisements = ignores;
+    for (DefaultRoute& found : host.default_routes) {
+      found.advertised = route && found.family == Family::v6;
+    }
+    HostAddress learned = address("fd99::77/64");
+    learned.permanent = !learned_address;
+    eth0.addresses.push_back(learned);
+    return host_use(host, Scope()).ignore_advertisements;
+  };
+  EXPECT_EQ(ignoring(true, true, false), std::vector<std::string>{"eth0"});
+  EXPECT_EQ(ignoring(true, false, true), std::vector<std::string>{"eth0"});
+  EXPECT_TRUE(ignoring(true, false, false).empty()) << "all was configured";
+  EXPECT_TRUE(ignoring(false, true, true).empty());
+}
+
 }  // namespace
 }  // namespace flannel

@@ -3,6 +3,8 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -77,6 +79,18 @@ Task<void> Daemon::follow_host() {
   }
 }
 
+// Once for as long as it is so.
+void Daemon::warn_of_host() {
+  std::vector<std::string> now =
+      overlay_warnings(state_.peers->host(), *state_.network, state_.lease()->key);
+  for (const std::string& warning : now) {
+    if (std::ranges::count(host_warnings_told_, warning) == 0) {
+      log_warning("{}", warning);
+    }
+  }
+  host_warnings_told_ = std::move(now);
+}
+
 // True where another interface, address or MTU is used from now on.
 bool Daemon::look_at_host() {
   const HostView host = host_now();
@@ -89,6 +103,7 @@ bool Daemon::look_at_host() {
                                       : set_external(*chosen);
   if (state_.peers->set_host(host_use(host, *scope_))) {
     state_.reconciler->wake();
+    warn_of_host();
   }
   const std::string trouble = usable ? "" : usable.error().text;
   if (trouble != state_.interface_trouble) {

@@ -79,6 +79,9 @@ struct HostInterface {
   std::uint32_t mtu = 0;
   bool up = false;
   std::vector<HostAddress> addresses;  // in the kernel's order
+  // Forwards IPv6 with accept_ra=1, which means only where one does not forward (Linux,
+  // Documentation/networking/ip-sysctl.rst): what came by router advertisements is not renewed.
+  bool ignores_advertisements = false;
   bool operator==(const HostInterface&) const = default;
 };
 // A route of the main table without destination, or to 0.0.0.0/0 or ::/0, in the kernel's order.
@@ -88,6 +91,7 @@ struct DefaultRoute {
   std::uint32_t metric = 0;
   std::vector<IpAddr> gateways;  // of all paths; IPv4 may have IPv6 ones
   std::optional<IpAddr> source;  // what packets are sent from, where the route says so
+  bool advertised = false;       // came by a router advertisement (RTPROT_RA)
   bool operator==(const DefaultRoute&) const = default;
 };
 struct HostView {
@@ -113,8 +117,8 @@ class Kernel {
   virtual ~Kernel() = default;
 
   // Before the devices of `scope` are made, changed or removed: no other daemon does so as long as
-  // this object has the claim, or until it claims those of another scope (DeviceClaim). Error: which
-  // one is another's, and whose; then none is claimed.
+  // this object has the claim, or until it claims those of another scope (DeviceClaim). Error:
+  // which one is another's, and whose; then none is claimed.
   virtual Result<void> claim(const Scope& scope) = 0;
 
   // Everything of ours, from dumps that were complete: one that was interrupted (EINTR,
@@ -125,8 +129,8 @@ class Kernel {
   // or gone already, is success. A failure does not stop the ops behind it.
   virtual std::vector<OpResult> apply(std::span<const Op> ops) = 0;
 
-  // Interfaces, addresses and default routes of the host; the last at least as new as what changes()
-  // told, since listing them takes as long as the whole main table does.
+  // Interfaces, addresses and default routes of the host; the last at least as new as what
+  // changes() told, since listing them takes as long as the whole main table does.
   virtual HostView host() = 0;
 
   // One path an address, in their order.

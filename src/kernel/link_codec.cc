@@ -2,7 +2,11 @@
 
 #include <linux/if.h>
 #include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <cstring>
 
 namespace flannel::netlink {
 namespace {
@@ -71,6 +75,31 @@ void decode_link_info(Bytes info, LinkMessage& out) {
   }
 }
 
+// The device's settings in net.ipv6.conf, in the order of linux/ipv6.h, DEVCONF_….
+void decode_ipv6_settings(Bytes family, LinkMessage& out) {
+  while (const std::optional<Attribute> attribute = next_attribute(family)) {
+    if (attribute->type == IFLA_INET6_CONF) {
+      const auto setting = [&](std::size_t number) {
+        std::int32_t value = 0;
+        if (attribute->data.size() >= (number + 1) * sizeof value) {
+          std::memcpy(&value, attribute->data.data() + number * sizeof value, sizeof value);
+        }
+        return value;
+      };
+      out.ignores_advertisements =
+          setting(DEVCONF_FORWARDING) != 0 && setting(DEVCONF_ACCEPT_RA) == 1;
+    }
+  }
+}
+
+void decode_families(Bytes families, LinkMessage& out) {
+  while (const std::optional<Attribute> family = next_attribute(families)) {
+    if (family->type == AF_INET6) {
+      decode_ipv6_settings(family->data, out);
+    }
+  }
+}
+
 void put_vxlan(Batch& batch, const Vxlan& vxlan, int lower_index) {
   batch.put_u32(IFLA_VXLAN_ID, vxlan.vni);
   batch.put_u32(IFLA_VXLAN_LINK, static_cast<std::uint32_t>(lower_index));
@@ -125,6 +154,9 @@ std::optional<LinkMessage> decode_link(const MessageView& message) {
         break;
       case IFLA_LINKINFO:
         decode_link_info(attribute->data, out);
+        break;
+      case IFLA_AF_SPEC:
+        decode_families(attribute->data, out);
         break;
       default:
         break;

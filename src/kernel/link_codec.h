@@ -13,8 +13,9 @@ namespace flannel::netlink {
 struct LinkMessage {
   Link link;
   int index = 0;
-  int lower_index = 0;  // 0 for none
-  bool shared = true;   // neither NOARP nor point-to-point (Path::shared_link)
+  int lower_index = 0;                  // 0 for none
+  bool shared = true;                   // neither NOARP nor point-to-point (Path::shared_link)
+  bool ignores_advertisements = false;  // HostInterface's
 };
 
 // RTM_NEWLINK and RTM_DELLINK; nothing for other messages, bridge ports' and malformed ones.

@@ -166,7 +166,12 @@ HostView NetlinkKernel::host() {
   const netlink::LinkTable listed(links);
   links_.add_unknown(listed);
   for (const LinkMessage& link : links) {
-    view.interfaces.push_back({link.link.key.name, link.index, link.link.mtu, link.link.up, {}});
+    view.interfaces.push_back({link.link.key.name,
+                               link.index,
+                               link.link.mtu,
+                               link.link.up,
+                               {},
+                               link.ignores_advertisements});
   }
   std::sort(view.interfaces.begin(), view.interfaces.end(),
             [](const HostInterface& a, const HostInterface& b) { return a.index < b.index; });

@@ -143,6 +143,7 @@ std::optional<DefaultRouteMessage> decode_default_route(const MessageView& messa
   }
   DefaultRouteMessage out;
   out.by_nexthop = found->route.nexthop != 0;
+  out.route.advertised = found->route.protocol == RTPROT_RA;
   out.route.family = found->route.key.dst.family();
   out.route.metric = found->route.key.metric;
   Bytes rest = message.payload;

@@ -85,6 +85,13 @@ std::optional<std::string> conflict(const Prefix& subnet,
 std::vector<std::string> overlay_warnings(const HostUse& host, const NetworkConfig& network,
                                           const LeaseKey& own) {
   std::vector<std::string> warnings;
+  for (const std::string& dev : host.ignore_advertisements) {
+    warnings.push_back(
+        fmt::format("{0} forwards IPv6 and so ignores router advertisements: the default route and "
+                    "addresses it "
+                    "has from them expire; `sysctl net.ipv6.conf.{0}.accept_ra=2` keeps them",
+                    dev));
+  }
   const std::vector<OccupiedRange> ranges = occupied_ranges(host, network, own);
   for (const Family family : kFamilies) {
     const std::optional<Prefix>& subnet = own.family(family);
@@ -94,7 +101,7 @@ std::vector<std::string> overlay_warnings(const HostUse& host, const NetworkConf
     }
   }
   for (const OccupiedRange& range : ranges) {
-    if (warnings.size() == kMostWarnings) {
+    if (warnings.size() >= kMostWarnings) {
       warnings.push_back(fmt::format("{} such ranges of the host in all", ranges.size()));
       break;
     }

@@ -21,6 +21,9 @@ struct HostUse {
   };
   std::vector<Address> addresses;
   std::vector<IpAddr> gateways;  // of the default routes
+  // Devices that have a default route or an address from router advertisements, and ignore further
+  // ones, so that it will expire.
+  std::vector<std::string> ignore_advertisements;
   bool operator==(const HostUse&) const = default;
 };
 
@@ -42,8 +45,9 @@ std::vector<OccupiedRange> occupied_ranges(const HostUse& host, const NetworkCon
 // `subnet` overlaps one of `ranges`, which are as occupied_ranges() gives them.
 std::optional<std::string> conflict(const Prefix& subnet, const std::vector<OccupiedRange>& ranges);
 
-// What an operator should know: where a network and the links of the host share addresses, which
-// works for as long as nobody needs both, and where our own subnet lies in a link's prefix.
+// What an operator should know: that the node will lose its IPv6 default route, where a network and
+// the links of the host share addresses, which works for as long as nobody needs both, and where
+// our own subnet lies in a link's prefix.
 std::vector<std::string> overlay_warnings(const HostUse& host, const NetworkConfig& network,
                                           const LeaseKey& own);
 

@@ -41,6 +41,16 @@ TEST(HostUse, ALinkAroundTheNetworkOccupiesItsAddressAlone) {
   EXPECT_EQ(occupied("10.6.0.0/16", host), "");
 }
 
+TEST(HostUse, WarnsOfADefaultRouteThatExpires) {
+  HostUse host;
+  host.ignore_advertisements = {"eth0"};
+  EXPECT_EQ(overlay_warnings(host, network("10.5.0.0/16"), *parse_lease_key("10.5.60.0-24")),
+            (std::vector<std::string>{
+                "eth0 forwards IPv6 and so ignores router advertisements: the default route and "
+                "addresses it has from them expire; `sysctl net.ipv6.conf.eth0.accept_ra=2` keeps "
+                "them"}));
+}
+
 TEST(HostUse, WarnsOfANetworkThatContainsTheUnderlay) {
   HostUse host;
   host.addresses = {{"eth0", *Prefix::parse("10.5.48.2/20")}};
