@@ -103,7 +103,7 @@ Result<LeaseKey> parse_lease_key(std::string_view text) {
 }
 
 bool is_text_of(std::string_view text, const LeaseKey& key) {
-  return text.substr(text.rfind('/') + 1) == to_text(key);
+  return text == to_text(key);
 }
 
 std::string to_json(const LeaseAttrs& attrs) {

@@ -28,7 +28,7 @@ std::string to_text(const LeaseKey& key);
 // counts, whatever is before it; lengths up to 31 and 127, v6 in lower case. `0.0.0.0-0` means no
 // v4. Host bits are masked.
 Result<LeaseKey> parse_lease_key(std::string_view text);
-// `text`, or what is behind its last slash, is the one way to write `key`.
+// `text` is the one way to write `key`.
 bool is_text_of(std::string_view text, const LeaseKey& key);
 
 // What a node tells the others about itself.
@@ -78,7 +78,7 @@ std::optional<Prefix> overlap(const LeaseKey& key, const LeaseKey& other);
 
 // An entry of the store that is no lease: skipped, and shown in status.
 struct BadEntry {
-  std::string key;  // as the store has it, through printable()
+  std::string key;  // as the store has it without its prefix, through printable()
   std::string reason;
   bool operator==(const BadEntry&) const = default;
 };

@@ -27,7 +27,8 @@ TEST(LeaseKey, IsFoundAtTheEndOfALongerText) {
   }
   EXPECT_EQ(to_text(*parse_lease_key("x-10.5.60.0-24&fc00::1-64")), "10.5.60.0-24&fc00::-64");
   EXPECT_FALSE(is_text_of("x-10.5.60.0-24", *parse_lease_key("10.5.60.0-24")));
-  EXPECT_TRUE(is_text_of("/a/10.5.60.0-24", *parse_lease_key("10.5.60.0-24")));
+  EXPECT_FALSE(is_text_of("a/10.5.60.0-24", *parse_lease_key("10.5.60.0-24")));
+  EXPECT_TRUE(is_text_of("10.5.60.0-24", *parse_lease_key("10.5.60.0-24")));
 }
 
 TEST(LeaseKey, RefusesWhatIsNone) {

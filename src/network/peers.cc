@@ -35,10 +35,6 @@ bool hands_out(const FamilyConfig& config, const IpAddr& ip) {
              config.subnet_max;
 }
 
-std::string_view last_component(std::string_view key) {
-  return key.substr(key.rfind('/') + 1);
-}
-
 }  // namespace
 
 Peers::Peers(NetworkConfig network, Lease own, VtepMacOf vtep_mac)
@@ -132,10 +128,10 @@ bool Peers::take_bad(const LeaseUpdate& update) {
     changed = (is_peer ? bad_.erase(to_text(key)) > 0 : forget_bad(to_text(key))) || changed;
   }
   for (const std::string& key : update.bad_removed) {
-    changed = forget_bad(std::string(last_component(key))) || changed;
+    changed = forget_bad(key) || changed;
   }
   for (const BadEntry& entry : update.bad) {
-    const std::string name(last_component(entry.key));
+    const std::string& name = entry.key;
     const auto known = bad_.find(name);
     if (known == bad_.end() && bad_.size() >= kMostBadEntries) {
       ++more_bad_;

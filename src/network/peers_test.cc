@@ -99,7 +99,7 @@ TEST(Peers, RefuseByNameAndKeepTheRest) {
                .leases = {lease("10.5.61.0-24", "198.18.0.3"), lease("10.9.0.0-24", "198.18.0.4"),
                           lease("10.5.60.128-25", "198.18.0.5"), lease("10.4.0.0-14", "198.18.0.6"),
                           lease("10.5.70.0-24", "198.18.0.2"), lease("10.5.71.0-24", "")},
-               .bad = {{"/coreos.com/network/subnets/junk", "not a subnet"}}});
+               .bad = {{"junk", "not a subnet"}}});
   EXPECT_EQ(usable(peers), "10.5.61.0-24");
   EXPECT_EQ(refused(peers),
             "10.4.0.0-14: subnet 10.4.0.0/14 lies outside Network 10.5.0.0/16\n"
@@ -124,13 +124,13 @@ TEST(Peers, OfTwoThatOverlapTheOneInUseStays) {
 
 TEST(Peers, ABadEntryIsForgottenWhenItIsPutRight) {
   Peers peers = peers_with();
-  peers.apply({.snapshot = true, .bad = {{"p/subnets/10.5.61.0-24", "not a JSON object"}}});
+  peers.apply({.snapshot = true, .bad = {{"10.5.61.0-24", "not a JSON object"}}});
   EXPECT_EQ(refused(peers), "10.5.61.0-24: not a JSON object\n");
   EXPECT_TRUE(peers.apply({.leases = {lease("10.5.61.0-24", "198.18.0.3")}}));
   EXPECT_EQ(refused(peers), "");
   EXPECT_EQ(usable(peers), "10.5.61.0-24");
   // A good lease whose entry turns bad stays in use: nothing is removed on doubt.
-  EXPECT_TRUE(peers.apply({.bad = {{"p/subnets/10.5.61.0-24", "not a JSON object"}}}));
+  EXPECT_TRUE(peers.apply({.bad = {{"10.5.61.0-24", "not a JSON object"}}}));
   EXPECT_EQ(usable(peers), "10.5.61.0-24");
   EXPECT_TRUE(peers.apply({.removed = {*parse_lease_key("10.5.61.0-24")}}));
   EXPECT_EQ(refused(peers), "");
@@ -316,12 +316,12 @@ TEST(Peers, OfBadEntriesAThousandAreNamedAndTheOthersCounted) {
   Peers peers = peers_with();
   peers.apply({.leases = {lease("10.5.61.0-24", "198.18.0.3")}});
   for (int i = 0; i < 5'000; ++i) {
-    peers.apply({.bad = {{fmt::format("p/subnets/junk{}", i), "not a subnet"}}});
+    peers.apply({.bad = {{fmt::format("junk{}", i), "not a subnet"}}});
   }
   EXPECT_EQ(peers.refused().size(), kMostBadEntries + 1);
   EXPECT_NE(refused(peers).find("…: about 4000 more entries cannot be read\n"), std::string::npos);
   for (int i = 0; i < 5'000; ++i) {
-    peers.apply({.bad_removed = {fmt::format("p/subnets/junk{}", i)}});
+    peers.apply({.bad_removed = {fmt::format("junk{}", i)}});
   }
   EXPECT_EQ(refused(peers), "");
   EXPECT_EQ(usable(peers), "10.5.61.0-24");

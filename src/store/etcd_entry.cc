@@ -12,6 +12,7 @@ namespace flannel {
 namespace {
 
 constexpr std::uint64_t kMostExpected = 2 << 20;
+constexpr std::string_view kLeases = "/subnets/";
 
 }  // namespace
 
@@ -28,6 +29,14 @@ etcd::RangeRequest EtcdLayout::leases() const {
   return {.key = prefix_ + "/subnets/", .range_end = prefix_ + "/subnets0"};
 }
 
+bool EtcdLayout::has_lease(std::string_view key) const {
+  return key.starts_with(prefix_) && key.substr(prefix_.size()).starts_with(kLeases);
+}
+
+std::string_view EtcdLayout::name(std::string_view key) const {
+  return has_lease(key) ? key.substr(prefix_.size() + kLeases.size()) : key;
+}
+
 etcd::Unchanged EtcdLayout::untouched(const LeaseKey& key, std::int64_t revision) const {
   etcd::Unchanged untouched{.key = lease_key({key.v4, {}}), .range_end = {}, .revision = revision};
   if (!key.v4) {
@@ -39,11 +48,11 @@ etcd::Unchanged EtcdLayout::untouched(const LeaseKey& key, std::int64_t revision
   return untouched;
 }
 
-Result<Lease> read_lease(const etcd::KeyValue& entry) {
+Result<Lease> read_lease(const EtcdLayout& layout, const etcd::KeyValue& entry) {
   if (entry.cut) {
     return fail("an entry of over {} kB is no lease", etcd::kMostEntryBytes >> 10);
   }
-  Result<Lease> lease = read_lease(entry.key, entry.value);
+  Result<Lease> lease = read_lease(layout.name(entry.key), entry.value);
   if (lease && entry.lease != 0) {
     lease->expiry = BootClock::now() + kLeaseTime;
   }
@@ -56,19 +65,20 @@ void SnapshotReader::expect(std::uint64_t entries) {
 }
 
 void SnapshotReader::add(etcd::KeyValue entry) {
-  Result<Lease> lease = read_lease(entry);
+  Result<Lease> lease = read_lease(layout_, entry);
   if (lease) {
     update_.leases.push_back(std::move(*lease));
   } else {
-    add_bad(update_, entry.key, lease.error().text);
+    add_bad(update_, layout_.name(entry.key), lease.error().text);
   }
 }
 
 void EventReader::add(const etcd::Event& event) {
-  const Result<LeaseKey> key = parse_lease_key(event.kv.key);
-  const bool is_its_key = key && is_text_of(event.kv.key, *key);
+  const std::string_view name = layout_->name(event.kv.key);
+  const Result<LeaseKey> key = parse_lease_key(name);
+  const bool is_its_key = key && is_text_of(name, *key);
   if (!bad_.empty()) {
-    bad_.erase(printable(event.kv.key));
+    bad_.erase(printable(name));
   }
   if (event.deleted && is_its_key) {
     last_[*key] = {Kind::removed, removed_.size()};
@@ -76,10 +86,10 @@ void EventReader::add(const etcd::Event& event) {
     return;
   }
   if (event.deleted) {
-    bad_removed_.insert(printable(event.kv.key));
+    bad_removed_.insert(printable(name));
     return;
   }
-  Result<Lease> lease = read_lease(event.kv);
+  Result<Lease> lease = read_lease(*layout_, event.kv);
   if (lease) {
     last_[*key] = {Kind::lease, leases_.size()};
     leases_.push_back(std::move(*lease));
@@ -89,13 +99,13 @@ void EventReader::add(const etcd::Event& event) {
     last_[*key] = {Kind::unreadable, unreadable_.size()};
     unreadable_.push_back(*key);
   } else {
-    bad_removed_.erase(printable(event.kv.key));
+    bad_removed_.erase(printable(name));
   }
   if (key && !is_its_key) {
     held_.push_back(*key);
   }
   if (bad_.size() < kMostBadEntries) {
-    bad_[printable(event.kv.key)] = printable(lease.error().text);
+    bad_[printable(name)] = printable(lease.error().text);
   } else {
     ++more_bad_;
   }

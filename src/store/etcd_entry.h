@@ -25,9 +25,9 @@ class EtcdLayout {
   std::string lease_key(const LeaseKey& key) const { return prefix_ + "/subnets/" + to_text(key); }
   // Everything below `<prefix>/subnets/`, and not `<prefix>/subnetsX/` as the reference has it.
   etcd::RangeRequest leases() const;
-  bool has_lease(std::string_view key) const {
-    return key.starts_with(prefix_) && key.substr(prefix_.size()).starts_with("/subnets/");
-  }
+  bool has_lease(std::string_view key) const;
+  // The part of a lease's key that names it, all behind `<prefix>/subnets/`.
+  std::string_view name(std::string_view key) const;
   // That nobody has written since `revision` what may clash with `key`: every key that begins with
   // the text of its IPv4 subnet, whatever its IPv6 one is; without IPv4, the very key.
   etcd::Unchanged untouched(const LeaseKey& key, std::int64_t revision) const;
@@ -38,11 +38,12 @@ class EtcdLayout {
 
 // The lease of one entry. Only our own expiry matters to anybody, and asking for that of others
 // takes a call each: a leased entry gets kLeaseTime from now.
-Result<Lease> read_lease(const etcd::KeyValue& entry);
+Result<Lease> read_lease(const EtcdLayout& layout, const etcd::KeyValue& entry);
 
-// The snapshot of a list: what cannot be read is in `bad`, with its etcd key.
+// The snapshot of a list: what cannot be read is in `bad`, by its name. The layout outlives it.
 class SnapshotReader : public EtcdList {
  public:
+  explicit SnapshotReader(const EtcdLayout& layout) : layout_(layout) {}
   void start() override { update_ = {.snapshot = true}; }
   void expect(std::uint64_t entries) override;
   void add(etcd::KeyValue entry) override;
@@ -50,13 +51,15 @@ class SnapshotReader : public EtcdList {
   LeaseUpdate take() { return std::exchange(update_, {}); }
 
  private:
+  const EtcdLayout& layout_;
   LeaseUpdate update_;
 };
 
 // The changes of a watch response. Of several changes to one key only the last one counts, so
-// that `leases`, `removed` and `bad` do not overlap.
+// that `leases`, `removed` and `bad` do not overlap. The layout outlives it.
 class EventReader {
  public:
+  explicit EventReader(const EtcdLayout& layout) : layout_(&layout) {}
   void add(const etcd::Event& event);
   LeaseUpdate take();
 
@@ -70,6 +73,7 @@ class EventReader {
   template <class T>
   void keep_last(std::vector<T>& changes, Kind kind);
 
+  const EtcdLayout* layout_;
   // All changes of leases' keys in order, and which of them is a key's last.
   std::vector<Lease> leases_;
   std::vector<LeaseKey> removed_, unreadable_;

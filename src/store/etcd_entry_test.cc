@@ -9,11 +9,12 @@
 namespace flannel {
 namespace {
 
+const EtcdLayout kLayout("/coreos.com/network");
 const std::string kKey = "/coreos.com/network/subnets/10.5.60.0-24";
 const std::string kValue = R"({"PublicIP":"198.18.0.2"})";
 
 LeaseUpdate read_events(const std::vector<etcd::Event>& events) {
-  EventReader reader;
+  EventReader reader(kLayout);
   for (const etcd::Event& event : events) {
     reader.add(event);
   }
@@ -39,28 +40,31 @@ TEST(EtcdEntry, WhatIsInTheWayOfANewKeyIsEveryKeyOfItsIpv4Subnet) {
 }
 
 TEST(EtcdEntry, AKeyThatIsNotItsSubnetsOwnIsNamedAndHoldsIt) {
-  SnapshotReader reader;
+  SnapshotReader reader(kLayout);
   reader.start();
-  for (const char* key : {"x-10.5.1.0-24", "10.5.1.7-24", "10.5.1.0-24"}) {
+  for (const char* key : {"x-10.5.1.0-24", "10.5.1.7-24", "10.5.1.0-24", "x/10.5.1.0-24"}) {
     reader.add({.key = fmt::format("/coreos.com/network/subnets/{}", key), .value = kValue});
   }
   const LeaseUpdate update = reader.take();
   ASSERT_EQ(update.leases.size(), 1U);
-  ASSERT_EQ(update.bad.size(), 2U);
+  ASSERT_EQ(update.bad.size(), 3U);
   EXPECT_EQ(update.bad[0].reason, "not the key of 10.5.1.0/24, which is 10.5.1.0-24");
-  EXPECT_EQ(update.unreadable, std::vector(2, *parse_lease_key("10.5.1.0-24")));
-  // Nor does the lease go with them.
-  const LeaseUpdate gone =
-      read_events({{.deleted = true, .kv = {.key = "/coreos.com/network/subnets/x-10.5.1.0-24"}}});
-  EXPECT_TRUE(gone.removed.empty());
-  EXPECT_EQ(gone.bad_removed, std::vector<std::string>{update.bad[0].key});
+  EXPECT_EQ(update.unreadable, std::vector(3, *parse_lease_key("10.5.1.0-24")));
+  // Nor does the lease change or go with them.
+  for (const std::string& name : {update.bad[0].key, update.bad[2].key}) {
+    const std::string key = "/coreos.com/network/subnets/" + name;
+    EXPECT_TRUE(read_events({{.kv = {.key = key, .value = kValue}}}).leases.empty());
+    const LeaseUpdate gone = read_events({{.deleted = true, .kv = {.key = key}}});
+    EXPECT_TRUE(gone.removed.empty());
+    EXPECT_EQ(gone.bad_removed, std::vector<std::string>{name});
+  }
 }
 
 TEST(EtcdEntry, OfBadEntriesAThousandAreNamedAndTheRestCounted) {
-  SnapshotReader reader;
+  SnapshotReader reader(kLayout);
   reader.start();
   for (int i = 0; i < 3'000; ++i) {
-    reader.add({.key = fmt::format("/p/subnets/junk-{}", i), .value = {}});
+    reader.add({.key = fmt::format("/coreos.com/network/subnets/junk-{}", i), .value = {}});
   }
   const LeaseUpdate update = reader.take();
   EXPECT_EQ(update.bad.size(), kMostBadEntries);
@@ -73,9 +77,9 @@ TEST(EtcdEntry, AValueOverTheLimitIsNoneOfALease) {
   while (value.size() <= kMostLeaseValue) {
     value += "[],";
   }
-  EXPECT_EQ(read_lease({.key = kKey, .value = value + "[]]}"}).error().text,
+  EXPECT_EQ(read_lease(kLayout, {.key = kKey, .value = value + "[]]}"}).error().text,
             "a value of over 64 kB is none of a lease");
-  EXPECT_TRUE(read_lease({.key = kKey, .value = nested + "[]]}"}));
+  EXPECT_TRUE(read_lease(kLayout, {.key = kKey, .value = nested + "[]]}"}));
 }
 
 TEST(EtcdEntry, KeysLieBelowThePrefix) {
@@ -87,8 +91,8 @@ TEST(EtcdEntry, KeysLieBelowThePrefix) {
 }
 
 TEST(EtcdEntry, AnEntryWithoutAnEtcdLeaseIsAReservation) {
-  EXPECT_FALSE(read_lease({.key = kKey, .value = kValue})->expiry);
-  EXPECT_TRUE(read_lease({.key = kKey, .value = kValue, .lease = 1})->expiry);
+  EXPECT_FALSE(read_lease(kLayout, {.key = kKey, .value = kValue})->expiry);
+  EXPECT_TRUE(read_lease(kLayout, {.key = kKey, .value = kValue, .lease = 1})->expiry);
 }
 
 TEST(EtcdEntry, OfSeveralEventsOfAKeyTheLastCounts) {
@@ -107,7 +111,7 @@ TEST(EtcdEntry, OfSeveralEventsOfAKeyTheLastCounts) {
 
 TEST(EtcdEntry, TheRemovalOfJunkIsNamed) {
   EXPECT_EQ(read_events({{.deleted = true, .kv = {.key = "/coreos.com/network/subnets/readme"}}}),
-            LeaseUpdate{.bad_removed = {"/coreos.com/network/subnets/readme"}});
+            LeaseUpdate{.bad_removed = {"readme"}});
 }
 
 }  // namespace

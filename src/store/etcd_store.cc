@@ -50,7 +50,8 @@ std::vector<Lease> taken_subnets(LeaseUpdate listed) {
 // Looks for who had a subnet of ours before us. An entry of our own address is ours as well.
 class Rivals : public EtcdList {
  public:
-  Rivals(const Lease& ours, std::string own_key) : ours_(ours), own_key_(std::move(own_key)) {}
+  Rivals(const EtcdLayout& layout, const Lease& ours)
+      : layout_(layout), ours_(ours), own_key_(layout.lease_key(ours.key)) {}
 
   void start() override {
     first_.reset();
@@ -61,11 +62,11 @@ class Rivals : public EtcdList {
       own_revision_ = entry.create_revision;
       return;
     }
-    const Result<LeaseKey> key = parse_lease_key(entry.key);
+    const Result<LeaseKey> key = parse_lease_key(layout_.name(entry.key));
     if (!key || !overlap(ours_.key, *key) || entry.create_revision >= first_revision_) {
       return;
     }
-    const Result<Lease> lease = read_lease(entry);
+    const Result<Lease> lease = read_lease(layout_, entry);
     if (!lease || !is_same_node(lease->key, lease->attrs, ours_.attrs)) {
       first_ = {.key = *key, .attrs = lease ? lease->attrs : LeaseAttrs(), .expiry = {}};
       first_revision_ = entry.create_revision;
@@ -82,8 +83,9 @@ class Rivals : public EtcdList {
   }
 
  private:
+  const EtcdLayout& layout_;
   const Lease& ours_;
-  std::string own_key_;
+  const std::string own_key_;
   std::optional<Lease> first_;
   std::int64_t first_revision_ = INT64_MAX;
   std::int64_t own_revision_ = INT64_MAX;
@@ -128,7 +130,7 @@ class EtcdStore : public LeaseStore {
   EtcdWatch::OnState on_state_;
   EtcdClient client_;
   EtcdLease etcd_lease_{client_};
-  OwnKey own_;
+  OwnKey own_{layout_};
 };
 
 Task<std::optional<std::string>> EtcdStore::config() {
@@ -145,7 +147,7 @@ Task<std::optional<std::string>> EtcdStore::config() {
 Task<Result<Lease>> EtcdStore::acquire(AcquireRequest request) {
   const RandomBelow random = random_below();
   for (int tries = 0; tries < kTries; ++tries) {
-    SnapshotReader reader;
+    SnapshotReader reader(layout_);
     const etcd::ResponseHeader header = co_await client_.range(layout_.leases(), reader);
     Result<Choice> choice = choose_subnet(request, taken_subnets(reader.take()), random);
     if (!choice) {
@@ -170,13 +172,13 @@ Task<Result<Lease>> EtcdStore::renew(Lease lease) {
     const bool is_new = !found.entry;
     const bool permanent = found.entry && found.entry->lease == 0;
     if (is_new) {
-      Rivals rivals(lease, key);
+      Rivals rivals(layout_, lease);
       found.revision = (co_await client_.range(layout_.leases(), rivals)).revision;
       if (const std::optional<std::string> objection = rivals.objection()) {
         co_return fail("{}", *objection);
       }
     } else {
-      const Result<Lease> held = read_lease(*found.entry);
+      const Result<Lease> held = read_lease(layout_, *found.entry);
       // It may still have the address we had when we wrote it.
       if (held && !is_same_node(lease.key, held->attrs, lease.attrs) &&
           !(own_.written() && is_same_node(lease.key, held->attrs, own_.written()->attrs))) {
@@ -206,7 +208,7 @@ Task<Result<Lease>> EtcdStore::renew(Lease lease) {
 // one's to go.
 Task<std::optional<std::string>> EtcdStore::rival(const Lease& lease) {
   const std::string key = layout_.lease_key(lease.key);
-  Rivals rivals(lease, key);
+  Rivals rivals(layout_, lease);
   co_await client_.range(layout_.leases(), rivals);
   std::optional<std::string> objection = rivals.objection();
   if (objection) {

@@ -61,7 +61,8 @@ Task<LeaseUpdate> EtcdWatch::try_next() {
 // Gives the entries on, and remembers what they tell of more than leases.
 class EtcdWatch::Listing : public EtcdList {
  public:
-  explicit Listing(std::string own_key) : own_key_(std::move(own_key)) {}
+  Listing(const EtcdLayout& layout, std::string own_key)
+      : leases(layout), own_key_(std::move(own_key)) {}
 
   void start() override {
     leases.start();
@@ -91,7 +92,7 @@ class EtcdWatch::Listing : public EtcdList {
 
 Task<LeaseUpdate> EtcdWatch::list() {
   const std::uint64_t writes_before = own_.writes();
-  Listing listing(own_.key());
+  Listing listing(layout_, own_.key());
   const etcd::ResponseHeader header = co_await client_.range(layout_.leases(), listing);
   seen_ = header;
   next_revision_ = header.revision + 1;
@@ -124,7 +125,7 @@ Task<EtcdWatch::Message> EtcdWatch::read() {
   if (stream_->left() > kMostMessageBytes) {
     throw std::runtime_error(fmt::format("etcd sent {} bytes of events at once", stream_->left()));
   }
-  Message message;
+  Message message(layout_);
   etcd::WatchDecoder decoder([&](const etcd::Event& event) { take_event(message, event); });
   for (;;) {
     const std::string part = co_await stream_->read_part(deadline);

@@ -40,6 +40,8 @@ class EtcdWatch : public LeaseWatch {
   class Listing;
   // What one message of the stream says.
   struct Message {
+    explicit Message(const EtcdLayout& layout) : events(layout) {}
+
     etcd::WatchResponse response;
     bool has_newest = false;  // the event that newest_revision_ is of
     // Of the events that are new: the changes, what became of our own key, and the last one.

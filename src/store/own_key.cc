@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "store/etcd_entry.h"
-
 namespace flannel {
 
 void OwnKey::done(std::int64_t revision) {
@@ -45,7 +43,7 @@ std::optional<OwnEntry> OwnKey::judge_listed(const etcd::KeyValue* entry, std::i
 }
 
 OwnEntry OwnKey::judge(const etcd::KeyValue& entry) const {
-  const Result<Lease> found = read_lease(entry);
+  const Result<Lease> found = read_lease(layout_, entry);
   std::optional<OwnEntry> verdict;
   for (const std::optional<Put>& put : {under_way_, written_}) {
     if (put && put->key == entry.key &&

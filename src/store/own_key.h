@@ -6,7 +6,7 @@
 #include <string>
 
 #include "network/lease.h"
-#include "store/etcd_messages.h"
+#include "store/etcd_entry.h"
 
 namespace flannel {
 
@@ -15,6 +15,9 @@ namespace flannel {
 // may be behind what is written already: so revisions decide what is old.
 class OwnKey {
  public:
+  // The layout outlives this object.
+  explicit OwnKey(const EtcdLayout& layout) : layout_(layout) {}
+
   struct Put {
     std::string key;
     LeaseAttrs attrs;
@@ -49,6 +52,7 @@ class OwnKey {
  private:
   OwnEntry judge(const etcd::KeyValue& entry) const;
 
+  const EtcdLayout& layout_;
   std::optional<Put> written_, under_way_;
   std::int64_t revision_ = 0;  // of written_; 0: of a store that was another one then
   std::uint64_t writes_ = 0;

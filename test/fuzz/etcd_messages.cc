@@ -33,7 +33,8 @@ void feed(Decoder& decoder, std::string_view bytes) {
 }
 
 void read_list(std::string_view bytes) {
-  flannel::SnapshotReader reader;
+  const flannel::EtcdLayout layout("/coreos.com/network");
+  flannel::SnapshotReader reader(layout);
   flannel::etcd::RangeDecoder decoder(
       [&](flannel::etcd::KeyValue entry) { reader.add(std::move(entry)); });
   feed(decoder, bytes);
@@ -41,7 +42,8 @@ void read_list(std::string_view bytes) {
 }
 
 void read_watch(std::string_view bytes) {
-  flannel::EventReader reader;
+  const flannel::EtcdLayout layout("/coreos.com/network");
+  flannel::EventReader reader(layout);
   flannel::etcd::WatchDecoder decoder(
       [&](const flannel::etcd::Event& event) { reader.add(event); });
   feed(decoder, bytes);
