@@ -87,6 +87,55 @@ TEST_F(FlanneldDevicesTest, WarnsOfAnUplinkThatForwardsAndLosesWhatRoutersAdvert
   EXPECT_NE(told.find(reason), std::string::npos);
 }
 
+TEST_F(FlanneldDevicesTest, WithoutThePrivilegeItEndsBeforeItTakesALease) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  Arguments words{"setpriv", "--bounding-set=-net_admin"};
+  const Arguments flanneld = command({});
+  words.insert(words.end(), flanneld.begin(), flanneld.end());
+  const ProgramResult result = run(words);
+  EXPECT_EQ(result.status, 1) << result.output;
+  EXPECT_NE(result.output.find("CAP_NET_ADMIN is missing"), std::string::npos) << result.output;
+  EXPECT_EQ(result.output.find("Lease acquired"), std::string::npos) << result.output;
+  EXPECT_NE(read_file(folder + "/subnet.env.reason").value_or("").find("CAP_NET_ADMIN"),
+            std::string::npos);
+}
+
+// As in a container without privileges. Everything but the setting is as it should be.
+TEST_F(FlanneldDevicesTest, ASettingThatCannotBeWrittenIsNamedAndKeepsNothingBack) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  const Lease peer = peer_lease("10.5.61.0-24");
+  ASSERT_TRUE(put_local_leases(store(), std::span(&peer, 1)));
+  Arguments words{"unshare",
+                  "-m",
+                  "sh",
+                  "-c",
+                  "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && "
+                  "exec \"$@\"",
+                  "sh"};
+  const Arguments flanneld = command({});
+  words.insert(words.end(), flanneld.begin(), flanneld.end());
+  daemon = start_detached(words, "", folder + "/log", [](const ProcessId&) {});
+  const std::string reason =
+      "net.ipv6.conf.flannel.1.accept_ra cannot be set to 0: Read-only file system";
+  EXPECT_TRUE(eventually([&] { return is_ready() && waits_for(reason); })) << page("/status");
+  EXPECT_TRUE(has_route("10.5.61.0/24"));
+  EXPECT_NE(page("/status").find(R"("state":"degraded")"), std::string::npos) << page("/status");
+  EXPECT_NE(page("/status").find(R"("problem_count":1,)"), std::string::npos) << page("/status");
+  // Trying again changes nothing, and wakes nobody.
+  const auto number = [&](const std::string& field) {
+    const std::string status = page("/status");
+    const std::size_t at = status.find(field);
+    return at == std::string::npos ? -1 : std::atoi(status.c_str() + at + field.size());
+  };
+  const auto tried = [&](int times) {
+    return eventually([&] { return number(R"("attempts":)") >= times; });
+  };
+  ASSERT_TRUE(tried(4)) << page("/status");
+  const int passes = number(R"("passes":)");
+  EXPECT_TRUE(tried(8)) << page("/status");
+  EXPECT_EQ(number(R"("passes":)"), passes);
+}
+
 TEST_F(FlanneldDevicesTest, AfterAChangeOfTheNetworkAndARestartNothingOfTheOldOneIsOnTheDevice) {
   ASSERT_TRUE(write_local_config(store(), kConfig));
   const Lease before = peer_lease("10.5.61.0-24"), after = peer_lease("10.6.61.0-24");

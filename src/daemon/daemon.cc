@@ -128,6 +128,9 @@ Task<T> Daemon::wait_for(std::string what, std::function<Task<Result<T>>()> atte
 }
 
 Task<void> Daemon::run() {
+  if (const Result<void> may = kernel_.may_change(); !may) {
+    throw Fatal(may.error().text);
+  }
   serve_pages();
   do {
     co_await read_network();

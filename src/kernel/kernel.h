@@ -116,6 +116,9 @@ class Kernel {
  public:
   virtual ~Kernel() = default;
 
+  // Error: the process lacks the privilege to change anything here, which is named.
+  virtual Result<void> may_change() { return {}; }
+
   // Before the devices of `scope` are made, changed or removed: no other daemon does so as long as
   // this object has the claim, or until it claims those of another scope (DeviceClaim). Error:
   // which one is another's, and whose; then none is claimed.

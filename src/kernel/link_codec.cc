@@ -86,6 +86,7 @@ void decode_ipv6_settings(Bytes family, LinkMessage& out) {
         }
         return value;
       };
+      out.link.accept_ra = setting(DEVCONF_ACCEPT_RA) != 0;
       out.ignores_advertisements =
           setting(DEVCONF_FORWARDING) != 0 && setting(DEVCONF_ACCEPT_RA) == 1;
     }
@@ -191,18 +192,26 @@ void encode_finish_add(Batch& batch, const Link& link) {
 void encode_change(Batch& batch, const Link& link, const Link& was, int index) {
   ifinfomsg header{};
   header.ifi_index = index;
-  batch.begin(RTM_SETLINK, 0, header);
-  batch.put_u32(IFLA_MTU, link.mtu);
+  if (link.mtu != was.mtu) {
+    batch.begin(RTM_SETLINK, 0, header);
+    batch.put_u32(IFLA_MTU, link.mtu);
+  }
   if (link.mac != was.mac) {  // with every MAC it is given, also the same, a device's neighbours go
     batch.begin(RTM_SETLINK, 0, header);
     batch.put_mac(IFLA_ADDRESS, link.mac);
   }
-  batch.begin(RTM_SETLINK, 0, header);
-  batch.put_text(IFLA_IFALIAS, link.alias);
-  ifinfomsg state = state_header(link);
-  state.ifi_index = index;
-  batch.begin(RTM_SETLINK, 0, state);
-  if (const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind)) {
+  if (link.alias != was.alias) {
+    batch.begin(RTM_SETLINK, 0, header);
+    batch.put_text(IFLA_IFALIAS, link.alias);
+  }
+  if (link.up != was.up) {
+    ifinfomsg state = state_header(link);
+    state.ifi_index = index;
+    batch.begin(RTM_SETLINK, 0, state);
+  }
+  const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind);
+  const Vxlan* vxlan_was = std::get_if<Vxlan>(&was.kind);
+  if (vxlan != nullptr && vxlan_was != nullptr && vxlan->learning != vxlan_was->learning) {
     batch.begin(RTM_NEWLINK, 0, header);
     const std::size_t info = batch.nest(IFLA_LINKINFO);
     batch.put_text(IFLA_INFO_KIND, "vxlan");

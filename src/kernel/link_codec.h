@@ -25,8 +25,9 @@ std::optional<LinkMessage> decode_link(const MessageView& message);
 void encode_add(Batch& batch, const Link& link, int lower_index);
 // Alias and state of one that was just created.
 void encode_finish_add(Batch& batch, const Link& link);
-// MTU, MAC, alias, state and learning of an existing link, in place: a message each, since the
-// kernel stops a message at the first thing it refuses. `was` is what the kernel has.
+// What differs of MTU, MAC, alias, state and learning of an existing link, in place: a message
+// each, since the kernel stops a message at the first thing it refuses. `was` is what the kernel
+// has.
 void encode_change(Batch& batch, const Link& link, const Link& was, int index);
 void encode_remove_link(Batch& batch, int index);
 // Asks for one link.

@@ -86,6 +86,9 @@ struct Link {
   std::uint32_t mtu = 0;  // bytes
   bool up = true;
   std::string alias;  // ifalias: says whose it is
+  // Takes router advertisements (net.ipv6.conf.DEV.accept_ra is not 0), which no device of ours
+  // does: the overlay has no routers that advertise themselves, and a pod must not play one.
+  bool accept_ra = false;
   bool operator==(const Link&) const = default;
 };
 

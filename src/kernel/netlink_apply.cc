@@ -30,12 +30,21 @@ bool is_gone(int error) {
   return error == ENOENT || error == ESRCH || error == ENODEV || error == EADDRNOTAVAIL;
 }
 
-// Turns a setting of one of our devices off. As in the reference, a read-only /proc/sys is put up
-// with: what depends on it fails by its own op, if it does.
-void turn_off(const Dev& dev, std::string_view setting) {
+// Turns a setting of one of our devices off. Where /proc/sys is read-only, as in containers without
+// privileges, or not ours to write: EROFS, whatever the reason, unless it is off already. A host
+// without IPv6 has no such settings, and needs none.
+OpResult turn_off(const Dev& dev, std::string_view setting) {
   const std::string path = fmt::format("/proc/sys/net/ipv6/conf/{}/{}", dev.text(), setting);
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  [[maybe_unused]] const ssize_t written = file ? ::write(file.get(), "0", 1) : 0;
+  if (file && ::write(file.get(), "0", 1) == 1) {
+    return {};
+  }
+  const int reason = errno;
+  if (reason == ENOENT || read_file(path) == "0\n") {
+    return {};
+  }
+  return {EROFS, fmt::format("net.ipv6.conf.{}.{} cannot be set to 0: {}", dev.text(), setting,
+                             std::strerror(reason))};
 }
 
 }  // namespace
@@ -157,13 +166,15 @@ class NetlinkKernel::Applier {
     if (results_[current_].error == EEXIST) {
       explain_existing(link);
     } else if (!removes()) {
+      // Before it is up. Where that fails a new device is used all the same, and the change that it
+      // then needs tells why.
+      const OpResult deaf = turn_off(link.key.name, "accept_ra");
       if (results_[current_].ok() && ops_[current_].verb == Op::Verb::add) {
         netlink::encode_finish_add(batch_, link);
         send_for_current();
+      } else if (results_[current_].ok()) {
+        results_[current_] = deaf;
       }
-      // The overlay has no routers that advertise themselves, and a pod must not be able to play
-      // one. The kernel forwards, which makes it deaf to them unless told otherwise.
-      turn_off(link.key.name, "accept_ra");
     }
     devices_.clear();  // with a link the kernel removes those that lie on it
   }
@@ -194,7 +205,10 @@ class NetlinkKernel::Applier {
   void add(const Address& address) {
     if (!removes() && !address.key.prefix.ip.is_v4()) {
       // A host may have IPv6 off by default (net.ipv6.conf.default) and on where it is wanted.
-      turn_off(address.key.dev, "disable_ipv6");
+      results_[current_] = turn_off(address.key.dev, "disable_ipv6");
+      if (!results_[current_].ok()) {
+        return;
+      }
     }
     add_on_device(address, address.key.dev);
   }

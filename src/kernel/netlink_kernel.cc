@@ -86,6 +86,21 @@ class NetlinkKernel::Dumper {
 
 NetlinkKernel::NetlinkKernel() = default;
 
+Result<void> NetlinkKernel::may_change() {
+  // There is no device of index 0. Before the kernel finds that out, it looks at the privilege, by
+  // the user namespace that this network namespace belongs to (net/core/rtnetlink.c,
+  // rtnetlink_rcv_msg).
+  netlink::Batch request;
+  netlink::encode_remove_link(request, 0);
+  if (requests_.transact(request)[0].error == EPERM) {
+    return fail(
+        "CAP_NET_ADMIN is missing in this network namespace: without it no device, address or "
+        "route "
+        "can be made");
+  }
+  return {};
+}
+
 Result<void> NetlinkKernel::claim(const Scope& scope) {
   return claim_.hold(scope.links, scope.networks.empty() ? "" : scope.networks.front().to_text());
 }

@@ -22,6 +22,7 @@ class NetlinkKernel : public Kernel {
   // changes() is missed. Throws std::system_error.
   NetlinkKernel();
 
+  Result<void> may_change() override;
   Result<void> claim(const Scope& scope) override;
   Snapshot dump(const Scope& scope) override;
   std::vector<OpResult> apply(std::span<const Op> ops) override;

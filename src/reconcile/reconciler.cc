@@ -27,9 +27,10 @@ constexpr unsigned kFirstHeldDown = 2;
 // Ops of one retry, and changes that are entered into the mirror one by one.
 constexpr std::size_t kFew = 64;
 
-// Without these no peer can be reached; every other object is one peer's alone.
+// Without these no peer can be reached; every other object is one peer's alone. A setting of the
+// device that could not be written keeps no packet back.
 bool is_of_node(const Problem& problem) {
-  return std::holds_alternative<Link>(problem.op.object) ||
+  return (std::holds_alternative<Link>(problem.op.object) && problem.error != EROFS) ||
          std::holds_alternative<Address>(problem.op.object);
 }
 
