@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <random>
 #include <thread>
 
 namespace flannel {
@@ -48,6 +49,34 @@ Result<std::string> read_up_to(int fd, std::size_t most, std::size_t enough) {
     return fail("{}", std::strerror(EFBIG));
   }
   return text;
+}
+
+// create_file(); errors name `path`, which the file is made for.
+Result<bool> make_file(const std::string& name, std::string_view text, mode_t mode, bool durable,
+                       const std::string& path) {
+  // A file without a name first; where the file system has none (overlayfs before 6.6), the name
+  // comes first.
+  const UniqueFd nameless(::open(folder_of(name).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
+  const UniqueFd named(
+      nameless ? -1 : ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  if (!nameless && !named) {
+    return errno == EEXIST ? Result<bool>(false)
+                           : fail("create {}: {}", path, std::strerror(errno));
+  }
+  const int fd = nameless ? nameless.get() : named.get();
+  bool done = write_all(fd, text) && ::fchmod(fd, mode) == 0 && (!durable || ::fsync(fd) == 0);
+  if (nameless && done) {
+    const std::string self = fmt::format("/proc/self/fd/{}", fd);
+    done = ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  }
+  if (done) {
+    return true;
+  }
+  const int reason = errno;
+  if (named) {
+    ::unlink(name.c_str());
+  }
+  return reason == EEXIST ? Result<bool>(false) : fail("write {}: {}", path, std::strerror(reason));
 }
 
 }  // namespace
@@ -124,14 +153,17 @@ Result<void> replace_file(const std::string& path, std::string_view text, mode_t
   if (const Result<bool> made = make_folders(folder); !made) {
     return std::unexpected(made.error());
   }
-  std::string temporary = path + ".XXXXXX";
-  const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!fd) {
-    return fail("create {}: {}", path, std::strerror(errno));
+  std::random_device random;
+  std::string temporary;
+  for (bool is_new = false; !is_new;) {
+    temporary = fmt::format("{}.{:08x}", path, random());
+    const Result<bool> made = make_file(temporary, text, mode, true, path);
+    if (!made) {
+      return std::unexpected(made.error());
+    }
+    is_new = *made;
   }
-  const bool written = write_all(fd.get(), text) && ::fchmod(fd.get(), mode) == 0 &&
-                       ::fsync(fd.get()) == 0 && ::rename(temporary.c_str(), path.c_str()) == 0;
-  if (!written) {
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
     const int reason = errno;
     ::unlink(temporary.c_str());
     return fail("write {}: {}", path, std::strerror(reason));
@@ -141,29 +173,7 @@ Result<void> replace_file(const std::string& path, std::string_view text, mode_t
 
 Result<bool> create_file(const std::string& path, std::string_view text, mode_t mode,
                          bool durable) {
-  // A file without a name first; where the file system has none (overlayfs before 6.6), the name
-  // comes first.
-  const UniqueFd nameless(::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
-  const UniqueFd named(
-      nameless ? -1 : ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
-  if (!nameless && !named) {
-    return errno == EEXIST ? Result<bool>(false)
-                           : fail("create {}: {}", path, std::strerror(errno));
-  }
-  const int fd = nameless ? nameless.get() : named.get();
-  bool done = write_all(fd, text) && (!durable || ::fsync(fd) == 0);
-  if (nameless && done) {
-    const std::string self = fmt::format("/proc/self/fd/{}", fd);
-    done = ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0;
-  }
-  if (done) {
-    return true;
-  }
-  const int reason = errno;
-  if (named) {
-    ::unlink(path.c_str());
-  }
-  return reason == EEXIST ? Result<bool>(false) : fail("write {}: {}", path, std::strerror(reason));
+  return make_file(path, text, mode, durable, path);
 }
 
 Result<UniqueFd> lock_file(const std::string& path, mode_t mode) {

@@ -57,9 +57,10 @@ Result<std::string> read_file(const std::string& path, std::size_t most = kMostR
 // The error is `mkdir PATH: REASON`.
 Result<bool> make_folders(const std::string& path, mode_t mode = 0755);
 
-// Replaces `path` by a complete file or not at all: a temporary file in the same directory,
-// fsync, rename. `mode` regardless of the umask; missing parent directories are made, 0755. The
-// error is the same each time for the same reason.
+// Replaces `path` by a complete file or not at all, and leaves nothing else where the process is
+// killed: a file as create_file() makes it, on the disk, takes its place. `mode` regardless of the
+// umask; missing parent directories are made, 0755. The error is the same each time for the same
+// reason.
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode);
 
 // Waits until no other process holds the file's lock, and holds it until the descriptor is closed.
@@ -70,8 +71,9 @@ Result<void> replace_file(const std::string& path, std::string_view text, mode_t
 Result<UniqueFd> lock_file(const std::string& path, mode_t mode);
 
 // Makes a file that is complete as soon as it has its name, and never has it otherwise, also when
-// the process is killed meanwhile: nothing else stays. `durable`: it is on the disk as well. False
-// where there is one of that name, which is left as it is. The folder has to be there.
+// the process is killed meanwhile: nothing else stays. `mode` regardless of the umask; `durable`:
+// it is on the disk as well. False where there is one of that name, which is left as it is. The
+// folder has to be there.
 Result<bool> create_file(const std::string& path, std::string_view text, mode_t mode,
                          bool durable = false);
 

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <thread>
 
@@ -126,6 +129,22 @@ TEST_F(Files, MakesAFileOnce) {
   EXPECT_EQ(count(), 1U);
   EXPECT_EQ(create_file(path("none/file"), "", 0600).error().text,
             "create " + path("none/file") + ": No such file or directory");
+}
+
+TEST_F(Files, AProcessThatIsKilledWhileItWritesLeavesWhatWasThere) {
+  ASSERT_TRUE(replace_file(path("file"), "old", 0600));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit little{.rlim_cur = 4096, .rlim_max = 4096};
+    ::setrlimit(RLIMIT_FSIZE, &little);  // SIGXFSZ comes in the middle
+    (void)replace_file(path("file"), std::string(1 << 16, 'x'), 0600);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+  EXPECT_EQ(read_file(path("file")), "old");
+  EXPECT_EQ(count(), 1U) << "a temporary file stayed";
 }
 
 TEST_F(Files, HoldsALockUntilItIsClosed) {
