@@ -101,6 +101,10 @@ class Backend {
   Result<void> check_type(const Lease& peer) const;
 };
 
+// What an operator should know of a configuration that can be used all the same: fields that are
+// ignored, a missing Backend.
+std::vector<std::string> warnings(const NetworkConfig& network);
+
 // The backend that `network` names, its options checked. Errors name the option and the value,
 // or the type: `unknown backend type: nope (known: …)`.
 Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network);

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <span>
 #include <string_view>
 
 #include "backend/alloc.h"
@@ -5,6 +7,7 @@
 #include "backend/host_gw.h"
 #include "backend/vxlan.h"
 #include "base/printable.h"
+#include "network/backend_options.h"
 
 namespace flannel {
 namespace {
@@ -12,12 +15,13 @@ namespace {
 struct Entry {
   std::string_view type;
   Result<std::unique_ptr<Backend>> (*make)(const NetworkConfig&);
+  std::span<const std::string_view> options = {};
 };
 
 constexpr Entry kBackends[] = {
     {"alloc", make_alloc},
     {"host-gw", make_host_gw},
-    {"vxlan", make_vxlan},
+    {"vxlan", make_vxlan, kVxlanOptions},
 };
 
 // What the reference has and we do not have yet.
@@ -40,6 +44,24 @@ Result<void> Backend::check_type(const Lease& peer) const {
                 type());
   }
   return {};
+}
+
+std::vector<std::string> warnings(const NetworkConfig& network) {
+  std::vector<std::string> out;
+  const auto add = [&out](const std::string& text) {
+    out.push_back("network configuration: " + text);
+  };
+  if (network.backend_missing) {
+    add("there is no Backend: udp is used");
+  }
+  std::ranges::for_each(network.unknown_fields, add);
+  const auto entry = std::ranges::find(kBackends, network.backend_type, &Entry::type);
+  if (entry != std::end(kBackends)) {
+    std::vector<std::string_view> known{"Type"};
+    known.insert(known.end(), entry->options.begin(), entry->options.end());
+    std::ranges::for_each(unknown_fields(network.backend, known, "Backend."), add);
+  }
+  return out;
 }
 
 Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network) {

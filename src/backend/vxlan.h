@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "backend/backend.h"
 
@@ -16,6 +17,8 @@ namespace flannel {
 // Options: VNI (1), Port (0: the kernel's 8472), GBP, Learning, DirectRouting (a peer on our own
 // link is routed to without the tunnel), MTU (of the external interface;
 // the device gets that less the encapsulation). Errors name the option and the value.
+inline constexpr std::string_view kVxlanOptions[] = {"VNI",      "Port",          "GBP",
+                                                     "Learning", "DirectRouting", "MTU"};
 Result<std::unique_ptr<Backend>> make_vxlan(const NetworkConfig& network);
 
 }  // namespace flannel

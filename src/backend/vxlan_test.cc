@@ -25,6 +25,23 @@ TEST(VxlanOptions, WrongValuesAreRefusedByName) {
   }
 }
 
+TEST(VxlanOptions, EachIsReadAndOthersAreNamed) {
+  for (const std::string_view option : kVxlanOptions) {
+    const std::string backend = fmt::format(R"({{"Type":"vxlan","{}":[]}})", option);
+    EXPECT_TRUE(refusal(backend).contains(fmt::format("{} []: ", option))) << refusal(backend);
+    EXPECT_TRUE(warnings(test_network(backend)).empty());
+  }
+  EXPECT_EQ(warnings(test_network(R"({"type":"vxlan","Directrouting":true,"VIN":7})")),
+            std::vector<std::string>{
+                "network configuration: Backend.VIN is not known; did you mean Backend.VNI?"});
+  EXPECT_EQ(warnings(test_network(R"({"Type":"host-gw","VNI":7})")),
+            std::vector<std::string>{"network configuration: Backend.VNI is not known"});
+  EXPECT_EQ(warnings(*parse_network_config(R"({"Network":"10.5.0.0/16","SubnetLne":24})")),
+            (std::vector<std::string>{
+                "network configuration: there is no Backend: udp is used",
+                "network configuration: SubnetLne is not known; did you mean SubnetLen?"}));
+}
+
 TEST(VxlanOptions, AnUnknownTypeIsRefusedByName) {
   EXPECT_EQ(refusal(R"({"Type":"nope"})"),
             "unknown backend type: nope (known: alloc, host-gw, vxlan)");

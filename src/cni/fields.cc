@@ -1,10 +1,10 @@
 #include "cni/fields.h"
 
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "cni/error.h"
 #include "network/backend_options.h"
+#include "network/json_document.h"
 
 namespace flannel::cni {
 namespace {
@@ -126,15 +126,14 @@ std::vector<Fields> Fields::objects(std::string_view name) const {
 }
 
 json::object parse_json_object(std::string_view text, std::string_view what) {
-  boost::system::error_code error;
-  json::value document = json::parse({text.data(), text.size()}, error);
-  if (error) {
-    throw_error(Code::decoding_failure, "{}: {}", what, error.message());
+  Result<json::value> document = parse_json(text, what);
+  if (!document) {
+    throw CniError(Code::decoding_failure, document.error().text);
   }
-  if (!document.is_object()) {
+  if (!document->is_object()) {
     throw_error(Code::decoding_failure, "{}: not a JSON object", what);
   }
-  return std::move(document.get_object());
+  return std::move(document->get_object());
 }
 
 }  // namespace flannel::cni

@@ -116,7 +116,7 @@ void refuse_list(const Fields& fields) {
 }
 
 void read_config(Request& request, std::string_view standard_input) {
-  request.config = parse_json_object(standard_input, "error unmarshall network config");
+  request.config = parse_json_object(standard_input, "network configuration");
   refuse_list(request.fields());
   request.name = request.fields().text("name").value_or("");
   if (request.name.empty()) {

@@ -97,7 +97,7 @@ TEST(CniRequest, ChecksDocumentThenNameThenVersionThenVerb) {
   const auto refused = [](const char* verb, const char* config) {
     return error_of([&] { parse(of(verb), config); });
   };
-  EXPECT_TRUE(refused("FOO", "{").starts_with("6 error unmarshall network config"));
+  EXPECT_TRUE(refused("FOO", "{").starts_with("6 network configuration is not JSON: "));
   EXPECT_TRUE(refused("ADD", "[]").starts_with("6 "));
   EXPECT_TRUE(refused("ADD", "").starts_with("6 "));
   EXPECT_EQ(refused("FOO", R"({"cniVersion":"9"})"), "7 missing network name");

@@ -188,7 +188,7 @@ TEST(LabWish, IsCheckedBeforeAnythingIsMade) {
   other.network = "10.5.0.0/40";
   EXPECT_EQ(refusal(other),
             R"(the network configuration {"Network":"10.5.0.0/40","Backend":{"Type":"vxlan"}}: )"
-            "invalid CIDR address: 10.5.0.0/40");
+            "Network: invalid CIDR address: 10.5.0.0/40 (such as 10.5.0.0/16)");
   other = wish;
   other.backend = "hostgw";
   EXPECT_TRUE(refusal(other).starts_with("--backend hostgw: unknown backend type: hostgw"));

@@ -200,8 +200,8 @@ Task<void> Daemon::read_network() {
   state_.network =
       co_await wait_for<NetworkConfig>("Couldn't fetch network config", std::bind(attempt, this));
   const NetworkConfig& network = *state_.network;
-  if (network.backend_missing) {
-    log_warning("the network configuration has no Backend: udp is used");
+  for (const std::string& warning : warnings(network)) {
+    log_warning("{}", warning);
   }
   Result<std::unique_ptr<Backend>> backend = make_backend(network);
   if (!backend) {

@@ -175,14 +175,14 @@ json::object interface_object(const DaemonState& state) {
 }
 
 // Those of the start, and what follows from the configuration and the host as they are now.
-json::array warnings(const DaemonState& state) {
+json::array warning_texts(const DaemonState& state) {
   json::array all = texts(state.warnings);
   const auto add = [&all](const std::vector<std::string>& more) {
     const json::array items = texts(more);
     all.insert(all.end(), items.begin(), items.end());
   };
-  if (state.network && state.network->backend_missing) {
-    all.emplace_back("the network configuration has no Backend: udp is used");
+  if (state.network) {
+    add(warnings(*state.network));
   }
   if (state.external) {
     add(state.backend->warnings(*state.external));
@@ -245,7 +245,7 @@ std::string status_json(const DaemonState& state) {
                       state.last_known_state_of ? time_text(*state.last_known_state_of) : nullptr},
                      {"last_known_state_trouble", text(state.last_known_state_trouble)}}},
                    {"subnet_file", state.options.subnet_file},
-                   {"warnings", warnings(state)}};
+                   {"warnings", warning_texts(state)}};
   if (state.network) {
     json::array networks;
     for (const std::optional<FamilyConfig>* family : {&state.network->v4, &state.network->v6}) {

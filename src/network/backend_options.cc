@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
+#include "base/nearest.h"
 #include "base/printable.h"
 
 namespace flannel {
@@ -17,7 +18,44 @@ bool same_name(std::string_view a, std::string_view b) {
   });
 }
 
+std::string lower_case(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
+  return out;
+}
+
+// The one of `known` that was probably meant, whatever its case.
+std::string_view nearest_field(std::string_view name, std::span<const std::string_view> known) {
+  std::vector<std::string> lower;
+  std::ranges::transform(known, std::back_inserter(lower), lower_case);
+  const std::vector<std::string_view> words(lower.begin(), lower.end());
+  const auto meant = std::ranges::find(words, nearest(lower_case(name), words));
+  return meant == words.end() ? "" : known[static_cast<std::size_t>(meant - words.begin())];
+}
+
 }  // namespace
+
+std::vector<std::string> unknown_fields(const json::object& object,
+                                        std::span<const std::string_view> known,
+                                        std::string_view where) {
+  constexpr std::size_t kMostNamed = 5;
+  std::vector<std::string> out;
+  for (const json::key_value_pair& field : object) {
+    const std::string_view name(field.key().data(), field.key().size());
+    if (std::ranges::any_of(known, [&](std::string_view one) { return same_name(one, name); })) {
+      continue;
+    }
+    if (out.size() == kMostNamed) {
+      out.push_back(fmt::format("more than {} fields of the document are not known", kMostNamed));
+      break;
+    }
+    const std::string_view meant = nearest_field(name, known);
+    out.push_back(
+        fmt::format("{}{} is not known{}", where, printable(name),
+                    meant.empty() ? "" : fmt::format("; did you mean {}{}?", where, meant)));
+  }
+  return out;
+}
 
 const json::value* find_field(const json::object& object, std::string_view name) {
   const json::value* found = nullptr;

@@ -4,8 +4,10 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -13,6 +15,12 @@ namespace flannel {
 
 // The field, or nullptr where it is missing or null.
 const boost::json::value* find_field(const boost::json::object& object, std::string_view name);
+
+// What Go ignores silently, a sentence each: `Backend.Vin is not known; did you mean Backend.VNI?`.
+// `where` stands in front of the names: `Backend.`, or nothing. Of many the first few.
+std::vector<std::string> unknown_fields(const boost::json::object& object,
+                                        std::span<const std::string_view> known,
+                                        std::string_view where);
 
 // A backend's options. Errors name the option and the value: `VNI "1": not a number`.
 class BackendOptions {

@@ -1,17 +1,19 @@
 #include "network/network_config.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/printable.h"
 #include "network/backend_options.h"
+#include "network/json_document.h"
 
 namespace flannel {
 namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // as some editors write it in front
 
 // How the fields of a family are called, and the limits of its prefix lengths.
@@ -22,12 +24,14 @@ struct FamilyRules {
   unsigned longest_subnet;  // two devices and two more addresses must fit
   unsigned usual_subnet;    // where SubnetLen is not given
   unsigned smallest_network;
+  std::string_view example;
 };
 
-constexpr FamilyRules kV4{
-    Family::v4,  "Network",   "SubnetLen",
-    "SubnetMin", "SubnetMax", "network is too small. Minimum useful network prefix is /28",
-    30,          24,          28};
+constexpr FamilyRules kV4{Family::v4,  "Network",
+                          "SubnetLen", "SubnetMin",
+                          "SubnetMax", "network is too small. Minimum useful network prefix is /28",
+                          30,          24,
+                          28,          "10.5.0.0/16"};
 constexpr FamilyRules kV6{Family::v6,
                           "IPv6Network",
                           "IPv6SubnetLen",
@@ -36,7 +40,8 @@ constexpr FamilyRules kV6{Family::v6,
                           "IPv6Network is too small. Minimum useful network prefix is /124",
                           126,
                           64,
-                          124};
+                          124,
+                          "fc00:5::/48"};
 
 // null is an error for these, as in the reference; a missing field is not.
 bool is_null_field(const json::object& object, std::string_view name) {
@@ -58,7 +63,7 @@ Result<std::optional<Prefix>> read_network(const json::object& object, const Fam
   }
   const Result<Prefix> prefix = Prefix::parse(*text);
   if (!prefix) {
-    return std::unexpected(prefix.error());
+    return fail("{}: {} (such as {})", rules.network, prefix.error().text, rules.example);
   }
   if (prefix->family() != rules.family) {
     return fail("invalid {} CIDR format: {} {}", to_text(rules.family), rules.network,
@@ -123,16 +128,18 @@ Result<unsigned> subnet_length(const FamilyFields& fields, const FamilyRules& ru
   const unsigned network = fields.network->length;
   if (fields.subnet_length == 0) {
     if (network > rules.smallest_network) {
-      return fail("{}", rules.too_small);
+      return fail("{}: {} is {}", rules.too_small, rules.network, fields.network->to_text());
     }
     return std::max(rules.usual_subnet, network + 2);
   }
   if (fields.subnet_length > rules.longest_subnet) {
-    return fail("SubnetLen must be less than /{}", rules.longest_subnet + 1);
+    return fail("{} must be less than /{}: it is {}", rules.subnet_len, rules.longest_subnet + 1,
+                fields.subnet_length);
   }
   // The first subnet is not handed out, so that half of the network would hold one node.
   if (fields.subnet_length < network + 2) {
-    return fail("network must be able to accommodate at least four subnets");
+    return fail("network must be able to accommodate at least four subnets: {} is {}, {} {}",
+                rules.network, fields.network->to_text(), rules.subnet_len, fields.subnet_length);
   }
   return fields.subnet_length;
 }
@@ -141,17 +148,21 @@ Result<IpAddr> bound(const std::optional<IpAddr>& given, const IpAddr& otherwise
                      const FamilyConfig& config, const FamilyRules& rules, std::string_view name) {
   const IpAddr ip = given.value_or(otherwise);
   if (!config.network.contains(ip)) {
-    return fail("{} is not in the range of the {}", name, rules.network);
+    return fail("{} is not in the range of the {}: {} is outside {}", name, rules.network,
+                ip.to_text(), config.network.to_text());
   }
-  if (Prefix{ip, static_cast<std::uint8_t>(config.subnet_length)}.masked().ip != ip) {
-    return fail("{} is not on a SubnetLen boundary: {}", name, ip.to_text());
+  const IpAddr boundary = Prefix{ip, static_cast<std::uint8_t>(config.subnet_length)}.masked().ip;
+  if (boundary != ip) {
+    return fail("{} is not on a {} boundary: {} ({} is)", name, rules.subnet_len, ip.to_text(),
+                boundary.to_text());
   }
   return ip;
 }
 
 Result<FamilyConfig> check_family(const FamilyFields& fields, const FamilyRules& rules) {
   if (!fields.network || fields.network->length == 0) {
-    return fail("please define a correct {} parameter in the flannel config", rules.network);
+    return fail("please define a correct {} parameter in the flannel config: {}", rules.network,
+                fields.network ? fields.network->to_text() : "there is none");
   }
   const Result<unsigned> length = subnet_length(fields, rules);
   if (!length) {
@@ -228,50 +239,32 @@ Result<void> read_backend(const json::object& object, NetworkConfig& config) {
   return {};
 }
 
-// Where something is wrong, and what is there: `line 2, column 7: "} }"`.
-std::string place(std::string_view text, std::size_t at) {
-  constexpr std::size_t kQuoted = 20;
-  const std::string_view before = text.substr(0, at);
-  const auto line = std::ranges::count(before, '\n') + 1;
-  const std::size_t column = at - (before.rfind('\n') + 1) + 1;
-  const std::string_view there = text.substr(at, text.find('\n', at) - at);
-  return fmt::format("line {}, column {}: {}", line, column,
-                     there.empty() ? "nothing" : '"' + printable(there, kQuoted) + '"');
-}
-
 Result<json::object> parse_object(std::string_view text) {
   if (text.starts_with(kByteOrderMark)) {
     text.remove_prefix(kByteOrderMark.size());
   }
-  if (text.find_first_not_of(kBlanks) == std::string_view::npos) {
-    return fail("unexpected end of JSON input");
+  const Result<json::value> document = parse_json(text, "network configuration");
+  if (!document) {
+    return std::unexpected(document.error());
   }
-  boost::system::error_code error;
-  json::parser parser;
-  const std::size_t read = parser.write_some({text.data(), text.size()}, error);
-  if (error) {
-    return fail("network configuration is not JSON: {} at {}", error.message(), place(text, read));
-  }
-  if (text.find_first_not_of(kBlanks, read) != std::string_view::npos) {
-    return fail("network configuration is not JSON: more behind its end, at {}",
-                place(text, text.find_first_not_of(kBlanks, read)));
-  }
-  const json::value document = parser.release();
-  if (!document.is_object()) {
+  if (!document->is_object()) {
     return fail("network configuration {}: not a JSON object",
-                printable(json::serialize(document)));
+                printable(json::serialize(*document)));
   }
-  return document.get_object();
+  return document->get_object();
 }
 
-}  // namespace
-
-Result<NetworkConfig> parse_network_config(std::string_view text, ConfigChecks checks) {
-  const Result<json::object> object = parse_object(text);
-  if (!object) {
-    return std::unexpected(object.error());
+std::vector<std::string> unknown_fields(const json::object& object) {
+  std::vector<std::string_view> known{"EnableIPv4", "EnableIPv6", "EnableNFTables", "Backend"};
+  for (const FamilyRules& rules : {kV4, kV6}) {
+    known.insert(known.end(),
+                 {rules.network, rules.subnet_len, rules.subnet_min, rules.subnet_max});
   }
-  const BackendOptions fields(*object);
+  return flannel::unknown_fields(object, known, "");
+}
+
+Result<NetworkConfig> read_config(const json::object& object, ConfigChecks checks) {
+  const BackendOptions fields(object);
   const Result<bool> ipv4 = fields.flag("EnableIPv4", true);
   const Result<bool> ipv6 = fields.flag("EnableIPv6", false);
   const Result<bool> nftables = fields.flag("EnableNFTables", false);
@@ -285,20 +278,39 @@ Result<NetworkConfig> parse_network_config(std::string_view text, ConfigChecks c
   }
   NetworkConfig config;
   config.nftables = *nftables;
-  const Result<void> backend = read_backend(*object, config);
+  const Result<void> backend = read_backend(object, config);
   if (!backend) {
     return std::unexpected(backend.error());
   }
-  const Result<std::optional<FamilyConfig>> v4 = make_family(*object, *ipv4, kV4, checks);
+  const Result<std::optional<FamilyConfig>> v4 = make_family(object, *ipv4, kV4, checks);
   if (!v4) {
     return std::unexpected(v4.error());
   }
-  const Result<std::optional<FamilyConfig>> v6 = make_family(*object, *ipv6, kV6, checks);
+  const Result<std::optional<FamilyConfig>> v6 = make_family(object, *ipv6, kV6, checks);
   if (!v6) {
     return std::unexpected(v6.error());
   }
   config.v4 = *v4;
   config.v6 = *v6;
+  return config;
+}
+
+}  // namespace
+
+// A field that is missing may be one that is not known.
+Result<NetworkConfig> parse_network_config(std::string_view text, ConfigChecks checks) {
+  const Result<json::object> object = parse_object(text);
+  if (!object) {
+    return std::unexpected(object.error());
+  }
+  std::vector<std::string> unknown = unknown_fields(*object);
+  Result<NetworkConfig> config = read_config(*object, checks);
+  if (!config && !unknown.empty()) {
+    return fail("{} ({})", config.error().text, fmt::join(unknown, "; "));
+  }
+  if (config) {
+    config->unknown_fields = std::move(unknown);
+  }
   return config;
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ip.h"
 #include "base/result.h"
@@ -27,6 +28,7 @@ struct NetworkConfig {
   std::string backend_type;      // lower case; "udp" where the document has no Backend
   bool backend_missing = false;  // it had none: udp is what the reference takes, with a warning
   boost::json::object backend;   // its options, keys as written
+  std::vector<std::string> unknown_fields;  // a sentence each
 
   const std::optional<FamilyConfig>& family(Family f) const { return f == Family::v4 ? v4 : v6; }
 };
@@ -38,7 +40,8 @@ enum class ConfigChecks {
 };
 
 // Parses and validates. Keys match without regard to case, a later duplicate wins, unknown keys
-// are ignored, as Go's encoding/json has it. Error texts are the reference's.
+// are ignored, as Go's encoding/json has it, though not silently. Error texts begin as the
+// reference's, and name the field and its value.
 Result<NetworkConfig> parse_network_config(std::string_view json,
                                            ConfigChecks checks = ConfigChecks::full);
 

@@ -48,36 +48,42 @@ TEST(NetworkConfig, FillsInTheDefaultsOfIpv6) {
   EXPECT_EQ(v6_of("fc00:5::/48"), "fc00:5::/48 64 fc00:5:0:1:: fc00:5:0:ffff::");
   EXPECT_EQ(v6_of("fc00::/63"), "fc00::/63 65 fc00::8000:0:0:0 fc00:0:0:1:8000::");
   EXPECT_EQ(v6_of("fc00::/124"), "fc00::/124 126 fc00::4 fc00::c");
-  EXPECT_EQ(v6_of("fc00::/125"), "IPv6Network is too small. Minimum useful network prefix is /124");
+  EXPECT_EQ(v6_of("fc00::/125"),
+            "IPv6Network is too small. Minimum useful network prefix is /124: IPv6Network is "
+            "fc00::/125");
+  EXPECT_EQ(v6_of("fc00::"), "IPv6Network: invalid CIDR address: fc00:: (such as fc00:5::/48)");
 }
 
 TEST(NetworkConfig, RefusesWithTheSentencesUsersKnow) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"Network":"10.5.0.0/29"})",
-       "network is too small. Minimum useful network prefix is /28"},
-      {R"({"Network":"10.5.0.0/16","SubnetLen":31})", "SubnetLen must be less than /31"},
+       "network is too small. Minimum useful network prefix is /28: Network is 10.5.0.0/29"},
+      {R"({"Network":"10.5.0.0/16","SubnetLen":31})", "SubnetLen must be less than /31: it is 31"},
       {R"({"Network":"10.5.0.0/16","SubnetLen":17})",
-       "network must be able to accommodate at least four subnets"},
+       "network must be able to accommodate at least four subnets: Network is 10.5.0.0/16, "
+       "SubnetLen 17"},
       {R"({"Network":"10.5.0.0/16","SubnetMin":"10.6.0.0"})",
-       "SubnetMin is not in the range of the Network"},
+       "SubnetMin is not in the range of the Network: 10.6.0.0 is outside 10.5.0.0/16"},
       {R"({"Network":"10.5.0.0/16","SubnetMax":"10.6.0.0"})",
-       "SubnetMax is not in the range of the Network"},
+       "SubnetMax is not in the range of the Network: 10.6.0.0 is outside 10.5.0.0/16"},
       {R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.1.1"})",
-       "SubnetMin is not on a SubnetLen boundary: 10.5.1.1"},
+       "SubnetMin is not on a SubnetLen boundary: 10.5.1.1 (10.5.1.0 is)"},
       {R"({"Network":"10.5.0.0/16","SubnetMax":"10.5.9.9"})",
-       "SubnetMax is not on a SubnetLen boundary: 10.5.9.9"},
+       "SubnetMax is not on a SubnetLen boundary: 10.5.9.9 (10.5.9.0 is)"},
       {R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.9.0","SubnetMax":"10.5.3.0"})",
        "SubnetMin 10.5.9.0 is above SubnetMax 10.5.3.0"},
-      {R"({})", "please define a correct Network parameter in the flannel config"},
+      {R"({})", "please define a correct Network parameter in the flannel config: there is none"},
       {R"({"Network":"0.0.0.0/0"})",
-       "please define a correct Network parameter in the flannel config"},
+       "please define a correct Network parameter in the flannel config: 0.0.0.0/0"},
       {R"({"Network":"10.5.0.0/16","EnableIPv6":true})",
-       "please define a correct IPv6Network parameter in the flannel config"},
-      {R"({"Network":"10.5.0.0"})", "invalid CIDR address: 10.5.0.0"},
+       "please define a correct IPv6Network parameter in the flannel config: there is none"},
+      {R"({"Network":"10.5.0.0"})",
+       "Network: invalid CIDR address: 10.5.0.0 (such as 10.5.0.0/16)"},
       {R"({"Network":"fc00::/48"})", "invalid IPv4 CIDR format: Network fc00::/48"},
-      {R"({"Network":"10.5.0.0/40"})", "invalid CIDR address: 10.5.0.0/40"},
-      {"", "unexpected end of JSON input"},
-      {" \n", "unexpected end of JSON input"},
+      {R"({"Network":"10.5.0.0/40"})",
+       "Network: invalid CIDR address: 10.5.0.0/40 (such as 10.5.0.0/16)"},
+      {"", "network configuration is empty: unexpected end of JSON input"},
+      {" \n", "network configuration is empty: unexpected end of JSON input"},
   };
   for (const auto& [json, text] : cases) {
     EXPECT_EQ(error_of(json), text) << json;
@@ -112,7 +118,11 @@ TEST(NetworkConfig, SaysWhereItIsNotJson) {
       {"// the overlay\n{}", "line 1, column 1: \"// the overlay\""},
       {"{'Network': 7}", "line 1, column 2: \"'Network': 7}\""},
       {R"({"Network":"10.5.0.0/16"} # that is it)", "line 1, column 27: \"# that is it\""},
-      {R"({"Network":"10.5.0.0/16")", "line 1, column 25: nothing"},
+      {R"({"Network":"10.5.0.0/16")",
+       "line 1, column 25, the end, behind: \"twork\":\"10.5.0.0/16\"\""},
+      {"{\n  \"Network\": \"10.5.0.0/16\"\n\n",
+       "line 2, column 27, the end, behind: \"work\": \"10.5.0.0/16\"\""},
+      {"{", "line 1, column 2, the end, behind: \"{\""},
       {"{\"Network\": \x1b[2J}", "line 1, column 13: \"\\x1b[2J}\""},
   };
   for (const auto& [json, text] : cases) {
@@ -142,6 +152,25 @@ TEST(NetworkConfig, NamesMatchWithoutRegardToCaseAndTheLastWins) {
             "10.5.0.0/16 20 10.5.16.0 10.5.240.0");
   EXPECT_EQ(v4_of(R"({"Network":"10.5.0.0/16","Unknown":[1,2],"SubnetLen":null,"Backend":null})"),
             "10.5.0.0/16 24 10.5.1.0 10.5.255.0");
+}
+
+TEST(NetworkConfig, FieldsThatAreNotKnownAreTakenAndNamed) {
+  using Sentences = std::vector<std::string>;
+  const auto unknown = [](const std::string& fields) {
+    return parse_network_config(R"({"Network":"10.5.0.0/16")" + fields + "}")->unknown_fields;
+  };
+  EXPECT_EQ(unknown(R"(,"enableipv6":false,"SUBNETLEN":24,"backend":{"Typo":1})"), Sentences());
+  EXPECT_EQ(unknown(R"(,"subnetlne":24,"_comment":"x","a\u001b":1)"),
+            (Sentences{"subnetlne is not known; did you mean SubnetLen?", "_comment is not known",
+                       "a\\x1b is not known"}));
+  std::string many;
+  for (int i = 0; i < 1000; ++i) {
+    many += fmt::format(R"(,"{}{}":1)", std::string(1000, 'x'), i);
+  }
+  EXPECT_EQ(unknown(many).size(), 6U);
+  EXPECT_EQ(error_of(R"({"Netwrok":"10.5.0.0/16"})"),
+            "please define a correct Network parameter in the flannel config: there is none "
+            "(Netwrok is not known; did you mean Network?)");
 }
 
 TEST(NetworkConfig, KnowsTheBackend) {
