@@ -210,16 +210,31 @@ TEST_F(CniPlugin, SaysWhyThereIsNoSubnetYet) {
   EXPECT_EQ(answer.code(), 11) << answer.out;
   EXPECT_NE(answer.text("msg").find("subnet.env"), std::string::npos);
   EXPECT_GT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(900));
+  EXPECT_NE(answer.text("details").find("waiting for " + env_file()), std::string::npos);
+  EXPECT_NE(answer.text("details").find("flannelctl status"), std::string::npos) << answer.out;
   answer = call("STATUS", pod, flannel_config());
   EXPECT_EQ(answer.code(), 50) << answer.out;
   write(env_file() + ".reason", "no network configuration in etcd\nmore\n");
   EXPECT_EQ(call("STATUS", pod, flannel_config()).text("details"),
-            "no network configuration in etcd");
+            "waiting for " + env_file() +
+                ", which flanneld on this node writes when it has a subnet: "
+                "no network configuration in etcd");
   write(env_file(), "FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.1.1/24\nFLANNEL_MTU=1450\n");
   answer = call("STATUS", pod, flannel_config());
   EXPECT_EQ(answer.code(), 50);
   EXPECT_NE(answer.text("msg").find("is missing FLANNEL_IPMASQ"), std::string::npos) << answer.out;
   EXPECT_EQ(leftovers(), Names());
+}
+
+TEST_F(CniPlugin, SaysWhichFieldsNobodyReadsAndGoesOn) {
+  const Pod pod = make_pod("typo");
+  const json::object config = flannel_config({{"delegate", {{"hairpinmod", true}}}});
+  const Answer answer = call("ADD", pod, config);
+  EXPECT_EQ(answer.status, 0) << answer.out;
+  EXPECT_EQ(answer.err,
+            "flannel: configuration of network cbr0: delegate.hairpinmod is not known; did you "
+            "mean delegate.hairpinMode?\n");
+  EXPECT_EQ(call("DEL", pod, config).err, "");
 }
 
 TEST_F(CniPlugin, WaitsForASubnetThatIsAboutToCome) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/mac.h"
@@ -36,6 +37,25 @@ struct BridgeConfig {
   std::string ipam;        // the plugin that gives addresses; empty for none
   ResultDns dns;
 };
+
+// The fields that it reads, beside those that every plugin has.
+inline constexpr std::string_view kBridgeFields[] = {"bridge",
+                                                     "isGateway",
+                                                     "isDefaultGateway",
+                                                     "forceAddress",
+                                                     "ipMasq",
+                                                     "ipMasqBackend",
+                                                     "mtu",
+                                                     "hairpinMode",
+                                                     "promiscMode",
+                                                     "vlan",
+                                                     "vlanTrunk",
+                                                     "preserveDefaultVlan",
+                                                     "macspoofchk",
+                                                     "portIsolation",
+                                                     "enabledad",
+                                                     "disableContainerInterface",
+                                                     "repairBridge"};
 
 // Throws CniError for what is not possible, before anything is done.
 BridgeConfig parse_bridge(const Request& request);

@@ -1,7 +1,10 @@
 // flannel: hands a container to the bridge, or to whatever plugin the configuration names, with the
 // subnet that the daemon leased for this node.
+#include <unistd.h>
+
 #include <algorithm>
 
+#include "base/file.h"
 #include "cni/attempts.h"
 #include "cni/bridge.h"
 #include "cni/delegate.h"
@@ -26,18 +29,35 @@ std::string type_of(const json::object& delegate) {
 FlannelEnv need_env(const FlannelConfig& config, milliseconds patience, Code code) {
   const Result<FlannelEnv> env = read_flannel_env(config.subnet_file, patience);
   if (!env) {
+    const std::string reason = daemons_reason(config.subnet_file);
     throw CniError(
         code,
         fmt::format("failed to load flannel 'subnet.env' file: {}. Check the flannel pod "
                     "log for this node.",
                     env.error().text),
-        daemons_reason(config.subnet_file));
+        fmt::format("waiting for {}, which flanneld on this node writes when it has a subnet: {}",
+                    config.subnet_file,
+                    reason.empty()
+                        ? "it does not say why it has none; look whether it runs, and at "
+                          "`flannelctl status`"
+                        : reason));
   }
   return *env;
 }
 
+// As the reference, which says nothing, we go on. What a plugin writes to its standard error,
+// runtimes put into their log.
+void warn_of_ignored_fields(const Request& request) {
+  for (const std::string& text : ignored_fields(request)) {
+    const std::string line =
+        fmt::format("flannel: configuration of network {}: {}\n", request.name, text);
+    (void)write_all(STDERR_FILENO, line);
+  }
+}
+
 json::object add(const Request& request) {
   const FlannelConfig config = parse_flannel(request);
+  warn_of_ignored_fields(request);
   const FlannelEnv env = need_env(config, kPatience, Code::try_again_later);
   const json::object delegate = make_delegate(request, env);
   const Request handed_on = delegated(request, delegate);

@@ -1,8 +1,13 @@
 #include "cni/flannel_delegate.h"
 
+#include <algorithm>
+#include <iterator>
+
+#include "cni/bridge_config.h"
 #include "cni/error.h"
 #include "cni/json_text.h"
 #include "cni/result.h"
+#include "network/backend_options.h"
 
 namespace flannel::cni {
 namespace {
@@ -103,6 +108,32 @@ json::object make_delegate_for_removal(const Request& request) {
   set_default(ipam, "type", "host-local");
   delegate["ipam"] = std::move(ipam);
   return delegate;
+}
+
+std::vector<std::string> ignored_fields(const Request& request) {
+  // What the specification has for every plugin, and what runtimes add.
+  const std::vector<std::string_view> common{"cniVersion",
+                                             "name",
+                                             "type",
+                                             "capabilities",
+                                             "ipam",
+                                             "dns",
+                                             "args",
+                                             "runtimeConfig",
+                                             "prevResult",
+                                             "cni.dev/valid-attachments",
+                                             "cni.dev/attachments"};
+  std::vector<std::string_view> known = common;
+  known.insert(known.end(), {"subnetFile", "dataDir", "delegate"});
+  std::vector<std::string> out = unknown_fields(request.config, known, "");
+  const json::object delegate = given_object(request, "delegate");
+  const json::value* type = delegate.if_contains("type");
+  if (type == nullptr || *type == json::string(kBridgeType)) {
+    known = common;
+    known.insert(known.end(), std::begin(kBridgeFields), std::end(kBridgeFields));
+    std::ranges::move(unknown_fields(delegate, known, "delegate."), std::back_inserter(out));
+  }
+  return out;
 }
 
 Request delegated(const Request& request, const json::object& delegate) {

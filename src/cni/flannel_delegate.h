@@ -3,6 +3,7 @@
 
 #include <boost/json/object.hpp>
 #include <string>
+#include <vector>
 
 #include "cni/flannel_env.h"
 #include "cni/request.h"
@@ -24,6 +25,10 @@ json::object make_delegate(const Request& request, const FlannelEnv& env);
 // What is left to remove without knowing the node's subnets: type, name and where addresses are
 // kept, for a container whose record cannot be read.
 json::object make_delegate_for_removal(const Request& request);
+
+// Fields of the configuration and of `delegate` that nobody reads, a sentence each. Of a delegate
+// other than bridge nothing is known.
+std::vector<std::string> ignored_fields(const Request& request);
 
 // The request that the delegate gets.
 Request delegated(const Request& request, const json::object& delegate);

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "cni/delegate_record.h"
+#include "cni/bridge_config.h"
 #include "cni/error.h"
 #include "cni/flannel_delegate.h"
 
@@ -83,6 +84,26 @@ TEST(FlannelDelegate, IsCompletedAsByTheReference) {
   EXPECT_EQ(other.at("mtu"), 9);
   EXPECT_EQ(other.at("ipMasq"), true);
   EXPECT_EQ(other.at("ipam").at("type"), "x");
+}
+
+TEST(FlannelDelegate, NamesFieldsThatNobodyReads) {
+  using Sentences = std::vector<std::string>;
+  const auto ignored = [](const std::string& config) { return ignored_fields(request_of(config)); };
+  EXPECT_EQ(ignored(R"({"cniVersion":"1.0.0","name":"x","subnetfile":"/x","delegate":{"MTU":1}})"),
+            Sentences());
+  EXPECT_EQ(ignored(R"({"subnetFil":"/x","delegate":{"hairpin":true,"isDefaultGatway":true}})"),
+            (Sentences{"subnetFil is not known; did you mean subnetFile?",
+                       "delegate.hairpin is not known",
+                       "delegate.isDefaultGatway is not known; did you mean "
+                       "delegate.isDefaultGateway?"}));
+  EXPECT_EQ(ignored(R"({"delegate":{"type":"macvlan","master":"eth0"}})"), Sentences());
+  for (const std::string_view field : kBridgeFields) {
+    json::object config;
+    config.emplace(field, json::object());
+    Request request;
+    request.config = config;
+    EXPECT_THROW(parse_bridge(request), CniError) << field << " is not read";
+  }
 }
 
 TEST(FlannelDelegate, RefusesWhatItSetsItself) {
