@@ -51,6 +51,7 @@ Daemon::Timing fast() {
           quick,
           {.grace = milliseconds(2), .unconfirmed = milliseconds(4)},
           milliseconds(1),
+          milliseconds(5'000),
           {.renewals = quick, .between_writes = milliseconds(1), .minute = milliseconds(2)}};
 }
 
