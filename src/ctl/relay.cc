@@ -6,12 +6,13 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/write.hpp>
+#include <memory>
 
 #include "base/task.h"
 
@@ -20,32 +21,36 @@ namespace {
 
 using Local = asio::local::stream_protocol;
 using Tcp = asio::ip::tcp;
+using Socket = asio::generic::stream_protocol::socket;
 
-// Until either is at its end. Does not throw: of two that race, one that throws has not won.
-template <class From, class To>
-Task<void> copy(From& from, To& to) {
+// Until either is at its end; then both are closed, which ends the copy in the other direction.
+Task<void> copy(std::shared_ptr<Socket> from, std::shared_ptr<Socket> to) {
   std::array<char, 16384> chunk;
   boost::system::error_code ended;
   while (!ended) {
-    const std::size_t got = co_await from.async_read_some(
+    const std::size_t got = co_await from->async_read_some(
         asio::buffer(chunk), asio::redirect_error(asio::use_awaitable, ended));
     if (!ended) {
-      co_await asio::async_write(to, asio::buffer(chunk, got),
+      co_await asio::async_write(*to, asio::buffer(chunk, got),
                                  asio::redirect_error(asio::use_awaitable, ended));
     }
   }
+  from->close(ended);
+  to->close(ended);
 }
 
-Task<void> carry(Local::socket near, std::string host, std::string port) {
-  using namespace asio::experimental::awaitable_operators;
+Task<void> carry(std::shared_ptr<Socket> near, std::string host, std::string port) {
+  const asio::any_io_executor executor = near->get_executor();
   try {
-    Tcp::resolver resolver(near.get_executor());
+    Tcp::resolver resolver(executor);
     const Tcp::resolver::results_type addresses =
         co_await resolver.async_resolve(host, port, asio::use_awaitable);
-    Tcp::socket far(near.get_executor());
-    co_await asio::async_connect(far, addresses, asio::use_awaitable);
-    far.set_option(Tcp::no_delay(true));
-    co_await (copy(near, far) || copy(far, near));
+    Tcp::socket connected(executor);
+    co_await asio::async_connect(connected, addresses, asio::use_awaitable);
+    connected.set_option(Tcp::no_delay(true));
+    const auto far = std::make_shared<Socket>(std::move(connected));
+    asio::co_spawn(executor, copy(near, far), asio::detached);
+    asio::co_spawn(executor, copy(far, near), asio::detached);
   } catch (const boost::system::system_error&) {
     // The far one cannot be reached: the near one sees a closed connection.
   }
@@ -54,7 +59,8 @@ Task<void> carry(Local::socket near, std::string host, std::string port) {
 Task<void> accept_forever(Local::acceptor acceptor, std::string host, std::string port) {
   for (;;) {
     Local::socket near = co_await acceptor.async_accept(asio::use_awaitable);
-    asio::co_spawn(acceptor.get_executor(), carry(std::move(near), host, port), asio::detached);
+    asio::co_spawn(acceptor.get_executor(),
+                   carry(std::make_shared<Socket>(std::move(near)), host, port), asio::detached);
   }
 }
 
