@@ -59,7 +59,9 @@ TEST_P(OwnKeyTest, TellsThatItIsJunk) {
   EXPECT_EQ(next_state(), State::unreadable);
   EXPECT_NE(own->reason, "");
   EXPECT_EQ(state_in_list(), State::unreadable);
-  ASSERT_TRUE(run(store->renew(lease)));
+  const Result<Lease> renewed = run(store->renew(lease));
+  ASSERT_TRUE(renewed) << renewed.error().text;
+  EXPECT_TRUE(renewed->expiry) << "junk is no reservation";
   EXPECT_EQ(next_state(), State::as_written);
 }
 

@@ -170,7 +170,7 @@ Task<Result<Lease>> EtcdStore::renew(Lease lease) {
   for (int tries = 0; tries < kTries; ++tries) {
     EtcdEntry found = co_await client_.get(key);
     const bool is_new = !found.entry;
-    const bool permanent = found.entry && found.entry->lease == 0;
+    bool permanent = false;
     if (is_new) {
       Rivals rivals(layout_, lease);
       found.revision = (co_await client_.range(layout_.leases(), rivals)).revision;
@@ -179,6 +179,7 @@ Task<Result<Lease>> EtcdStore::renew(Lease lease) {
       }
     } else {
       const Result<Lease> held = read_lease(layout_, *found.entry);
+      permanent = held && found.entry->lease == 0;  // what cannot be read reserves nothing
       // It may still have the address we had when we wrote it.
       if (held && !is_same_node(lease.key, held->attrs, lease.attrs) &&
           !(own_.written() && is_same_node(lease.key, held->attrs, own_.written()->attrs))) {

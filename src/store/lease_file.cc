@@ -259,9 +259,11 @@ bool LeaseFile::is_ours(const Lease& entry, const Lease& lease) const {
 }
 
 bool LeaseFile::is_reserved(const LeaseKey& key) const {
-  Statement select(database_, "SELECT expiry FROM leases WHERE key = ?");
+  Statement select(database_, "SELECT key, value, expiry FROM leases WHERE key = ?");
   select.bind(0, to_text(key));
-  return select.step() && select.is_null(0);
+  const bool is_there = select.step();
+  const Result<Lease> lease = is_there ? read_row(select) : fail("no row");
+  return lease && !lease->expiry;  // what cannot be read reserves nothing
 }
 
 Result<Lease> LeaseFile::renew(const Lease& lease) {
