@@ -43,6 +43,19 @@ TEST_P(MasqueradeOf, SetUpTwiceIsThereOnceAndGoesWhole) {
   EXPECT_EQ(rules(), before);
 }
 
+TEST_P(MasqueradeOf, GoesWhateverElseTheTableHas) {
+  fill_nat_table();
+  for (const std::vector<IpAddr>& known :
+       {std::vector<IpAddr>(), {*IpAddr::parse("10.244.1.5")}, {*IpAddr::parse("10.244.1.6")}}) {
+    set_up_masquerade(of("c1"));
+    tear_down_masquerade("cbr0", {"c1", "eth0"}, known);
+    EXPECT_EQ(rules().find("\"c1\""), std::string::npos);
+  }
+  set_up_masquerade(of("c1"));
+  collect_masquerade("cbr0", {});
+  EXPECT_EQ(rules().find("\"c1\""), std::string::npos);
+}
+
 TEST_P(MasqueradeOf, ASecondInterfaceAddsToTheContainers) {
   set_up_masquerade(of("c1"));
   Masquerade second = of("c1", "eth1");

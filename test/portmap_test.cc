@@ -208,6 +208,19 @@ TEST_F(Portmap, GarbageIsWhatIsNotNamedOfTheNetwork) {
   EXPECT_NE(left.find("9003"), std::string::npos);
 }
 
+TEST_F(Portmap, PortsComeAndGoWhateverElseTheTableHas) {
+  fill_nat_table();
+  add("c1");
+  add("c1");  // a DEL that was missed
+  del("c1");
+  EXPECT_EQ(rules().find("CNI-DN-"), std::string::npos);
+  add("c1");
+  Request gc = request_for(Verb::gc, "", kMappings, R"(,"cni.dev/valid-attachments":[])");
+  gc.attachment = {};
+  kPortmap.gc(gc);
+  EXPECT_EQ(rules().find("CNI-DN-"), std::string::npos);
+}
+
 TEST_F(Portmap, AnExternalMarkChainThatIsMissingChangesNothing) {
   const std::string before = output_of("iptables-save -t nat | grep -v '^#'");
   EXPECT_THROW(add("c1", kMappings, R"(,"externalSetMarkChain":"NOT-THERE")"), CniError);

@@ -181,7 +181,9 @@ void add_layer3(const Request& request, const BridgeConfig& config, const Contai
     for (const ResultIp& ip : result.ips) {
       masquerade.addresses.push_back(ip.address);
     }
-    undo.add([&request] { tear_down_masquerade(request.name, request.attachment); });
+    undo.add([&request, known = addresses_of(result)] {
+      tear_down_masquerade(request.name, request.attachment, known);
+    });
     set_up_masquerade(masquerade);
   }
 }
@@ -310,7 +312,7 @@ void bridge_del(const Request& request) {
     tear_down_mac_spoof_check(request.attachment);
   }
   if (config.masquerade) {
-    tear_down_masquerade(request.name, request.attachment);
+    tear_down_masquerade(request.name, request.attachment, known);
   }
 }
 

@@ -62,9 +62,10 @@ NatTable parse_nat_table(std::string_view text) {
   NatTable table;
   std::istringstream lines{std::string(text)};
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(":")) {
-      table.chains.insert(line.substr(1, line.find(' ') - 1));
+    if (line.starts_with("-N ") || line.starts_with("-P ")) {
+      table.chains.insert(line.substr(3, line.find(' ', 3) - 3));
     } else if (line.starts_with("-A ")) {
+      table.chains.emplace(jump_of(line));
       table.rules.push_back(line);
     }
   }
@@ -169,17 +170,25 @@ std::string Iptables::restore(const std::vector<std::string>& lines) const {
   return fmt::format("{}: {}", path, printable(output.err, kMostOfOutput));
 }
 
-NatTable Iptables::list() const {
-  const std::string path = program("-save");
-  const ProcessOutput output = run_process(path, {"-t", "nat"}, "");
-  if (output.status != 0) {
-    throw_error(Code::internal, "{}: {}", path, printable(output.err, kMostOfOutput));
+NatTable Iptables::list(const std::vector<std::string>& chains) const {
+  std::string text;
+  for (const std::string& chain : chains) {
+    if (!may_have_chain(chain)) {
+      continue;
+    }
+    const std::string path = program("");
+    const ProcessOutput output = run_process(path, {"--wait", "-t", "nat", "-S", chain}, "");
+    if (output.status == 0) {
+      text += output.out;
+    } else if (chain == chains.front()) {  // any other may just not be there
+      throw_error(Code::internal, "{}: {}", path, printable(output.err, kMostOfOutput));
+    }
   }
-  return parse_nat_table(output.out);
+  return parse_nat_table(text);
 }
 
 void Iptables::change(const NatPlan& plan) const {
-  if (!restore(plan(nullptr).lines()).empty()) {
+  if (!restore(plan.batch(nullptr).lines()).empty()) {
     change_known(plan);
   }
 }
@@ -190,8 +199,8 @@ void Iptables::change_known(const NatPlan& plan) const {
   std::string refusal;
   std::optional<NatTable> before;
   for (int left = kTries; left > 0; --left) {
-    NatTable table = list();
-    const NatBatch batch = plan(&table);
+    NatTable table = list(plan.chains);
+    const NatBatch batch = plan.batch(&table);
     if (batch.lines().empty()) {
       return;
     }

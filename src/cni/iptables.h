@@ -30,14 +30,15 @@ std::string rule_line(std::string_view command, const NatRule& rule);
 // The target of a line that ends in a jump; empty for any other.
 std::string_view jump_of(std::string_view line);
 
-// The table as it is.
+// Chains of the table as they are.
 struct NatTable {
   std::set<std::string> chains;
   std::vector<std::string> rules;  // `-A CHAIN …`
   bool operator==(const NatTable&) const = default;
 };
 
-// What `iptables-save -t nat` prints.
+// What `iptables -t nat -S CHAIN` prints, for any number of chains. A rule's target is a chain that
+// is there, too.
 NatTable parse_nat_table(std::string_view text);
 
 // What is taken for granted of a table that is not known.
@@ -70,7 +71,12 @@ class NatBatch {
   std::vector<std::string> lines_;
 };
 
-using NatPlan = std::function<NatBatch(const NatTable* known)>;
+// What is to be done, and the chains that it depends on: a known table has these alone, since the
+// whole of it may be thousands of chains of others. The first is a built-in one.
+struct NatPlan {
+  std::vector<std::string> chains;
+  std::function<NatBatch(const NatTable* known)> batch;
+};
 
 class Iptables {
  public:
@@ -93,7 +99,7 @@ class Iptables {
 
  private:
   std::string program(std::string_view suffix) const;
-  NatTable list() const;
+  NatTable list(const std::vector<std::string>& chains) const;
   // What the program says against it; empty where it is done.
   std::string restore(const std::vector<std::string>& lines) const;
 

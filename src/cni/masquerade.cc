@@ -39,6 +39,18 @@ std::string nft_comment(const std::string& network, const Attachment& attachment
       .substr(0, kMostComment);
 }
 
+constexpr const char* kEntryChain = "POSTROUTING";
+
+// What leads to the container's chain.
+NatRule entry_rule(const std::string& network, const std::string& container_id,
+                   const IpAddr& address) {
+  const Prefix alone = {address, static_cast<std::uint8_t>(address.bits())};
+  return {
+      kEntryChain,
+      {"-s", alone.to_text(), "-m", "comment", "--comment", iptables_comment(network, container_id),
+       "-j", chain_name(kChainPrefix, network, container_id)}};
+}
+
 // Two interfaces of a container share its chain, so one that is there is added to.
 NatBatch plan_iptables(const Masquerade& masquerade, Family family, const NatTable* known) {
   const std::string chain = iptables_chain(masquerade.network, masquerade.attachment);
@@ -46,17 +58,18 @@ NatBatch plan_iptables(const Masquerade& masquerade, Family family, const NatTab
       iptables_comment(masquerade.network, masquerade.attachment.container_id);
   const std::string multicast = family == Family::v4 ? "224.0.0.0/4" : "ff00::/8";
   NatBatch batch(known);
-  const auto ensure = [&](const std::string& in, RuleWords match, const std::string& target) {
+  const auto ensure = [&](RuleWords match, const std::string& target) {
     match.insert(match.end(), {"-m", "comment", "--comment", comment, "-j", target});
-    batch.ensure_rule({in, std::move(match)}, Expected::absent);
+    batch.ensure_rule({chain, std::move(match)}, Expected::absent);
   };
   for (const Prefix& address : masquerade.addresses) {
     if (address.family() == family) {
-      const Prefix alone = {address.ip, static_cast<std::uint8_t>(address.ip.bits())};
       batch.ensure_chain(chain, Expected::absent);
-      ensure(chain, {"-d", address.masked().to_text()}, "ACCEPT");
-      ensure(chain, {"!", "-d", multicast}, "MASQUERADE");
-      ensure("POSTROUTING", {"-s", alone.to_text()}, chain);
+      ensure({"-d", address.masked().to_text()}, "ACCEPT");
+      ensure({"!", "-d", multicast}, "MASQUERADE");
+      batch.ensure_rule(
+          entry_rule(masquerade.network, masquerade.attachment.container_id, address.ip),
+          Expected::absent);
     }
   }
   return batch;
@@ -68,7 +81,8 @@ void set_up_iptables(const Masquerade& masquerade) {
                                  [&](const Prefix& address) { return address.family() == family; });
     if (any) {
       Iptables(family).change(
-          [&](const NatTable* known) { return plan_iptables(masquerade, family, known); });
+          {{kEntryChain, iptables_chain(masquerade.network, masquerade.attachment)},
+           [&](const NatTable* known) { return plan_iptables(masquerade, family, known); }});
     }
   }
 }
@@ -143,15 +157,29 @@ void set_up_masquerade(const Masquerade& masquerade) {
   }
 }
 
-void tear_down_masquerade(const std::string& network, const Attachment& attachment) {
+void tear_down_masquerade(const std::string& network, const Attachment& attachment,
+                          const std::vector<IpAddr>& addresses) {
   for (const Family family : kFamilies) {
     const std::string chain = iptables_chain(network, attachment);
-    if (Iptables(family).may_have_chain(chain)) {
-      Iptables(family).change_known([&](const NatTable* known) {
-        NatBatch batch(known);
-        batch.remove_chain(chain, {});
-        return batch;
-      });
+    std::vector<NatRule> entries;
+    for (const IpAddr& address : addresses) {
+      if (address.family() == family) {
+        entries.push_back(entry_rule(network, attachment.container_id, address));
+      }
+    }
+    const NatPlan plan = {{kEntryChain, chain}, [&](const NatTable* known) {
+                            NatBatch batch(known);
+                            batch.remove_chain(chain, entries);
+                            return batch;
+                          }};
+    const Iptables iptables(family);
+    if (!iptables.may_have_chain(chain)) {
+      continue;
+    }
+    if (entries.empty()) {
+      iptables.change_known(plan);
+    } else {
+      iptables.change(plan);
     }
   }
   remove_nft(nft_hash(network, attachment), {});
@@ -164,9 +192,10 @@ void collect_masquerade(const std::string& network, const std::vector<Attachment
     hashes.insert(nft_hash(network, attachment));
   }
   for (const Family family : kFamilies) {
-    if (Iptables(family).may_have_chain("POSTROUTING")) {
-      Iptables(family).change_known(
-          [&](const NatTable* known) { return plan_iptables_collection(network, chains, *known); });
+    if (Iptables(family).may_have_chain(kEntryChain)) {
+      Iptables(family).change_known({{kEntryChain}, [&](const NatTable* known) {
+                                       return plan_iptables_collection(network, chains, *known);
+                                     }});
     }
   }
   remove_nft(nft_network_hash(network), hashes);

@@ -19,8 +19,10 @@ struct Masquerade {
 
 // All throw CniError.
 void set_up_masquerade(const Masquerade& masquerade);
-// Of either backend; finds the rules by their names. None is fine.
-void tear_down_masquerade(const std::string& network, const Attachment& attachment);
+// Of either backend; finds the rules by their names, sooner where it is told the addresses. None is
+// fine.
+void tear_down_masquerade(const std::string& network, const Attachment& attachment,
+                          const std::vector<IpAddr>& addresses = {});
 // Those of all containers of the network but `valid`.
 void collect_masquerade(const std::string& network, const std::vector<Attachment>& valid);
 

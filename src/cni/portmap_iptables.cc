@@ -13,6 +13,9 @@ namespace {
 const std::string kDnatChain = "CNI-HOSTPORT-DNAT";
 const std::string kSetMarkChain = "CNI-HOSTPORT-SETMARK";
 const std::string kMasqueradeChain = "CNI-HOSTPORT-MASQ";
+const std::string kOldSnatChain = "CNI-HOSTPORT-SNAT";  // of versions before 2018
+// The chains that lead to those of containers, a built-in one first.
+const std::vector<std::string> kEntryChains = {"POSTROUTING", kDnatChain, kOldSnatChain};
 constexpr std::size_t kMostPorts = 15;  // of one multiport match
 
 std::string own_chain(const std::string& network, const std::string& container_id) {
@@ -176,7 +179,9 @@ void set_up_iptables_ports(const PortmapConfig& config) {
   for (const Family family : kFamilies) {
     if (config.address(family)) {
       Iptables(family).change(
-          [&](const NatTable* known) { return plan_iptables_ports(config, family, known); });
+          {{"POSTROUTING", "PREROUTING", "OUTPUT", kDnatChain, kSetMarkChain, kMasqueradeChain,
+            own_chain(config.network, config.container_id)},
+           [&](const NatTable* known) { return plan_iptables_ports(config, family, known); }});
     }
   }
 }
@@ -194,12 +199,15 @@ void check_iptables_ports(const PortmapConfig& config) {
 void tear_down_iptables_ports(const PortmapConfig& config) {
   for (const Family family : kFamilies) {
     const Iptables iptables(family);
-    const NatPlan plan = [&](const NatTable* known) {
-      return plan_iptables_removal(config, family, known);
-    };
-    if (iptables.has_nft_chain(old_chain(config.network, config.container_id))) {
+    const std::string own = own_chain(config.network, config.container_id);
+    const std::string old = old_chain(config.network, config.container_id);
+    NatPlan plan = {kEntryChains, [&](const NatTable* known) {
+                      return plan_iptables_removal(config, family, known);
+                    }};
+    plan.chains.insert(plan.chains.end(), {own, old});
+    if (iptables.has_nft_chain(old)) {
       iptables.change_known(plan);
-    } else if (iptables.may_have_chain(own_chain(config.network, config.container_id))) {
+    } else if (iptables.may_have_chain(own)) {
       iptables.change(plan);
     }
   }
@@ -209,8 +217,9 @@ void collect_iptables_ports(const std::string& network, const std::vector<Attach
   for (const Family family : kFamilies) {
     const Iptables iptables(family);
     if (iptables.may_have_chain(kDnatChain)) {
-      iptables.change_known(
-          [&](const NatTable* known) { return plan_iptables_collection(network, valid, *known); });
+      iptables.change_known({kEntryChains, [&](const NatTable* known) {
+                               return plan_iptables_collection(network, valid, *known);
+                             }});
     }
   }
 }
