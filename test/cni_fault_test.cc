@@ -34,12 +34,12 @@ class CniFaults : public CniFixture {
     return killed;
   }
 
-  // An ADD killed at each of its system calls, then a DEL.
-  void kill_adds(const json::object& config) {
+  // An ADD killed at each of its system calls, then a DEL with `more` variables.
+  void kill_adds(const json::object& config, const Variables& more = {}) {
     const Pod pod = make_pod("killed");
     int at = 1;
     for (; killed("ADD", pod, config, at); ++at) {
-      del(pod, config);
+      del(pod, config, more);
       ASSERT_EQ(leftovers(), Names()) << "killed at system call " << at;
     }
     EXPECT_GT(at, 50);
@@ -76,6 +76,10 @@ TEST_F(CniFaults, ADelRemovesWhatAKilledAddLeft) {
 TEST_F(CniFaults, ADelRemovesWhatAKilledAddLeftWithTwoFamilies) {
   write(env_file(), kDualEnv);
   kill_adds(flannel_config({{"delegate", {{"isDefaultGateway", true}}}}));
+}
+
+TEST_F(CniFaults, ADelWithoutTheNamespaceRemovesWhatAKilledAddLeft) {
+  kill_adds(flannel_config(), {{"CNI_NETNS", ""}});
 }
 
 TEST_F(CniFaults, ADelRemovesTheRulesThatAKilledAddLeft) {

@@ -119,15 +119,21 @@ TEST_F(CniPlugin, TwoInterfacesOfOneContainerDoNotCollide) {
 TEST_F(CniPlugin, RemovesThePortOfANamespaceWithoutAName) {
   const json::object config = flannel_config();
   const Pod held = make_pod("held"), other = make_pod("other");
-  const Answer result = add(held, config);
+  // As Go's plugin leaves it: with a name of its own, and no alias.
+  const auto make_gos = [](Answer& answer, const std::string& name) {
+    shell(fmt::format("ip link set {0} down; ip link set {0} alias '' name {1}; ip link set {1} up",
+                      answer.host_end(), name));
+    answer.document.at("interfaces").at(1).at("name") = name;
+  };
+  Answer result = add(held, config);
   add(other, config);
-  shell("ip link set " + result.host_end() + " alias ''");  // as Go's plugin leaves it
+  make_gos(result, "veth0a1b2c3d");
   json::object wrong = with_result(config, result);
   wrong.at("prevResult").at("interfaces").at(1).at("mac") = "02:00:00:00:00:01";
   del(held, wrong, {{"CNI_NETNS", ""}});
   EXPECT_TRUE(succeeds("ip link show " + result.host_end())) << "by then it may be another's";
-  const Answer again = add(held, config, {{"CNI_IFNAME", "eth1"}});
-  shell("ip link set " + again.host_end() + " alias ''");
+  Answer again = add(held, config, {{"CNI_IFNAME", "eth1"}});
+  make_gos(again, "veth0a1b2c3e");
   del(held, with_result(config, again), {{"CNI_NETNS", ""}, {"CNI_IFNAME", "eth1"}});
   EXPECT_FALSE(succeeds("ip link show " + again.host_end() + " 2>&1"));
   const Answer unknown = add(held, config, {{"CNI_IFNAME", "eth2"}});

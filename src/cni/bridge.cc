@@ -1,7 +1,5 @@
 #include "cni/bridge.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -14,6 +12,7 @@
 #include "cni/container.h"
 #include "cni/error.h"
 #include "cni/eventually.h"
+#include "cni/hash_name.h"
 #include "cni/link_socket.h"
 #include "cni/mac_spoof_check.h"
 #include "cni/masquerade.h"
@@ -56,12 +55,19 @@ LinkInfo ensure_bridge(LinkSocket& host, const BridgeConfig& config) {
   return *bridge;
 }
 
-std::string random_name() {
-  std::uint32_t number = 0;
-  if (::getrandom(&number, sizeof number, 0) != sizeof number) {
-    throw_error(Code::internal, "failed to generate random veth name");
+// The name of a pair's end on the host, for whom it is: a killed ADD may have made it without its
+// alias. Another where somebody has that name.
+std::string name_for(const std::string& whose, int attempt) {
+  constexpr std::size_t kLength = 12;  // as long as the reference's random ones
+  return hash_name("veth", fmt::format("{} {}", whose, attempt), kLength);
+}
+
+bool is_named_for(const std::string& name, const std::string& whose) {
+  int attempt = 0;
+  while (attempt < kNameTries && name_for(whose, attempt) != name) {
+    ++attempt;
   }
-  return fmt::format("veth{:08x}", number);
+  return attempt < kNameTries;
 }
 
 bool has_link(const NetNs& netns, const std::string& name) {
@@ -99,17 +105,14 @@ LinkInfo make_port(LinkSocket& host, const BridgeConfig& config, const LinkInfo&
   pair.container_netns = netns.fd();
   pair.bridge = bridge.index;
   std::optional<LinkInfo> port;
-  for (int left = kNameTries;; --left) {
-    pair.host_name = random_name();
-    port = host.add_veth(pair);
-    if (port) {
-      break;
-    }
-    if (left == 0 || has_link(netns, pair.container_name)) {
+  for (int attempt = 0; !port; ++attempt) {
+    if (attempt == kNameTries || (attempt > 0 && has_link(netns, pair.container_name))) {
       throw_error(Code::internal,
                   "container veth name (\"{}\") peer provided (\"{}\") already exists",
                   pair.container_name, pair.host_name);
     }
+    pair.host_name = name_for(pair.alias.empty() ? pair.container_name : pair.alias, attempt);
+    port = host.add_veth(pair);
   }
   undo.add([&host, index = port->index] { host.remove(index); });
   set_sysctl("net/ipv6/conf/" + pair.host_name + "/accept_ra", "0");
@@ -301,10 +304,12 @@ void bridge_del(const Request& request) {
     std::vector<IpAddr> had = remove_container_link(*netns, request.attachment.ifname);
     known = had.empty() ? std::move(known) : std::move(had);
   } else {
-    // The namespace may live on without a name, held by a process. Go's ports have no alias.
+    // The namespace may live on without a name, held by a process. Ports of Go's plugin have no
+    // alias, nor has one whose ADD was killed as soon as it was made.
     const std::string alias = port_alias(request.name, request.attachment);
     remove_ports(config, [&](const LinkInfo& port) {
-      return port.alias == alias || (port.alias.empty() && is_in(result, port));
+      return port.alias == alias ||
+             (port.alias.empty() && (is_in(result, port) || is_named_for(port.name, alias)));
     });
   }
   ipam_del(request, config.ipam, known);
