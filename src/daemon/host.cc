@@ -294,6 +294,10 @@ Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish
       }
       published = *ip;
     }
+    if (!published->is_v4() && published->is_link_local()) {
+      return fail("{} of interface {} is link-local: other nodes cannot send to it",
+                  published->to_text(), interface.name.text());
+    }
   }
   return out;
 }

@@ -116,7 +116,8 @@ json::object peers_object(const DaemonState& state) {
       continue;
     }
     list.push_back({{"subnets", present(peer.key.v4, peer.key.v6)},
-                    {"public_ips", present(peer.attrs.public_ip, peer.attrs.public_ipv6)},
+                    {"public_ips", present(peer.key.v4 ? peer.attrs.public_ip : std::nullopt,
+                                           peer.key.v6 ? peer.attrs.public_ipv6 : std::nullopt)},
                     {"state", to_text(state_of(peer.key, routes))}});
   }
   return {{"count", list.size()},
