@@ -28,6 +28,13 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> known) {
   constexpr std::size_t kLongest = 32;  // the time is quadratic
+  constexpr std::size_t kLeastBeginning = 3;
+  const auto begins = [&](std::string_view candidate) { return candidate.starts_with(word); };
+  const auto first = std::ranges::find_if(known, begins);
+  if (word.size() >= kLeastBeginning && first != known.end() &&
+      std::ranges::count_if(known, begins) == std::ranges::count(known, *first)) {
+    return *first;
+  }
   std::string_view best;
   std::size_t least = std::min(word.size(), kLongest) / 3 + 1;
   for (const std::string_view candidate : known) {

@@ -6,8 +6,8 @@
 
 namespace flannel {
 
-// The one of `known` that `word` is nearest to, within a third of its letters missing, wrong,
-// superfluous or changed about; empty for none.
+// The one of `known` that `word` is the beginning of; else the one it is nearest to, within a third
+// of its letters missing, wrong, superfluous or changed about; empty for none.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> known);
 
 }  // namespace flannel

@@ -17,5 +17,11 @@ TEST(Nearest, ForgivesAThird) {
   EXPECT_EQ(nearest(std::string(100, 'a'), known), "");
 }
 
+TEST(Nearest, ABeginningCountsMoreThanLetters) {
+  const std::string_view known[] = {"start", "status", "lab up", "lab down"};
+  EXPECT_EQ(nearest("stat", known), "status");
+  EXPECT_EQ(nearest("lab", known), "") << "of two";
+}
+
 }  // namespace
 }  // namespace flannel

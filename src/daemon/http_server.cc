@@ -47,10 +47,18 @@ HttpReply make_page(const HttpPages& pages, std::string_view path) {
   }
 }
 
+// Of `/path?query`, or of the whole URL, which a server takes as well (RFC 9112, 3.2.2).
+std::string_view path_of(std::string_view target) {
+  constexpr std::string_view kScheme = "http://";
+  if (target.starts_with(kScheme)) {
+    target.remove_prefix(std::min(target.find('/', kScheme.size()), target.size()));
+  }
+  return target.substr(0, target.find('?'));
+}
+
 // A reply as it goes over the wire.
 std::string respond(const http::request<http::empty_body>& request, const HttpPages& pages) {
-  const std::string_view target(request.target().data(), request.target().size());
-  const HttpReply reply = make_page(pages, target.substr(0, target.find('?')));
+  const HttpReply reply = make_page(pages, path_of(request.target()));
   http::response<http::empty_body> head{static_cast<http::status>(reply.status), request.version()};
   head.set(http::field::content_type, reply.content_type);
   head.keep_alive(request.keep_alive());
@@ -69,12 +77,16 @@ Task<http::request<http::empty_body>> read_request(Stream& stream, beast::flat_b
   for (;;) {
     if (buffer.size() != 0) {
       boost::system::error_code error;
-      buffer.consume(parser.put(buffer.data(), error));
+      const std::size_t taken = parser.put(buffer.data(), error);
+      buffer.consume(taken);
       if (parser.is_done()) {
         co_return parser.release();
       }
       if (error && error != http::error::need_more) {
         throw boost::system::system_error(error);
+      }
+      if (taken > 0) {
+        continue;  // the parser stops between head and body
       }
     }
     buffer.commit(co_await stream.async_read_some(buffer.prepare(4096), asio::use_awaitable));

@@ -13,37 +13,90 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(HttpServer, APageThatFailsSaysWhyAndTheConnectionLives) {
-  char pattern[] = "/tmp/flannel-http.XXXXXX";
-  const std::filesystem::path folder = ::mkdtemp(pattern);
-  const std::string path = folder / "socket";
-  asio::io_context io;
-  const auto pages = [](std::string_view page) -> std::optional<HttpReply> {
-    if (page == "/plan") {
-      throw std::system_error(EINTR, std::generic_category(), "no complete list of\nlinks");
+// One connection to a server that says which page was asked for.
+class HttpServer : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string path = folder_ / "socket";
+    const auto pages = [](std::string_view page) -> std::optional<HttpReply> {
+      if (page == "/plan") {
+        throw std::system_error(EINTR, std::generic_category(), "no complete list of\nlinks");
+      }
+      return HttpReply{.body = std::string(page)};
+    };
+    ASSERT_TRUE(serve_unix(io_.get_executor(), path, pages));
+    client_.connect(path);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void send(const std::string& text) {
+    asio::write(client_, asio::buffer(text));
+    io_.run_for(20ms);
+  }
+  std::string reply() {
+    for (int tries = 0; client_.available() == 0 && tries < 100; ++tries) {
+      io_.run_for(50ms);
     }
-    return HttpReply{.body = "well"};
-  };
-  ASSERT_TRUE(serve_unix(io.get_executor(), path, pages));
-  asio::local::stream_protocol::socket client(io);
-  client.connect(path);
-  const auto ask = [&](const std::string& page) {
-    asio::write(client, asio::buffer("GET " + page + " HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-    for (int tries = 0; client.available() == 0 && tries < 100; ++tries) {
-      io.run_for(50ms);
-    }
-    std::string reply(client.available(), 0);
-    client.read_some(asio::buffer(reply));
+    std::string reply(client_.available(), 0);
+    client_.read_some(asio::buffer(reply));
     return reply;
-  };
+  }
+  std::string ask(const std::string& target) {
+    send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return reply();
+  }
+  bool is_closed() {
+    io_.run_for(50ms);
+    client_.non_blocking(true);
+    char byte = 0;
+    boost::system::error_code error;
+    client_.read_some(asio::buffer(&byte, 1), error);
+    return error == asio::error::eof || error == asio::error::connection_reset;
+  }
+
+ private:
+  char pattern_[sizeof("/tmp/flannel-http.XXXXXX")] = "/tmp/flannel-http.XXXXXX";
+  const std::filesystem::path folder_ = ::mkdtemp(pattern_);
+  asio::io_context io_;
+  asio::local::stream_protocol::socket client_{io_};
+};
+
+TEST_F(HttpServer, APageThatFailsSaysWhyAndTheConnectionLives) {
   const std::string failed = ask("/plan");
   EXPECT_TRUE(failed.starts_with("HTTP/1.1 503 ")) << failed;
   EXPECT_TRUE(failed.ends_with("no complete list of\\x0alinks: Interrupted system call\n"))
       << failed;
   const std::string well = ask("/status");
   EXPECT_TRUE(well.starts_with("HTTP/1.1 200 ")) << well;
-  EXPECT_TRUE(well.ends_with("\r\n\r\nwell")) << well;
-  std::filesystem::remove_all(folder);
+  EXPECT_TRUE(well.ends_with("\r\n\r\n/status")) << well;
+}
+
+TEST_F(HttpServer, ATargetMayHaveAQueryOrBeAWholeUrl) {
+  EXPECT_TRUE(ask("/status?verbose").ends_with("\r\n\r\n/status"));
+  EXPECT_TRUE(ask("http://node:8081/status?x=/y").ends_with("\r\n\r\n/status"));
+}
+
+TEST_F(HttpServer, RequestsComeInPiecesOrSeveralAtOnce) {
+  send("GET /a HTTP/1.1\r\nHo");
+  send("st: localhost\r\n\r");
+  send("\nGET /b HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD /c HTTP/1.1\r\n");
+  const std::string two = reply();
+  EXPECT_NE(two.find("\r\n\r\n/aHTTP/1.1 200"), std::string::npos) << two;
+  EXPECT_TRUE(two.ends_with("\r\n\r\n/b")) << two;
+  send("Host: localhost\r\n\r\n");
+  const std::string head = reply();
+  EXPECT_NE(head.find("Content-Length: 2\r\n"), std::string::npos) << head;
+  EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;
+}
+
+TEST_F(HttpServer, ABodyEndsTheConnection) {
+  send("POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx");
+  EXPECT_TRUE(is_closed());
+}
+
+TEST_F(HttpServer, TooLongARequestEndsTheConnection) {
+  send("GET /a HTTP/1.1\r\nX: " + std::string(20'000, 'x'));
+  EXPECT_TRUE(is_closed());
 }
 
 }  // namespace
