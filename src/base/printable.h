@@ -9,6 +9,8 @@ namespace flannel {
 
 // How much of a foreign text is quoted.
 inline constexpr std::size_t kPrintableMost = 200;
+// How long a sentence of ours may be that quotes others.
+inline constexpr std::size_t kSentenceMost = 1'000;
 
 // `text` as valid UTF-8 on one line: control characters (C0, DEL, C1), the separators of lines and
 // of paragraphs, marks that change the direction of writing, and every byte that is not part of

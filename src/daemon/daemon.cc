@@ -9,17 +9,12 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "daemon/host.h"
+#include "daemon/pages.h"
 #include "daemon/sd_notify.h"
 #include "network/subnet_env.h"
 #include "store/etcd_client.h"
 
 namespace flannel {
-namespace {
-
-// Of a sentence of ours that quotes others.
-constexpr std::size_t kReasonMost = 1'000;
-
-}  // namespace
 
 Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
                std::unique_ptr<LeaseStore> store, Timing timing)
@@ -27,13 +22,18 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
       kernel_(kernel),
       store_(std::move(store)),
       timing_(timing),
+      store_health_(store_->name()),
+      subnet_file_(io.get_executor(), options.subnet_file, timing.file_writes),
       departures_changed_(io.get_executor()),
       host_changed_(io.get_executor()),
-      subnet_file_stale_(io.get_executor()),
       last_known_state_stale_(io.get_executor()),
       heap_used_(io.get_executor()) {
   state_.options = std::move(options);
   state_.store_name = store_->name();
+  subnet_file_.on_change = [this] {
+    waiting_for(subnet_file_.trouble());
+    check_ready();
+  };
   // A local store is as near as its last known state would be.
   if (state_.options.local_store.empty() && !state_.options.state_dir.empty()) {
     last_known_state_file_.emplace(state_.options.state_dir,
@@ -54,7 +54,7 @@ void Daemon::stop() {
 
 void Daemon::fail_with(const std::string& text) {
   log_error("{}", text);
-  explain_missing_subnet_file(fmt::format("flanneld has ended: {}", text));
+  subnet_file_.explain(fmt::format("flanneld has ended: {}", text));
   exit_code_ = 1;
   io_.stop();
 }
@@ -71,18 +71,10 @@ void Daemon::spawn(Task<void> task) {
   });
 }
 
-void Daemon::store_state(StoreUse use, const std::string& trouble) {
-  const bool is_back = trouble.empty() && store_troubles_.erase(use) > 0;
-  if (!trouble.empty()) {
-    store_troubles_[use] = trouble;
-  }
-  const std::string now = store_troubles_.empty() ? "" : store_troubles_.begin()->second;
-  if (now.empty() != state_.store_trouble.empty()) {
-    log_trouble(!now.empty(),
-                fmt::format("{}: {}", state_.store_name, now.empty() ? "well again" : now));
-  }
-  state_.store_trouble = now;
-  if (is_back && use != StoreUse::renewal && state_.own) {
+void Daemon::store_state(StoreHealth::Use use, const std::string& trouble) {
+  const bool is_back = store_health_.set(use, trouble);
+  state_.store_trouble = store_health_.trouble();
+  if (is_back && use != StoreHealth::Use::renewal && state_.own) {
     state_.own->store_is_back();
   }
 }
@@ -90,20 +82,9 @@ void Daemon::store_state(StoreUse use, const std::string& trouble) {
 void Daemon::waiting_for(const std::string& reason) {
   if (reason != state_.reason && !reason.empty()) {
     log_warning("{}", reason);
-    explain_missing_subnet_file(reason);
+    subnet_file_.explain(reason);
   }
   state_.reason = reason;
-}
-
-void Daemon::explain_missing_subnet_file(const std::string& reason) {
-  if (state_.subnet_file_written) {
-    return;
-  }
-  const Result<void> written = replace_file(reason_file(state_.options.subnet_file),
-                                            printable(reason, kReasonMost) + "\n", 0644);
-  if (!written) {
-    log_verbose(1, "{}", written.error().text);
-  }
 }
 
 template <class T>
@@ -145,46 +126,18 @@ void Daemon::serve_pages() {
   if (options.healthz_port > 0) {
     const Result<void> listening = serve_tcp(
         io_.get_executor(), options.healthz_ip, static_cast<std::uint16_t>(options.healthz_port),
-        [this](std::string_view path) { return health_page(path); });
+        [this](std::string_view path) { return health_page(state_, path); });
     if (!listening) {
       throw Fatal(fmt::format("health pages: {}", listening.error().text));
     }
   }
   const Result<void> listening =
       serve_unix(io_.get_executor(), options.status_socket_path(),
-                 [this](std::string_view path) { return status_page(path); });
+                 [this](std::string_view path) { return status_page(state_, path); });
   if (!listening) {
     state_.warnings.push_back(fmt::format("no status socket: {}", listening.error().text));
     log_warning("{}", state_.warnings.back());
   }
-}
-
-std::optional<HttpReply> Daemon::health_page(std::string_view path) const {
-  if (path == "/healthz") {
-    return HttpReply{.body = "flanneld is running\n"};
-  }
-  if (path == "/readyz") {
-    const std::string source =
-        state_.last_known_state_of
-            ? fmt::format(" (from last known state of {})", utc_text(*state_.last_known_state_of))
-            : "";
-    return state_.ready
-               ? HttpReply{.body = "flanneld is ready" + source + "\n"}
-               : HttpReply{.status = 503,
-                           .body = "flanneld is not ready yet\n" +
-                                   printable(flannel::waiting_for(state_), kReasonMost) + "\n"};
-  }
-  return std::nullopt;
-}
-
-std::optional<HttpReply> Daemon::status_page(std::string_view path) {
-  if (path == "/status") {
-    return HttpReply{.content_type = "application/json", .body = status_json(state_)};
-  }
-  if (path == "/plan") {
-    return HttpReply{.body = plan_text(state_)};
-  }
-  return health_page(path);
 }
 
 Task<void> Daemon::read_network() {
@@ -313,7 +266,7 @@ void Daemon::own_lease(Lease lease) {
   state_.own = std::make_unique<OwnLease>(io_.get_executor(), *store_, std::move(lease),
                                           state_.options.renew_margin(), timing_.own_lease);
   state_.own->on_store_state = [this](const std::string& trouble) {
-    store_state(StoreUse::renewal, trouble);
+    store_state(StoreHealth::Use::renewal, trouble);
   };
   departures_.emplace(state_.lease()->key, timing_.departures);
 }
@@ -335,6 +288,7 @@ void Daemon::start_loops() {
   state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
     host_changed(changes);
   };
+  subnet_file_.set(subnet_file_text());
   log_info("Running backend.");
   if (last_known_state_) {
     start_from_last_known_state();
@@ -343,10 +297,10 @@ void Daemon::start_loops() {
     spawn(run_forever("last known state", timing_.failures,
                       [this] { return keep_last_known_state(); }));
   }
-  spawn(keep_subnet_file());
+  spawn(subnet_file_.run());
   spawn(run_forever(
       "leases", timing_.waits, [this] { return watch_leases(); },
-      [this](const std::string& text) { store_state(StoreUse::watch, text); }));
+      [this](const std::string& text) { store_state(StoreHealth::Use::watch, text); }));
   spawn(state_.own->run());
   spawn(remove_departed());
   spawn(give_back_heap());
@@ -384,7 +338,7 @@ void Daemon::check_ready() {
   if (!std::exchange(state_.told_systemd, true) && !sd_notify("READY=1")) {
     log_warning("systemd could not be told that we are ready");
   }
-  if (!state_.ready && state_.subnet_file_written) {
+  if (!state_.ready && subnet_file_.is_written()) {
     state_.ready = true;
     state_.reason.clear();
     log_info("flannel is ready: {}", counted(state_.peers->usable().size(), "peer"));

@@ -11,11 +11,12 @@
 
 #include "base/task.h"
 #include "base/wake.h"
-#include "daemon/http_server.h"
 #include "daemon/options.h"
 #include "daemon/own_lease.h"
 #include "daemon/path_cache.h"
 #include "daemon/state.h"
+#include "daemon/store_health.h"
+#include "daemon/subnet_file.h"
 #include "kernel/kernel.h"
 #include "network/departures.h"
 #include "store/last_known_state.h"
@@ -34,6 +35,7 @@ class Daemon {
     // Between looks at something that is not there yet: as often as the reference.
     Backoff waits{std::chrono::milliseconds(100), std::chrono::milliseconds(1'000)};
     Backoff failures = Backoff();  // of the loops that need the kernel
+    Backoff file_writes{std::chrono::milliseconds(100), std::chrono::milliseconds(30'000)};
     Departures::Timing departures;
     // From a change to the last known state's file: many changes are written together.
     std::chrono::milliseconds state_write_delay{2'000};
@@ -54,10 +56,8 @@ class Daemon {
   void start();
   // Leaves the overlay as it is, in the kernel and in the store, and ends `io.run()`.
   void stop();
-  // Who finds that the store does not answer.
-  enum class StoreUse { stream, watch, renewal };
-  // Why it does not; empty when it is well again. One line in the log for each of the two.
-  void store_state(StoreUse use, const std::string& trouble);
+  // What `use` finds out about the store (StoreHealth::set).
+  void store_state(StoreHealth::Use use, const std::string& trouble);
   // 1 after a fatal error, which has been logged.
   int exit_code() const { return exit_code_; }
 
@@ -76,7 +76,6 @@ class Daemon {
 
   // The loops.
   Task<void> watch_leases();
-  Task<void> keep_subnet_file();
   Task<void> follow_host();
   Task<void> keep_last_known_state();
   Task<void> give_back_heap();
@@ -107,12 +106,9 @@ class Daemon {
   void check_ready();
   void log_refusals();
   void waiting_for(const std::string& reason);
-  // For the CNI plugin, whose containers wait for the file.
-  void explain_missing_subnet_file(const std::string& reason);
   void spawn(Task<void> task);
   void fail_with(const std::string& text);
-  std::optional<HttpReply> health_page(std::string_view path) const;
-  std::optional<HttpReply> status_page(std::string_view path);
+  std::string subnet_file_text() const;
 
   // Repeats `attempt` until it gives a value, saying once what is being waited for.
   template <class T>
@@ -123,6 +119,8 @@ class Daemon {
   std::unique_ptr<LeaseStore> store_;
   DaemonState state_;
   const Timing timing_;
+  StoreHealth store_health_;
+  SubnetFile subnet_file_;
   std::optional<Scope> scope_;
   PathCache paths_;
   std::optional<LastKnownStateFile> last_known_state_file_;  // none where there is to be none
@@ -130,8 +128,7 @@ class Daemon {
   std::optional<LastKnownState> last_known_state_;  // while we go by it
   std::string config_text_;
   std::optional<Departures> departures_;
-  Wake departures_changed_, host_changed_, subnet_file_stale_, last_known_state_stale_, heap_used_;
-  std::map<StoreUse, std::string> store_troubles_;    // those there are
+  Wake departures_changed_, host_changed_, last_known_state_stale_, heap_used_;
   std::vector<std::string> host_warnings_told_;       // those there are
   std::map<std::string, std::string> refusals_told_;  // name and reason, of those there are
   bool reconciling_ = false;

@@ -62,7 +62,7 @@ bool Daemon::begin_last_known_state(const std::string& why) {
   log_warning("going on from the last known state of {}", utc_text(read->time));
   last_known_state_ = std::move(*read);
   state_.last_known_state_of = last_known_state_->time;
-  store_state(StoreUse::watch, why);
+  store_state(StoreHealth::Use::watch, why);
   return true;
 }
 

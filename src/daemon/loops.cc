@@ -20,29 +20,9 @@ void Daemon::start_reconciling() {
   }
 }
 
-Task<void> Daemon::keep_subnet_file() {
-  const std::string& path = state_.options.subnet_file;
-  std::string written;
-  for (Backoff backoff(std::chrono::milliseconds(100), std::chrono::seconds(30));;) {
-    const std::string text = subnet_env_text(*state_.network, state_.lease()->key, state_.pod_mtu,
-                                             state_.options.ip_masq);
-    auto wait = std::chrono::steady_clock::time_point::max();
-    if (text != written) {
-      const Result<void> result = replace_file(path, text, 0644);
-      if (result) {
-        written = text;
-        state_.subnet_file_written = true;
-        backoff.reset();
-        log_info("Wrote subnet file to {}", path);
-        ::unlink(reason_file(path).c_str());
-        check_ready();
-      } else {
-        waiting_for(fmt::format("Failed to write subnet file: {}", result.error().text));
-        wait = std::chrono::steady_clock::now() + backoff.next();
-      }
-    }
-    co_await subnet_file_stale_.wait(wait);
-  }
+std::string Daemon::subnet_file_text() const {
+  return subnet_env_text(*state_.network, state_.lease()->key, state_.pod_mtu,
+                         state_.options.ip_masq);
 }
 
 Task<void> Daemon::give_back_heap() {
@@ -119,7 +99,7 @@ bool Daemon::look_at_host() {
   }
   state_.own->publish(attrs);
   state_.peers->set_own(*state_.lease());
-  subnet_file_stale_.set();
+  subnet_file_.set(subnet_file_text());
   state_.reconciler->wake();
   last_known_state_stale_.set();
   return true;

@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "daemon/claim.h"
 #include "daemon/daemon.h"
+#include "daemon/http_server.h"
 #include "daemon/options.h"
 #include "kernel/netlink_kernel.h"
 #include "store/etcd_store.h"
@@ -71,7 +72,7 @@ int run(const Options& options) {
   NetlinkKernel kernel;
   Daemon daemon(io, options, kernel, std::move(*store));
   tell_daemon = [&daemon](const std::string& trouble) {
-    daemon.store_state(Daemon::StoreUse::stream, trouble);
+    daemon.store_state(StoreHealth::Use::stream, trouble);
   };
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code& error, int) {

@@ -32,7 +32,7 @@ Task<void> Daemon::watch_leases() {
   const std::unique_ptr<LeaseWatch> watch = store_->watch();
   for (std::optional<LeaseUpdate> update = co_await watch->next(); update;
        update = co_await next_update(*watch)) {
-    store_state(StoreUse::watch, "");
+    store_state(StoreHealth::Use::watch, "");
     co_await take_in(std::move(*update));
   }
 }

@@ -38,7 +38,6 @@ struct DaemonState {
   std::string interface_trouble;  // why no interface can be chosen now; the last one is kept
   std::unique_ptr<OwnLease> own;
   std::uint32_t pod_mtu = 0;
-  bool subnet_file_written = false;
   bool listed = false;  // a complete list of peers has been seen
   std::unique_ptr<Peers> peers;
   std::vector<Refused> skipped;  // peers the backend cannot use

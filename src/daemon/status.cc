@@ -200,7 +200,8 @@ std::string_view overall(const DaemonState& state) {
   }
   const bool fine = state.store_trouble.empty() && state.interface_trouble.empty() &&
                     !state.last_known_state_of && state.last_known_state_trouble.empty() &&
-                    state.own->trouble().empty() && state.reconciler->report().problems.empty();
+                    state.own->trouble().empty() && state.reason.empty() &&
+                    state.reconciler->report().problems.empty();
   return fine ? "ready" : "degraded";
 }
 

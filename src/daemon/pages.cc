@@ -1,0 +1,38 @@
+#include "daemon/pages.h"
+
+#include <string>
+
+#include "base/printable.h"
+
+namespace flannel {
+
+std::optional<HttpReply> health_page(const DaemonState& state, std::string_view path) {
+  if (path == "/healthz") {
+    return HttpReply{.body = "flanneld is running\n"};
+  }
+  if (path != "/readyz") {
+    return std::nullopt;
+  }
+  if (!state.ready) {
+    return HttpReply{.status = 503,
+                     .body = "flanneld is not ready yet\n" +
+                             printable(waiting_for(state), kSentenceMost) + "\n"};
+  }
+  const std::string source =
+      state.last_known_state_of
+          ? fmt::format(" (from last known state of {})", utc_text(*state.last_known_state_of))
+          : "";
+  return HttpReply{.body = "flanneld is ready" + source + "\n"};
+}
+
+std::optional<HttpReply> status_page(DaemonState& state, std::string_view path) {
+  if (path == "/status") {
+    return HttpReply{.content_type = "application/json", .body = status_json(state)};
+  }
+  if (path == "/plan") {
+    return HttpReply{.body = plan_text(state)};
+  }
+  return health_page(state, path);
+}
+
+}  // namespace flannel

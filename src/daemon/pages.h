@@ -1,0 +1,17 @@
+// The pages over HTTP: /healthz and /readyz for whoever asks, /status and /plan by the unix socket.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "daemon/http_server.h"
+#include "daemon/state.h"
+
+namespace flannel {
+
+// /healthz, and /readyz with what is being waited for; nothing for other paths.
+std::optional<HttpReply> health_page(const DaemonState& state, std::string_view path);
+// These two, /status and /plan.
+std::optional<HttpReply> status_page(DaemonState& state, std::string_view path);
+
+}  // namespace flannel

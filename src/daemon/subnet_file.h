@@ -1,0 +1,45 @@
+// subnet.env: that this node is part of the overlay, and how, for whoever starts pods.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <functional>
+#include <string>
+
+#include "base/backoff.h"
+#include "base/task.h"
+#include "base/wake.h"
+
+namespace flannel {
+
+class SubnetFile {
+ public:
+  // `retries`: between attempts where it cannot be written.
+  SubnetFile(const asio::any_io_executor& executor, std::string path, Backoff retries);
+
+  // What it is to say from now on.
+  void set(std::string text);
+  // Why it is not there yet, in the file beside it that the CNI plugin reads. Nothing once it is.
+  void explain(const std::string& reason) const;
+
+  // It was written at least once.
+  bool is_written() const { return is_written_; }
+  // Why it cannot be written; empty where it can.
+  const std::string& trouble() const { return trouble_; }
+
+  // Until cancelled.
+  Task<void> run();
+
+  // Of the two above.
+  std::function<void()> on_change;
+
+ private:
+  Deadline write();
+
+  const std::string path_;
+  Backoff retries_;
+  Wake wake_;
+  std::string wanted_, written_, trouble_;
+  bool is_written_ = false;
+};
+
+}  // namespace flannel
