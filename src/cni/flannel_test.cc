@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/file.h"
-#include "cni/delegate_record.h"
 #include "cni/bridge_config.h"
+#include "cni/delegate_record.h"
 #include "cni/error.h"
 #include "cni/flannel_delegate.h"
 
@@ -93,7 +93,7 @@ TEST(FlannelDelegate, NamesFieldsThatNobodyReads) {
             Sentences());
   EXPECT_EQ(ignored(R"({"subnetFil":"/x","delegate":{"hairpin":true,"isDefaultGatway":true}})"),
             (Sentences{"subnetFil is not known; did you mean subnetFile?",
-                       "delegate.hairpin is not known",
+                       "delegate.hairpin is not known; did you mean delegate.hairpinMode?",
                        "delegate.isDefaultGatway is not known; did you mean "
                        "delegate.isDefaultGateway?"}));
   EXPECT_EQ(ignored(R"({"delegate":{"type":"macvlan","master":"eth0"}})"), Sentences());
