@@ -85,6 +85,31 @@ TEST_F(CniMixed, PassesOnADelegatesError) {
   EXPECT_EQ(leftovers(), Names());
 }
 
+TEST_F(CniMixed, TellsWhatAFailedDelegateSaidWhereThatIsNoError) {
+  const Pod pod = make_pod("pod");
+  const json::object config = flannel_config({{"delegate", {{"type", "third"}}}});
+  const std::string result = R"({"cniVersion":"1.0.0","ips":[],"x":")" + std::string(3000, 'x');
+  for (const std::string& printed :
+       {std::string("{}"), std::string(R"({"code":0,"msg":"why"})"), std::string(R"({"code":7})"),
+        std::string(R"({"code":-7,"msg":"why"})"),
+        std::string(R"({"code":4294967297,"msg":"why"})"), std::string(R"({"code":7,"msg":""})"),
+        result + "\"}"}) {
+    write(folder + "/printed", printed);
+    write_program("third", "cat " + folder + "/printed; echo the real reason >&2; exit 1");
+    for (const char* verb : {"ADD", "DEL"}) {
+      const Answer answer = call(verb, pod, config);
+      EXPECT_EQ(answer.code(), 999) << answer.out;
+      EXPECT_NE(answer.text("msg").find(printed.substr(0, 20)), std::string::npos) << answer.out;
+      EXPECT_NE(answer.text("msg").find("the real reason"), std::string::npos) << answer.out;
+      EXPECT_EQ(answer.err, "the real reason\n");
+    }
+  }
+  write_program("third", R"(echo '{"code":11,"msg":"later"}'; echo more >&2; exit 1)");
+  const Answer answer = call("ADD", pod, config);
+  EXPECT_EQ(answer.text("msg"), "later");
+  EXPECT_EQ(answer.err, "more\n");
+}
+
 // A DEL would fail as well, for ever, and the pod with it.
 TEST_F(CniMixed, LeavesNoRecordOfAPluginThatCannotBeRun) {
   const Pod pod = make_pod("pod");

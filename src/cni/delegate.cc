@@ -4,6 +4,7 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <limits>
 
 #include "base/file.h"
 #include "base/printable.h"
@@ -30,21 +31,26 @@ std::string find_delegate(const Request& request, const std::string& type) {
   return *path;
 }
 
-// What a failed plugin said: its error object, or whatever else it printed.
+// What a failed plugin said: its error object, or else whatever it printed and its standard error.
 CniError error_of(const std::string& type, const ProcessOutput& output) {
   boost::system::error_code bad;
   const json::value document = json::parse(output.out, bad);
   if (!bad && document.is_object()) {
     const Fields fields(document.get_object(), type + ": ");
     try {
-      return CniError(static_cast<unsigned>(fields.number("code").value_or(0)),
-                      fields.text("msg").value_or(""), fields.text("details").value_or(""));
+      const std::int64_t code = fields.number("code").value_or(0);
+      const std::string message = fields.text("msg").value_or("");
+      if (code > 0 && code <= std::numeric_limits<unsigned>::max() && !message.empty()) {
+        return CniError(static_cast<unsigned>(code), message, fields.text("details").value_or(""));
+      }
     } catch (const CniError&) {  // an object of another kind
     }
   }
-  return CniError(Code::internal,
-                  fmt::format("netplugin failed: \"{}\" ended with status {}: {}", type,
-                              output.status, printable(output.out + output.err, kMostOfOutput)));
+  // Each with a limit of its own: much of the one leaves room for the other.
+  return CniError(
+      Code::internal,
+      fmt::format("netplugin failed: \"{}\" ended with status {}: {}{}", type, output.status,
+                  printable(output.out, kMostOfOutput), printable(output.err, kMostOfOutput)));
 }
 
 // What a plugin says to people, line by line; nobody may be there.
@@ -69,10 +75,10 @@ std::string run_delegate(const Request& request, const std::string& command,
                                       {"CNI_CONTAINERID", attachment.container_id},
                                       {"CNI_IFNAME", unnamed ? kUsualInterface : attachment.ifname},
                                       {"CNI_NETNS", request.netns}});
+  say(output.err);
   if (output.status != 0) {
     throw error_of(type, output);
   }
-  say(output.err);
   return std::move(output.out);
 }
 
