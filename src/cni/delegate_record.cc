@@ -74,6 +74,12 @@ bool save_record(const std::string& folder, const Attachment& attachment,
   json::object content = delegate;
   content.emplace(kInterfaceField, attachment.ifname);
   const std::string text = json::serialize(sort_fields(content));
+  if (text.size() > kMostRead) {
+    throw_error(Code::invalid_config,
+                "the configuration, with the node's subnets, has {} bytes: over {} cannot be read "
+                "again when the container is removed",
+                text.size(), kMostRead);
+  }
   const std::optional<DelegateRecord> record = find_record(folder, attachment);
   if (record) {
     if (const Result<void> written = replace_file(record->path, text, 0600); !written) {

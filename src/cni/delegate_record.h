@@ -21,7 +21,8 @@ struct DelegateRecord {
 };
 
 // Written at once or not at all, before anything is made. True where there was one already: the
-// interface was added before. Throws CniError (io_failure).
+// interface was added before. Throws CniError (io_failure; invalid_config for what would be too
+// long to be read again).
 bool save_record(const std::string& folder, const Attachment& attachment,
                  const json::object& delegate);
 std::optional<DelegateRecord> find_record(const std::string& folder, const Attachment& attachment);

@@ -177,6 +177,22 @@ TEST_F(Records, AreTheReferencesAsWell) {
   EXPECT_EQ(record->attachment.ifname, "");
 }
 
+TEST_F(Records, WhatIsTooLongToBeReadAgainIsRefused) {
+  EXPECT_FALSE(save_record(folder_, {"id", "eth0"}, delegate_));
+  const std::size_t size = read_file(folder_ + "/id")->size() + std::string(R"("x":"",)").size();
+  json::object longest = delegate_;
+  longest["x"] = std::string(kMostRead - size, 'x');
+  EXPECT_TRUE(save_record(folder_, {"id", "eth0"}, longest));
+  EXPECT_EQ(find_record(folder_, {"id", "eth0"})->delegate, longest);
+  json::object longer = delegate_;
+  longer["x"] = std::string(kMostRead - size + 1, 'x');
+  for (const char* id : {"id", "new"}) {
+    EXPECT_THROW(save_record(folder_, {id, "eth0"}, longer), CniError);
+  }
+  EXPECT_EQ(find_record(folder_, {"id", "eth0"})->delegate, longest);
+  EXPECT_FALSE(find_record(folder_, {"new", "eth0"}));
+}
+
 TEST_F(Records, TornOnesAreFoundWithoutADelegate) {
   for (const char* torn : {"", "{", "[]", "\xff\xfe"}) {
     put("torn", torn);
