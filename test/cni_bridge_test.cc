@@ -142,6 +142,53 @@ TEST_F(CniBridge, MakesRoutesWithTheirAttributes) {
             std::string::npos);
 }
 
+TEST_F(CniBridge, RefusesRoutesThatTheKernelHasNoFormFor) {
+  const Pod pod = make_pod("pod");
+  const json::array bad = {
+      {{"dst", "10.7.0.0/16"}, {"gw", "fc00::1"}},     {{"dst", "fc00:7::/64"}, {"gw", "10.5.1.9"}},
+      {{"dst", "10.7.0.0/16"}, {"table", 4294967550}}, {{"dst", "10.7.0.0/16"}, {"table", -1}},
+      {{"dst", "10.7.0.0/16"}, {"mtu", 4294967996}},   {{"dst", "10.7.0.0/16"}, {"advmss", -1}},
+      {{"dst", "10.7.0.0/16"}, {"priority", -1}},      {{"dst", "10.7.0.0/16"}, {"scope", 300}}};
+  for (const json::value& route : bad) {
+    const json::array routes{route};
+    write(folder + "/result", json::serialize(json::object{{"cniVersion", "1.1.0"},
+                                                           {"ips", {{{"address", "10.5.1.9/24"}}}},
+                                                           {"routes", routes}}));
+    write(folder + "/bin/other", "#!/bin/sh\ncat " + folder + "/result\n");
+    std::filesystem::permissions(folder + "/bin/other", std::filesystem::perms(0755));
+    for (const json::object& config :
+         {bridge_config({{"ipam", ipam({{"routes", routes}})}}),
+          bridge_config({{"ipam", {{"type", "other"}}}}),
+          flannel_config({{"ipam", {{"dataDir", networks()}, {"routes", routes}}}})}) {
+      const Answer answer = call("ADD", pod, config);
+      EXPECT_EQ(answer.code(), 7) << answer.out;
+      EXPECT_NE(answer.text("msg").find(route.at("dst").get_string()), std::string::npos)
+          << answer.out;
+      EXPECT_EQ(leftovers(), Names()) << answer.out;
+    }
+  }
+}
+
+TEST_F(CniBridge, MakesAndChecksAnyNumberOfRoutes) {
+  constexpr int kRoutes = 50'000;
+  json::array routes;
+  for (int i = 0; i < kRoutes; ++i) {
+    routes.push_back({{"dst", fmt::format("11.{}.{}.0/24", i / 256, i % 256)}});
+  }
+  const Pod pod = make_pod("pod");
+  const json::object config = bridge_config({{"ipam", ipam({{"routes", routes}})}});
+  const Answer added = add(pod, config);
+  EXPECT_EQ(in(pod, "ip route show proto boot | wc -l"), fmt::format("{}\n", kRoutes));
+  const Answer checked = call("CHECK", pod, with_result(config, added));
+  EXPECT_TRUE(checked.ok()) << checked.out;
+  del(pod, config);
+  routes.push_back({{"dst", "198.18.0.0/16"}, {"gw", "10.5.9.9"}});  // which is on no link
+  const Answer refused = call("ADD", pod, bridge_config({{"ipam", ipam({{"routes", routes}})}}));
+  EXPECT_NE(refused.text("msg").find("'198.18.0.0/16 via 10.5.9.9'"), std::string::npos)
+      << refused.out;
+  EXPECT_EQ(leftovers(), Names());
+}
+
 TEST_F(CniBridge, TellsOfNameServers) {
   write(folder + "/resolv.conf",
         "# x\nsearch a.test b.test\nnameserver 198.18.0.53\noptions ndots:2\n");

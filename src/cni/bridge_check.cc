@@ -1,5 +1,8 @@
 // CHECK: the container is still connected as its ADD said.
 #include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "cni/bridge.h"
 #include "cni/bridge_config.h"
@@ -47,16 +50,20 @@ void check_addresses(LinkSocket& links, const LinkInfo& link, const AddResult& r
 }
 
 void check_routes(LinkSocket& links, const AddResult& result) {
+  // By destination and gateway; without a gateway, by any or none.
+  std::map<Family, std::set<std::pair<Prefix, std::optional<IpAddr>>>> there;
   for (const ResultRoute& wanted : result.routes) {
     if (wanted.table && *wanted.table != 254) {  // the main table, RT_TABLE_MAIN
       continue;
     }
-    const std::vector<netlink::RouteMessage> routes = links.routes(wanted.dst.family());
-    const bool there = std::any_of(routes.begin(), routes.end(), [&](const auto& each) {
-      return each.route.key.dst == wanted.dst.masked() &&
-             (!wanted.gw || each.route.via == wanted.gw);
-    });
-    if (!there) {
+    const auto [routes, is_new] = there.try_emplace(wanted.dst.family());
+    if (is_new) {
+      for (const netlink::RouteMessage& each : links.routes(wanted.dst.family())) {
+        routes->second.emplace(each.route.key.dst, each.route.via);
+        routes->second.emplace(each.route.key.dst, std::nullopt);
+      }
+    }
+    if (!routes->second.contains({wanted.dst.masked(), wanted.gw})) {
       throw_error(Code::internal, "Expected Route {} not found in routing table",
                   wanted.dst.to_text());
     }

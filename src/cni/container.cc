@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <set>
 
 #include "cni/error.h"
 #include "cni/eventually.h"
@@ -64,6 +65,7 @@ bool is_any_tentative(const std::vector<netlink::AddressMessage>& addresses,
 // The routes with the gateway each goes by, each once: the kernel refuses a second.
 std::vector<ResultRoute> routes_to_make(const AddResult& result) {
   std::vector<ResultRoute> out;
+  std::set<ResultRoute> there;
   for (ResultRoute route : result.routes) {
     const auto ip = std::find_if(result.ips.begin(), result.ips.end(), [&](const ResultIp& each) {
       return each.gateway && each.gateway->family() == route.dst.family();
@@ -71,7 +73,7 @@ std::vector<ResultRoute> routes_to_make(const AddResult& result) {
     if (!route.gw && ip != result.ips.end()) {
       route.gw = ip->gateway;
     }
-    if (std::find(out.begin(), out.end(), route) == out.end()) {
+    if (there.insert(route).second) {
       out.push_back(route);
     }
   }

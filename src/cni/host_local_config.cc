@@ -191,6 +191,7 @@ HostLocalConfig parse_host_local(const Request& request) {
   check_sets(request, config.sets);
   config.requested = parse_all_requested(request);
   config.routes = parse_routes(ipam, "routes");
+  check_routes(config.routes);
   config.resolv_conf = ipam.text("resolvConf").value_or("");
   return config;
 }

@@ -29,6 +29,7 @@ AddResult ipam_add(const Request& request, const std::string& type, const Contai
   if (result.ips.empty()) {
     throw_error(Code::internal, "IPAM plugin returned missing IP config");
   }
+  check_routes(result.routes);
   return result;
 }
 

@@ -22,6 +22,9 @@ using netlink::Batch;
 using netlink::Bytes;
 using netlink::MessageView;
 
+// The system's default send buffer (net.core.wmem_default) takes three times as much.
+constexpr std::size_t kBatchBytes = 65'536;
+
 std::optional<LinkInfo> decode_info(const MessageView& message) {
   Bytes rest = message.payload;
   const std::optional<ifinfomsg> header = netlink::take_header<ifinfomsg>(rest);
@@ -266,15 +269,7 @@ void LinkSocket::remove_address(int index, const Prefix& address) {
 
 void LinkSocket::configure(int index, std::span<const ResultIp> ips,
                            std::span<const ResultRoute> routes) {
-  Batch batch;
-  for (const ResultIp& ip : ips) {
-    encode_address(batch, index, ip.address);
-  }
-  encode_up(batch, index);
-  for (const ResultRoute& route : routes) {
-    encode_route(batch, index, route);
-  }
-  transact(batch, [&](std::size_t i) {
+  const auto describe = [&](std::size_t i) {
     if (i < ips.size()) {
       return fmt::format("failed to add IP addr {}", ips[i].address.to_text());
     }
@@ -284,7 +279,29 @@ void LinkSocket::configure(int index, std::span<const ResultIp> ips,
     const ResultRoute& route = routes[i - ips.size() - 1];
     return fmt::format("failed to add route '{}{}{}'", route.dst.to_text(), route.gw ? " via " : "",
                        route.gw ? route.gw->to_text() : "");
-  });
+  };
+  Batch batch;
+  std::size_t done = 0;
+  const auto send = [&] {
+    transact(batch, [&](std::size_t i) { return describe(done + i); });
+    done += batch.count();
+    batch.clear();
+  };
+  const auto send_if_full = [&] {
+    if (batch.size() >= kBatchBytes) {
+      send();
+    }
+  };
+  for (const ResultIp& ip : ips) {
+    encode_address(batch, index, ip.address);
+    send_if_full();
+  }
+  encode_up(batch, index);
+  for (const ResultRoute& route : routes) {
+    encode_route(batch, index, route);
+    send_if_full();
+  }
+  send();
 }
 
 std::vector<netlink::RouteMessage> LinkSocket::routes(Family family) {

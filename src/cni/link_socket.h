@@ -82,10 +82,10 @@ class LinkSocket {
   // One that is there already is fine. It is usable at once: nobody else can have it.
   void add_address(int index, const Prefix& address);
   void remove_address(int index, const Prefix& address);
-  // Addresses, the link up, and routes, in one message to the kernel. Each route in its own table,
-  // by `gw` where it has one. One that exists is a failure; by another link it may, for a container
-  // with two interfaces. The kernel tells the neighbours of the link's addresses (`arp_notify`). A
-  // failure names its object.
+  // Addresses, the link up, and routes, in one message to the kernel, or as many as it takes. Each
+  // route in its own table, by `gw` where it has one. One that exists is a failure; by another link
+  // it may, for a container with two interfaces. The kernel tells the neighbours of the link's
+  // addresses (`arp_notify`). A failure names its object.
   void configure(int index, std::span<const ResultIp> ips, std::span<const ResultRoute> routes);
   // Of the main table.
   std::vector<netlink::RouteMessage> routes(Family family);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "cni/error.h"
 #include "cni/json_text.h"
@@ -182,6 +183,28 @@ std::vector<ResultRoute> parse_routes(const Fields& fields, std::string_view nam
                    .scope = item.number("scope")});
   }
   return out;
+}
+
+void check_routes(const std::vector<ResultRoute>& routes) {
+  constexpr std::int64_t kMostScope = 255;            // an octet of struct rtmsg
+  constexpr std::int64_t kMostNumber = 0xffff'ffffL;  // of an attribute
+  for (const ResultRoute& route : routes) {
+    if (route.gw && route.gw->family() != route.dst.family()) {
+      throw_error(Code::invalid_config, "route {}: gateway {} is of another family",
+                  route.dst.to_text(), route.gw->to_text());
+    }
+    const std::array numbers = {std::tuple("mtu", route.mtu, kMostNumber),
+                                std::tuple("advmss", route.advmss, kMostNumber),
+                                std::tuple("priority", route.priority, kMostNumber),
+                                std::tuple("table", route.table.value_or(0), kMostNumber),
+                                std::tuple("scope", route.scope.value_or(0), kMostScope)};
+    for (const auto& [name, number, most] : numbers) {
+      if (number < 0 || number > most) {
+        throw_error(Code::invalid_config, "route {}: invalid {} {} (must be between 0 and {})",
+                    route.dst.to_text(), name, number, most);
+      }
+    }
+  }
 }
 
 ResultDns parse_dns(const Fields& dns) {

@@ -38,7 +38,7 @@ struct ResultRoute {
   std::int64_t priority = 0;
   std::optional<std::int64_t> table;
   std::optional<std::int64_t> scope;
-  bool operator==(const ResultRoute&) const = default;
+  auto operator<=>(const ResultRoute&) const = default;
 };
 
 struct ResultDns {
@@ -77,5 +77,9 @@ std::vector<IpAddr> addresses_of(const AddResult& result);
 std::vector<ResultRoute> parse_routes(const Fields& fields, std::string_view name);
 ResultDns parse_dns(const Fields& dns);
 json::value to_json(const ResultRoute& route);
+
+// Throws CniError (invalid_config) for a route that the kernel has no form for: by a gateway of the
+// other family, or with a number that its message would cut off.
+void check_routes(const std::vector<ResultRoute>& routes);
 
 }  // namespace flannel::cni
