@@ -75,6 +75,9 @@ class Backend {
   // The devices plan() would make.
   virtual std::vector<Dev> links(const NetworkConfig& network) const = 0;
 
+  // False where somebody else leads packets to peers.
+  virtual bool makes_routes() const { return true; }
+
   // True where plan() looks at Node::paths.
   virtual bool uses_paths() const { return false; }
 

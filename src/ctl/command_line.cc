@@ -138,7 +138,7 @@ class Parser {
   }
   bool is_option(const std::string& argument) const {
     return argument.size() > 1 && argument[0] == '-' && !options_ended_ &&
-           call_.line.words.size() < count_.before_rest;
+           call_.line.words.size() <= count_.before_rest;
   }
 
   template <class... Args>

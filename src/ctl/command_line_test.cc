@@ -42,6 +42,8 @@ TEST(CommandLine, TakesAnotherProgramsWordsAsTheyAre) {
   for (const Words& arguments :
        {Words{"lab", "exec", "--name=x", "p1", "ping", "--name", "-c", "--", "help"},
         Words{"lab", "--name", "x", "exec", "p1", "--", "ping", "--name", "-c", "--", "help"},
+        Words{"lab", "exec", "p1", "--name", "x", "ping", "--name", "-c", "--", "help"},
+        Words{"lab", "exec", "p1", "--name=x", "--", "ping", "--name", "-c", "--", "help"},
         Words{"lab", "exec", "--name=x", "--", "p1", "ping", "--name", "-c", "--", "help"}}) {
     const Call call = parsed(arguments);
     EXPECT_EQ(call.line.words, (Words{"p1", "ping", "--name", "-c", "--", "help"}));

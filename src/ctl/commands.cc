@@ -69,7 +69,7 @@ const Command kCommands[] = {
      {kName},
      "run a command on a node or pod",
      "Nodes and pods know each other by name: `flannelctl lab exec p1 ping p2`. On a\n"
-     "node `flannelctl status` is that of its daemon. Options go before the node.\n",
+     "node `flannelctl status` is that of its daemon. Options go before the command.\n",
      lab_exec},
     {"lab logs", "nI", {kName}, "what a node's daemon logged", "", lab_logs},
     {"lab stop", "nI", {kName, {"kill", "", "with SIGKILL"}}, "end a node's daemon", "", lab_stop},

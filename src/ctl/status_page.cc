@@ -104,6 +104,19 @@ std::string tries(const std::string& number) {
   return number + (number == "1" ? " try" : " tries");
 }
 
+// A node with peers that have just come is ready all the same: here is how many.
+std::string not_reached(const std::vector<Reader>& peers) {
+  std::string out;
+  for (const std::string_view state : {"pending", "failed"}) {
+    const auto count =
+        std::ranges::count_if(peers, [&](const Reader& peer) { return peer["state"].is(state); });
+    if (count > 0) {
+      out += fmt::format(", {} {}", count, state);
+    }
+  }
+  return out;
+}
+
 // A line a subnet.
 std::string peers(const Reader& peers, std::size_t most) {
   if (!peers.exists()) {
@@ -120,7 +133,7 @@ std::string peers(const Reader& peers, std::size_t most) {
                       list[i]["state"].text()});
     }
   }
-  std::string out = fmt::format("\n{}\n", counted(list.size(), "peer"));
+  std::string out = fmt::format("\n{}{}\n", counted(list.size(), "peer"), not_reached(list));
   out += rows.size() == 1 ? "" : in_columns(rows, "  ");
   if (list.size() > most) {
     out += fmt::format("  and {} more (--all)\n", list.size() - most);
@@ -130,21 +143,23 @@ std::string peers(const Reader& peers, std::size_t most) {
 
 std::vector<std::string> troubles(const Reader& status) {
   std::vector<std::string> out;
-  const auto add = [&out](std::string_view before, const Reader& text) {
+  const auto add = [&out](const Reader& text) {
     if (!text.text().empty()) {
-      out.push_back(fmt::format("{}{}", before, text.text()));
+      out.push_back(text.text());
     }
   };
-  add("store: ", status["store"]["trouble"]);
-  add("from last known state of ", status["store"]["last_known_state_of"]);
-  add("state-dir: ", status["store"]["last_known_state_trouble"]);
-  add("interface: ", status["interface"]["trouble"]);
+  for (const Reader& trouble : status["troubles"].items()) {
+    add(trouble);
+  }
   const std::vector<Reader> problems = status["kernel"]["problems"].items();
   for (const Reader& problem : problems) {
-    out.push_back(fmt::format("{} {}: {} ({}), {} since {}", problem["verb"].text(),
-                              problem["object"].text(), problem["text"].text(),
-                              problem["error"].text(), tries(problem["attempts"].text()),
-                              problem["since"].text()));
+    const Reader waiting = problem["waiting"];
+    out.push_back(fmt::format(
+        "{} {}: {} ({}), {} since {}{}", problem["verb"].text(), problem["object"].text(),
+        problem["text"].text(), problem["error"].text(), tries(problem["attempts"].text()),
+        problem["since"].text(),
+        waiting.exists() && !waiting.is("0") ? "; other objects that wait for it: " + waiting.text()
+                                             : ""));
   }
   const Reader count = status["kernel"]["problem_count"];
   if (count.exists() && !count.is(fmt::format("{}", problems.size()))) {
@@ -157,7 +172,7 @@ std::vector<std::string> troubles(const Reader& status) {
     }
   }
   for (const Reader& warning : status["warnings"].items()) {
-    add("", warning);
+    add(warning);
   }
   return out;
 }

@@ -17,7 +17,7 @@ constexpr const char* kGood = R"({
     {"subnets":["10.5.61.0/24"],"public_ips":["198.18.0.3"],"state":"ok"},
     {"subnets":["10.5.62.0/24"],"public_ips":["198.18.0.4"],"state":"pending"}],
     "refused":[],"skipped":[]},
-  "kernel":{"objects":11,"problems":[]},"warnings":[]})";
+  "kernel":{"objects":11,"problems":[]},"troubles":[],"warnings":[]})";
 
 TEST(StatusPage, ShowsTheNode) {
   EXPECT_EQ(*status_page(kGood, 50),
@@ -30,7 +30,7 @@ TEST(StatusPage, ShowsTheNode) {
             "store       local /x\n"
             "daemon      flanneld 0.1.0, pid 123, since 2026-11-24T11:00:00Z\n"
             "\n"
-            "2 peers\n"
+            "2 peers, 1 pending\n"
             "  subnet        public IP   state\n"
             "  10.5.61.0/24  198.18.0.3  ok\n"
             "  10.5.62.0/24  198.18.0.4  pending\n");
@@ -51,7 +51,7 @@ TEST(StatusPage, SaysThatAllIsWellOnlyWhereEverythingSaysSo) {
   const std::pair<std::string, std::string> spoilt[] = {
       {"\"state\":\"ready\"", "\"state\":\"degraded\""},
       {"\"ready\":true", "\"ready\":false"},
-      {"\"trouble\":\"\"", "\"trouble\":\"away\""},
+      {"\"troubles\":[]", R"("troubles":["store: away"])"},
       {"\"state\":\"ok\"", "\"state\":\"failed\""},
       {"\"refused\":[]", R"("refused":[{"name":"x","reason":"y"}])"},
       {"\"skipped\":[]", R"("skipped":[{"name":"x","reason":"y"}])"},
@@ -111,12 +111,12 @@ TEST(StatusPage, CutsLongLists) {
 
 TEST(StatusPage, SaysWhatIsNotAsWantedAndWhy) {
   const std::string page = *status_page(
-      R"({"state":"degraded","ready":true,"store":{"name":"etcd x","trouble":"connection refused"},
+      R"({"state":"degraded","ready":true,"store":{"name":"etcd x"},"troubles":["store: connection refused","our lease is gone"],
           "peers":{"list":[],"refused":[{"name":"10.9.0.0-24","reason":"outside Network"}],
                    "skipped":[{"name":"10.5.63.0-24","reason":"no VtepMAC"}]},
           "kernel":{"problem_count":7,
                     "problems":[{"object":"route 10.5.61.0/24","verb":"add","error":"EPERM",
-                                 "text":"Operation not permitted","attempts":3,"since":"T"}]},
+                                 "text":"Operation not permitted","attempts":3,"waiting":7,"since":"T"}]},
           "warnings":["no status socket"]})",
       50);
   const std::size_t at = page.find("\nNot as wanted, and why\n");
@@ -124,7 +124,9 @@ TEST(StatusPage, SaysWhatIsNotAsWantedAndWhy) {
   EXPECT_EQ(page.substr(at),
             "\nNot as wanted, and why\n"
             "  store: connection refused\n"
-            "  add route 10.5.61.0/24: Operation not permitted (EPERM), 3 tries since T\n"
+            "  our lease is gone\n"
+            "  add route 10.5.61.0/24: Operation not permitted (EPERM), 3 tries since T; other "
+            "objects that wait for it: 7\n"
             "  … of 7 that the kernel refuses\n"
             "  peer 10.9.0.0-24 refused: outside Network\n"
             "  peer 10.5.63.0-24 skipped: no VtepMAC\n"

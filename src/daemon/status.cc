@@ -106,6 +106,7 @@ ObjectState state_of(const LeaseKey& peer, const std::map<Prefix, ObjectState>& 
 // Skipped ones are not waited for: they are listed by themselves.
 json::object peers_object(const DaemonState& state) {
   const std::map<Prefix, ObjectState> routes = route_states(*state.reconciler);
+  const bool makes_routes = state.backend->makes_routes();
   std::set<std::string_view> skipped;
   for (const Refused& peer : state.skipped) {
     skipped.insert(peer.name);
@@ -115,10 +116,11 @@ json::object peers_object(const DaemonState& state) {
     if (!skipped.empty() && skipped.contains(to_text(peer.key))) {
       continue;
     }
-    list.push_back({{"subnets", present(peer.key.v4, peer.key.v6)},
-                    {"public_ips", present(peer.key.v4 ? peer.attrs.public_ip : std::nullopt,
-                                           peer.key.v6 ? peer.attrs.public_ipv6 : std::nullopt)},
-                    {"state", to_text(state_of(peer.key, routes))}});
+    list.push_back(
+        {{"subnets", present(peer.key.v4, peer.key.v6)},
+         {"public_ips", present(peer.key.v4 ? peer.attrs.public_ip : std::nullopt,
+                                peer.key.v6 ? peer.attrs.public_ipv6 : std::nullopt)},
+         {"state", to_text(makes_routes ? state_of(peer.key, routes) : ObjectState::present)}});
   }
   return {{"count", list.size()},
           {"list", std::move(list)},
@@ -194,14 +196,31 @@ json::array warning_texts(const DaemonState& state) {
   return all;
 }
 
+// What makes a node that is ready a degraded one, beside what the kernel refuses: a sentence each.
+std::vector<std::string> troubles(const DaemonState& state) {
+  const std::pair<std::string_view, std::string> table[] = {
+      {"store: ", state.store_trouble},
+      {"from last known state of ",
+       state.last_known_state_of ? utc_text(*state.last_known_state_of) : ""},
+      {"state-dir: ", state.last_known_state_trouble},
+      {"interface: ", state.interface_trouble},
+      {"our lease ", state.own ? state.own->trouble() : ""},
+      {"", state.ready ? state.reason : ""},
+  };
+  std::vector<std::string> out;
+  for (const auto& [what, trouble] : table) {
+    if (!trouble.empty()) {
+      out.push_back(fmt::format("{}{}", what, trouble));
+    }
+  }
+  return out;
+}
+
 std::string_view overall(const DaemonState& state) {
   if (!state.ready) {
     return "waiting";
   }
-  const bool fine = state.store_trouble.empty() && state.interface_trouble.empty() &&
-                    !state.last_known_state_of && state.last_known_state_trouble.empty() &&
-                    state.own->trouble().empty() && state.reason.empty() &&
-                    state.reconciler->report().problems.empty();
+  const bool fine = troubles(state).empty() && state.reconciler->report().problems.empty();
   return fine ? "ready" : "degraded";
 }
 
@@ -247,6 +266,7 @@ std::string status_json(const DaemonState& state) {
                       state.last_known_state_of ? time_text(*state.last_known_state_of) : nullptr},
                      {"last_known_state_trouble", text(state.last_known_state_trouble)}}},
                    {"subnet_file", state.options.subnet_file},
+                   {"troubles", texts(troubles(state))},
                    {"warnings", warning_texts(state)}};
   if (state.network) {
     json::array networks;
