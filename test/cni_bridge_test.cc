@@ -18,6 +18,32 @@ class CniBridge : public CniFixture {
   }
 };
 
+TEST_F(CniBridge, TheMasqueradeOfOneInterfaceStaysWhenAnotherGoes) {
+  write(env_file(), std::string(kDualEnv) + "FLANNEL_IPMASQ=false\n");
+  const Pod pod = make_pod("two");
+  Pod second = pod;
+  second.ifname = "eth1";
+  const auto ours = [] { return shell("iptables-save -t nat; ip6tables-save -t nat"); };
+  for (const bool collected : {false, true}) {
+    const Answer first = add(pod, flannel_config());
+    const Answer other = add(second, flannel_config());
+    if (collected) {  // by its record alone
+      json::object gc = flannel_config();
+      gc["cni.dev/valid-attachments"] = {{{"containerID", "two"}, {"ifname", "eth0"}}};
+      EXPECT_TRUE(call("GC", {}, gc).ok());
+    } else {
+      del(second, flannel_config());
+    }
+    for (std::size_t family = 0; family < 2; ++family) {
+      EXPECT_NE(ours().find("-s " + first.ip(family) + "/"), std::string::npos);
+      EXPECT_EQ(ours().find("-s " + other.ip(family) + "/"), std::string::npos);
+    }
+    del(pod, flannel_config());
+    del(second, flannel_config());
+    EXPECT_EQ(leftovers(), Names());
+  }
+}
+
 TEST_F(CniBridge, KeepsAnAddressOfAnotherSubnetUnlessForced) {
   const Pod pod = make_pod("pod");
   shell("ip link add cni0 type bridge && ip addr add 10.4.1.1/24 dev cni0 && ip link set cni0 up");

@@ -46,7 +46,7 @@ TEST_P(MasqueradeOf, SetUpTwiceIsThereOnceAndGoesWhole) {
 TEST_P(MasqueradeOf, GoesWhateverElseTheTableHas) {
   fill_nat_table();
   for (const std::vector<IpAddr>& known :
-       {std::vector<IpAddr>(), {*IpAddr::parse("10.244.1.5")}, {*IpAddr::parse("10.244.1.6")}}) {
+       {std::vector<IpAddr>(), {*IpAddr::parse("10.244.1.5"), *IpAddr::parse("fd00:1::5")}}) {
     set_up_masquerade(of("c1"));
     tear_down_masquerade("cbr0", {"c1", "eth0"}, known);
     EXPECT_EQ(rules().find("\"c1\""), std::string::npos);
@@ -56,7 +56,7 @@ TEST_P(MasqueradeOf, GoesWhateverElseTheTableHas) {
   EXPECT_EQ(rules().find("\"c1\""), std::string::npos);
 }
 
-TEST_P(MasqueradeOf, ASecondInterfaceAddsToTheContainers) {
+TEST_P(MasqueradeOf, OfASecondInterfaceComesAndGoesAlone) {
   set_up_masquerade(of("c1"));
   Masquerade second = of("c1", "eth1");
   second.addresses = {*Prefix::parse("10.244.2.5/24")};
@@ -64,6 +64,13 @@ TEST_P(MasqueradeOf, ASecondInterfaceAddsToTheContainers) {
   const std::string both = rules();
   EXPECT_NE(both.find("10.244.1.5"), std::string::npos);
   EXPECT_NE(both.find("10.244.2.5"), std::string::npos);
+  tear_down_masquerade("cbr0", {"c1", "eth1"}, {*IpAddr::parse("10.244.2.5")});
+  const std::string first = rules();
+  EXPECT_NE(first.find("10.244.1.5"), std::string::npos);
+  EXPECT_EQ(first.find("10.244.2.5"), std::string::npos);
+  tear_down_masquerade("cbr0", {"c1", "eth0"},
+                       {*IpAddr::parse("10.244.1.5"), *IpAddr::parse("fd00:1::5")});
+  EXPECT_EQ(rules().find("\"c1\""), std::string::npos);
 }
 
 TEST_P(MasqueradeOf, GarbageIsWhatIsNotNamedOfTheNetwork) {

@@ -312,7 +312,8 @@ void bridge_del(const Request& request) {
              (port.alias.empty() && (is_in(result, port) || is_named_for(port.name, alias)));
     });
   }
-  ipam_del(request, config.ipam, known);
+  const std::vector<IpAddr> released = ipam_del(request, config.ipam, known);
+  known.insert(known.end(), released.begin(), released.end());
   if (config.check_mac_spoofing) {
     tear_down_mac_spoof_check(request.attachment);
   }

@@ -232,10 +232,10 @@ AddResult allocate(const HostLocalConfig& config, const Attachment& attachment,
   return result;
 }
 
-void release(const std::string& folder, const Attachment& attachment,
-             const std::vector<IpAddr>& known) {
+std::vector<IpAddr> release(const std::string& folder, const Attachment& attachment,
+                            const std::vector<IpAddr>& known) {
   if (is_missing(folder)) {
-    return;
+    return {};
   }
   Reservations reservations(folder);
   bool all_were_its_own = !known.empty();
@@ -247,14 +247,17 @@ void release(const std::string& folder, const Attachment& attachment,
       all_were_its_own = false;
     }
   }
+  std::vector<IpAddr> others;
   if (all_were_its_own) {
-    return;
+    return others;
   }
   for (const Reservation& reservation : reservations.list()) {
     if (reservation.is_of(attachment)) {
       reservations.release(reservation.address);
+      others.push_back(reservation.address);
     }
   }
+  return others;
 }
 
 bool has_address(const std::string& folder, const Attachment& attachment,

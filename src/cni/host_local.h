@@ -32,9 +32,9 @@ AddResult allocate(const HostLocalConfig& config, const Attachment& attachment,
                    const Containers& containers = {});
 
 // Takes back all addresses of an attachment. Those that it is known to have are looked at first;
-// where they were its own, the others are not read. None is fine.
-void release(const std::string& folder, const Attachment& attachment,
-             const std::vector<IpAddr>& known = {});
+// where they were its own, the others are not read. None is fine. The others that it had.
+std::vector<IpAddr> release(const std::string& folder, const Attachment& attachment,
+                            const std::vector<IpAddr>& known = {});
 
 // It has at least one address; of those that it is known to have one is enough to look at.
 bool has_address(const std::string& folder, const Attachment& attachment,

@@ -45,12 +45,15 @@ void ipam_status(const Request& request, const std::string& type) {
   hand_on(request, type, "STATUS", kHostLocal.status);
 }
 
-void ipam_del(const Request& request, const std::string& type, const std::vector<IpAddr>& known) {
+std::vector<IpAddr> ipam_del(const Request& request, const std::string& type,
+                             const std::vector<IpAddr>& known) {
   if (is_built_in(type)) {
-    release(reservations_folder(request), request.attachment, known);
-  } else if (!type.empty()) {
+    return release(reservations_folder(request), request.attachment, known);
+  }
+  if (!type.empty()) {
     run_delegate(request, "DEL", type, request.config);
   }
+  return {};
 }
 
 }  // namespace flannel::cni

@@ -16,7 +16,9 @@ AddResult ipam_add(const Request& request, const std::string& type, const Contai
 void ipam_check(const Request& request, const std::string& type);
 void ipam_gc(const Request& request, const std::string& type);
 void ipam_status(const Request& request, const std::string& type);
-// `known`: addresses that the attachment is known to have had.
-void ipam_del(const Request& request, const std::string& type, const std::vector<IpAddr>& known);
+// `known`: addresses that the attachment is known to have had. Those that it had beside them, as
+// far as they are known now.
+std::vector<IpAddr> ipam_del(const Request& request, const std::string& type,
+                             const std::vector<IpAddr>& known);
 
 }  // namespace flannel::cni

@@ -99,6 +99,19 @@ void NatBatch::remove_rules(const std::function<bool(const std::string& line)>& 
   table_.rules.erase(removed, table_.rules.end());
 }
 
+void NatBatch::remove_rule(const NatRule& rule) {
+  if (known_) {
+    remove_rules([line = rule_line("-A", rule)](const std::string& each) { return each == line; });
+  } else {
+    lines_.push_back(rule_line("-D", rule));
+  }
+}
+
+bool NatBatch::has_jump_to(std::string_view chain) const {
+  return std::any_of(table_.rules.begin(), table_.rules.end(),
+                     [&](const std::string& line) { return jump_of(line) == chain; });
+}
+
 void NatBatch::clear_chain(const std::string& chain) {
   if (!table_.chains.contains(chain)) {
     return;
@@ -116,7 +129,7 @@ void NatBatch::remove_chain(const std::string& chain, const std::vector<NatRule>
     clear_chain(chain);
   } else {
     for (const NatRule& jump : jumps) {
-      lines_.push_back(rule_line("-D", jump));
+      remove_rule(jump);
     }
     lines_.push_back("-F " + chain);
   }

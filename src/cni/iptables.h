@@ -58,6 +58,10 @@ class NatBatch {
   void ensure_rule(const NatRule& rule, Expected expected);
   // Takes out the rules of a chain, and those that jump to it, where the table is known.
   void clear_chain(const std::string& chain);
+  // Takes it out where it is there; in a table that is not known it has to be.
+  void remove_rule(const NatRule& rule);
+  // Rules that are known lead there.
+  bool has_jump_to(std::string_view chain) const;
   // Takes out the chain and what jumps to it: `jumps` where the table is not known.
   void remove_chain(const std::string& chain, const std::vector<NatRule>& jumps);
 

@@ -75,6 +75,18 @@ NatBatch plan_iptables(const Masquerade& masquerade, Family family, const NatTab
   return batch;
 }
 
+NatBatch plan_iptables_removal(const std::string& chain, const std::vector<NatRule>& entries,
+                               const NatTable* known) {
+  NatBatch batch(known);
+  for (const NatRule& entry : entries) {
+    batch.remove_rule(entry);
+  }
+  if (entries.empty() || !batch.has_jump_to(chain)) {
+    batch.remove_chain(chain, {});
+  }
+  return batch;
+}
+
 void set_up_iptables(const Masquerade& masquerade) {
   for (const Family family : kFamilies) {
     const bool any = std::any_of(masquerade.addresses.begin(), masquerade.addresses.end(),
@@ -168,9 +180,7 @@ void tear_down_masquerade(const std::string& network, const Attachment& attachme
       }
     }
     const NatPlan plan = {{kEntryChain, chain}, [&](const NatTable* known) {
-                            NatBatch batch(known);
-                            batch.remove_chain(chain, entries);
-                            return batch;
+                            return plan_iptables_removal(chain, entries, known);
                           }};
     const Iptables iptables(family);
     if (!iptables.may_have_chain(chain)) {

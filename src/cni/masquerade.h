@@ -19,8 +19,9 @@ struct Masquerade {
 
 // All throw CniError.
 void set_up_masquerade(const Masquerade& masquerade);
-// Of either backend; finds the rules by their names, sooner where it is told the addresses. None is
-// fine.
+// Of either backend; none is fine. With iptables two interfaces of a container have a chain in
+// common: what leads there from `addresses` is taken out, and the chain with the last of it;
+// without addresses, all of it.
 void tear_down_masquerade(const std::string& network, const Attachment& attachment,
                           const std::vector<IpAddr>& addresses = {});
 // Those of all containers of the network but `valid`.
