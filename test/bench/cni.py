@@ -7,16 +7,18 @@ which end with this program. The client starts plugins by posix_spawn and waits.
   reservations   of other containers, in the same network
   ports          1: a TCP and a UDP port of the host, so that portmap follows flannel as in a usual chain
   families       2: IPv4 and IPv6
+  masquerade     1: by the plugin (FLANNEL_IPMASQ=false), which then runs iptables; 0: by the daemon
   parallel       calls at the same time; 1: one after the other
   VERB_ms        of one container: p50 and p99 (of 50, or of 3 rounds of `parallel`)
   VERB_per_s     containers a second
-  execs, calls   programs started and system calls (strace -f -c) of one ADD and one DEL;  peak_kb  the largest process of flannel's ADD
+  execs, calls   programs started and system calls (strace -f) of one ADD and one DEL;  own_calls  those of the first program alone
+  peak_kb        the largest process of flannel's ADD
 """
 import ctypes, json, os, re, shutil, subprocess, sys, tempfile, time
 
 CLONE_NEWNET, CLONE_NEWNS, MS_REC, MS_PRIVATE, MS_BIND = 0x40000000, 0x20000, 0x4000, 0x40000, 0x1000
 libc = ctypes.CDLL(None, use_errno=True)
-ENV = "FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.0.1/16\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+ENV = "FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.0.1/16\nFLANNEL_MTU=1450\n"
 ENV_IPV6 = "FLANNEL_IPV6_NETWORK=fc00:5::/48\nFLANNEL_IPV6_SUBNET=fc00:5:0:1::1/64\n"
 
 
@@ -122,13 +124,13 @@ def quantiles(seconds):
 
 
 def counts(node, verb, pod, ports):
-    """Programs and system calls of one call."""
+    """Programs and system calls of one call, and those of its first program."""
     path = f"{node.folder}/strace"
     node.round(verb, [pod], ports, ("strace", "-f", "-qq", "-A", "-o", path))
     lines = open(path).read().splitlines()
     os.remove(path)
-    calls = [line for line in lines if re.match(r"\d+ +\w+\(", line)]
-    return sum("execve" in line and line.endswith("= 0") for line in lines), len(calls)
+    calls = [line.split()[0] for line in lines if re.match(r"\d+ +\w+\(", line)]
+    return sum("execve" in line and line.endswith("= 0") for line in lines), len(calls), calls.count(calls[0])
 
 
 def peak_kb(node, pod):
@@ -152,15 +154,17 @@ def peak_kb(node, pod):
     return peak
 
 
-def measure(name, plugins, reservations, ports, families, parallel):
-    node = Node(name, plugins, ENV + (ENV_IPV6 if families == 2 else ""))
+def measure(name, plugins, reservations, ports, families, masquerade, parallel):
+    env = ENV + (ENV_IPV6 if families == 2 else "") + f"FLANNEL_IPMASQ={'false' if masquerade else 'true'}\n"
+    node = Node(name, plugins, env)
     try:
         node.reserve(reservations)
         pods = [f"pod{number}" for number in range(parallel)]
         for pod in [*pods, "first"]:
             make_netns(f"{node.folder}/ns-{pod}")
         node.round("ADD", ["first"], False)  # makes the bridge
-        out = {"name": name, "reservations": reservations, "ports": ports, "families": families, "parallel": parallel}
+        out = {"name": name, "reservations": reservations, "ports": ports, "families": families,
+               "masquerade": masquerade, "parallel": parallel}
         seconds, elapsed, rounds = {"ADD": [], "CHECK": [], "DEL": []}, {}, 50 if parallel == 1 else 3
         for _ in range(rounds):
             for verb in seconds:
@@ -174,7 +178,8 @@ def measure(name, plugins, reservations, ports, families, parallel):
         if parallel == 1:
             out["peak_kb"] = peak_kb(node, pods[0])
             for verb in ("ADD", "DEL"):
-                out[f"{verb.lower()}_execs"], out[f"{verb.lower()}_calls"] = counts(node, verb, pods[0], ports)
+                for what, number in zip(("execs", "calls", "own_calls"), counts(node, verb, pods[0], ports)):
+                    out[f"{verb.lower()}_{what}"] = number
         print(json.dumps(out), flush=True)
     finally:
         node.stop()
@@ -188,8 +193,8 @@ def main():
     mount("", "/", "", MS_REC | MS_PRIVATE)
     mount("sysfs", "/sys", "sysfs", 0)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    for case in ((0, 0, 1, 1), (1000, 0, 1, 1), (3000, 0, 1, 1), (0, 1, 1, 1), (0, 0, 2, 1), (0, 0, 1, 2), (0, 0, 1, 8), (0, 0, 1, 32),
-                 (0, 1, 1, 2), (0, 1, 1, 8), (0, 1, 1, 32)):
+    for case in ((0, 0, 1, 0, 1), (1000, 0, 1, 0, 1), (3000, 0, 1, 0, 1), (0, 1, 1, 0, 1), (0, 0, 2, 0, 1), (0, 0, 1, 1, 1), (0, 0, 2, 1, 1),
+                 (0, 0, 1, 0, 2), (0, 0, 1, 0, 8), (0, 0, 1, 0, 32), (0, 1, 1, 0, 2), (0, 1, 1, 0, 8), (0, 1, 1, 0, 32), (0, 0, 1, 1, 32)):
         for argument in sys.argv[1:]:
             name, _, plugins = argument.partition("=")
             measure(name, plugins, *case)
