@@ -11,7 +11,7 @@ function(flannel_precompiled target owner)
 endfunction()
 
 # flannel_library(FOLDER DEPS ...): the library of src/FOLDER, all its .cc files but main.cc and
-# tests, and one test program of its *_test.cc files. Linking only what DEPS names keeps the
+# tests, and one test program of its *_test.cc files; those of A/B are A_B and A_B_test. Linking only what DEPS names keeps the
 # layers of docs/design.md honest: an include that points up does not link.
 function(flannel_library folder)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
@@ -22,12 +22,13 @@ function(flannel_library folder)
   if(NOT sources)
     return()
   endif()
-  add_library(${folder} STATIC ${sources})
-  target_include_directories(${folder} PUBLIC ${CMAKE_SOURCE_DIR}/src)
-  flannel_precompiled(${folder} base)
-  target_link_libraries(${folder} PUBLIC ${ARG_DEPS})
+  string(REPLACE "/" "_" name ${folder})
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  flannel_precompiled(${name} base)
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS})
   if(tests)
-    flannel_test(${folder}_test SOURCES ${tests} DEPS ${folder})
+    flannel_test(${name}_test SOURCES ${tests} DEPS ${name})
   endif()
 endfunction()
 
@@ -57,17 +58,15 @@ function(flannel_etcd_test name filter)
                        PROPERTIES TIMEOUT 120 ENVIRONMENT "FLANNEL_ETCD=${FLANNEL_NEWER_ETCD}")
 endfunction()
 
-# flannel_program(NAME LIBRARY [STATIC]): src/LIBRARY/main.cc as the program NAME in bin/; STATIC: the
-# release without any shared library, glibc included, for programs that must start fast.
-function(flannel_program name library)
-  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/src/${library}/main.cc)
-    return()
-  endif()
-  add_executable(${name} ${CMAKE_SOURCE_DIR}/src/${library}/main.cc)
+# flannel_program(NAME FOLDER DEPS ... [STATIC]): src/FOLDER/main.cc as the program NAME in bin/;
+# STATIC: the release without any shared library, glibc included, for programs that must start fast.
+function(flannel_program name folder)
+  cmake_parse_arguments(ARG "STATIC" "" "DEPS" ${ARGN})
+  add_executable(${name} ${CMAKE_SOURCE_DIR}/src/${folder}/main.cc)
   flannel_precompiled(${name} base)
-  target_link_libraries(${name} PRIVATE ${library})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-  if("STATIC" IN_LIST ARGN AND NOT FLANNEL_DYNAMIC AND NOT FLANNEL_SANITIZE)
+  if(ARG_STATIC AND NOT FLANNEL_DYNAMIC AND NOT FLANNEL_SANITIZE)
     target_link_options(${name} PRIVATE $<$<CONFIG:Release>:-static>)
   endif()
 endfunction()

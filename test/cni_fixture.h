@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "base/file.h"
-#include "cni/process.h"
-#include "cni/request.h"
+#include "cni/protocol/request.h"
+#include "process/process.h"
 #include "test/needs_root.h"
 
 namespace flannel::cni {

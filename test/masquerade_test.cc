@@ -1,7 +1,7 @@
 // Masquerading and the check of MACs on a real host.
-#include "cni/masquerade.h"
+#include "cni/firewall/masquerade.h"
 
-#include "cni/mac_spoof_check.h"
+#include "cni/firewall/mac_spoof_check.h"
 #include "test/pod_fixture.h"
 
 namespace flannel::cni {

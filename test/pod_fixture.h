@@ -18,7 +18,7 @@
 #include <thread>
 
 #include "base/file.h"
-#include "cni/process.h"
+#include "process/process.h"
 #include "test/needs_root.h"
 
 namespace flannel::cni {

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cni/error.h"
-#include "cni/plugin.h"
+#include "cni/protocol/error.h"
+#include "cni/protocol/plugin.h"
 #include "test/pod_fixture.h"
 
 namespace flannel::cni {

@@ -40,19 +40,20 @@ std::uint64_t in_new_namespace(std::uint64_t seed) {
 
 Daemon::Timing fast() {
   const Backoff quick(milliseconds(1), milliseconds(8));
-  return {{.most_charged = milliseconds(1),
-           .retry = milliseconds(2),
-           .hold_down_first = milliseconds(1),
-           .hold_down_most = milliseconds(16),
-           .audit = milliseconds(3'600'000)},  // nothing may need it
-          milliseconds(1),
-          milliseconds(4),
-          quick,
-          quick,
-          {.grace = milliseconds(2), .unconfirmed = milliseconds(4)},
-          milliseconds(1),
-          milliseconds(5'000),
-          {.renewals = quick, .between_writes = milliseconds(1), .minute = milliseconds(2)}};
+  return {.reconciler = {.most_charged = milliseconds(1),
+                         .retry = milliseconds(2),
+                         .hold_down_first = milliseconds(1),
+                         .hold_down_most = milliseconds(16),
+                         .audit = milliseconds(3'600'000)},  // nothing may need it
+          .host_settle = milliseconds(1),
+          .between_idle_looks = milliseconds(4),
+          .waits = quick,
+          .failures = quick,
+          .file_writes = quick,
+          .departures = {.grace = milliseconds(2), .unconfirmed = milliseconds(4)},
+          .state_write_delay = milliseconds(1),
+          .own_lease = {
+              .renewals = quick, .between_writes = milliseconds(1), .minute = milliseconds(2)}};
 }
 
 }  // namespace

@@ -16,10 +16,10 @@
 #include "base/file.h"
 #include "base/printable.h"
 #include "base/version.h"
-#include "cni/error.h"
-#include "cni/json_text.h"
-#include "cni/netns.h"
-#include "cni/plugin.h"
+#include "cni/host/netns.h"
+#include "cni/protocol/error.h"
+#include "cni/protocol/json_text.h"
+#include "cni/protocol/plugin.h"
 
 namespace flannel::cni {
 namespace {
@@ -105,6 +105,16 @@ void open_standard_streams() {
   }
 }
 
+// The plugin whose program we were started as; flannel by any other name.
+const Plugin& plugin_of(const std::string& name) {
+  for (const Plugin* plugin : {&kBridge, &kHostLocal, &kPortmap, &kLoopback}) {
+    if (plugin->name == name) {
+      return *plugin;
+    }
+  }
+  return kFlannel;
+}
+
 int run(const Plugin& plugin) {
   open_standard_streams();
   const Environment environment = [](const char* name) { return std::getenv(name); };
@@ -120,10 +130,8 @@ int run(const Plugin& plugin) {
     }
     serve(plugin, parse_request(environment, read_input()));
     return 0;
-  } catch (const CniError& error) {
-    print_error(error);
   } catch (const std::exception& error) {
-    print_error(CniError(Code::internal, error.what()));
+    print_error(to_cni_error(error));
   }
   return 1;
 }
@@ -133,6 +141,5 @@ int run(const Plugin& plugin) {
 
 int main(int, char** arguments) {
   using namespace flannel::cni;
-  const Plugin* plugin = find_plugin(std::filesystem::path(arguments[0]).filename().string());
-  return run(plugin == nullptr ? kFlannel : *plugin);
+  return run(plugin_of(std::filesystem::path(arguments[0]).filename().string()));
 }

@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "cni/error.h"
-#include "cni/request.h"
+#include "cni/protocol/error.h"
+#include "cni/protocol/request.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {

@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <string_view>
 
-#include "cni/bridge_config.h"
-#include "cni/error.h"
-#include "cni/flannel_delegate.h"
-#include "cni/host_local_config.h"
+#include "cni/bridge/bridge_config.h"
+#include "cni/flannel/flannel_delegate.h"
+#include "cni/ipam/host_local_config.h"
+#include "cni/protocol/error.h"
 
 namespace {
 

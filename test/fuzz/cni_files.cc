@@ -7,9 +7,9 @@
 #include <fstream>
 #include <string_view>
 
-#include "cni/delegate_record.h"
-#include "cni/error.h"
-#include "cni/host_local.h"
+#include "cni/flannel/delegate_record.h"
+#include "cni/ipam/host_local.h"
+#include "cni/protocol/error.h"
 
 namespace {
 

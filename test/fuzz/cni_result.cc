@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "cni/error.h"
-#include "cni/request.h"
-#include "cni/result.h"
+#include "cni/protocol/error.h"
+#include "cni/protocol/request.h"
+#include "cni/protocol/result.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace flannel::cni;

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "cni/nft.h"
-#include "cni/portmap_iptables.h"
+#include "cni/portmap/portmap_iptables.h"
+#include "firewall/nft.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace flannel;

@@ -1,0 +1,43 @@
+// The container's end of its link.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cni/bridge/bridge_config.h"
+#include "cni/host/link_socket.h"
+#include "cni/host/netns.h"
+#include "cni/protocol/result.h"
+
+namespace flannel::cni {
+
+class ContainerLink {
+ public:
+  // The interface `ifname` of the namespace, which is entered for as long as this takes: the
+  // socket stays. Throws CniError where there is none.
+  ContainerLink(const NetNs& netns, std::string ifname, const BridgeConfig& config);
+
+  const LinkInfo& info() const { return info_; }
+  // Gives it the result's addresses and routes and sets it up. A route without gateway goes by the
+  // first gateway of its family. Throws CniError.
+  void configure(const AddResult& result);
+  // Waits until it has the result's IPv6 addresses for good: the kernel gives them to use behind
+  // our back, at once, or after it has looked for duplicates. Throws CniError where it found one.
+  void settle(const AddResult& result);
+  // Tells the neighbours who has its addresses now (gratuitous ARP); the other end forwards.
+  void announce();
+
+ private:
+  const NetNs& netns_;
+  std::string ifname_;
+  std::optional<LinkSocket> links_;  // of the namespace
+  LinkInfo info_;
+};
+
+// Removes an interface and returns the addresses that it had, none where there was no such
+// interface. Returns when the kernel has taken it off its lists and said so; the rest of its work
+// (waiting for every processor, 90 % of the time) goes on behind us.
+std::vector<IpAddr> remove_container_link(const NetNs& netns, const std::string& ifname);
+
+}  // namespace flannel::cni

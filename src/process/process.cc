@@ -1,0 +1,279 @@
+#include "process/process.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+
+#include "base/file.h"
+
+namespace flannel {
+namespace {
+
+constexpr int kBusyTries = 50;
+constexpr useconds_t kBusyWait = 20'000;  // microseconds
+constexpr std::chrono::milliseconds kAskAgain{10};
+
+struct Pipe {
+  UniqueFd read, write;
+};
+
+Pipe make_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    throw ProcessError(ProcessError::Kind::io,
+                       fmt::format("cannot make a pipe: {}", std::strerror(errno)));
+  }
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+// A file in memory, so that no program can block us by not reading.
+UniqueFd input_file(std::string_view text) {
+  UniqueFd fd(::memfd_create("input", MFD_CLOEXEC));
+  if (!fd || !write_all(fd.get(), text)) {
+    throw ProcessError(ProcessError::Kind::io,
+                       fmt::format("cannot write a program's input: {}", std::strerror(errno)));
+  }
+  ::lseek(fd.get(), 0, SEEK_SET);
+  return fd;
+}
+
+std::vector<std::string> merged_environment(
+    const std::vector<std::pair<std::string, std::string>>& variables) {
+  std::vector<std::string> out;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    bool replaced = false;
+    for (const auto& [name, value] : variables) {
+      replaced = replaced || (text.starts_with(name) && text.substr(name.size()).starts_with('='));
+    }
+    if (!replaced) {
+      out.emplace_back(text);
+    }
+  }
+  for (const auto& [name, value] : variables) {
+    out.push_back(fmt::format("{}={}", name, value));
+  }
+  return out;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (std::string& text : texts) {
+    out.push_back(text.data());
+  }
+  out.push_back(nullptr);
+  return out;
+}
+
+// What the new process does, in the memory of its parent that waits meanwhile (CLONE_VFORK): system
+// calls alone. posix_spawn has no way to ask for a death signal.
+struct Launch {
+  const char* path;
+  char* const* words;
+  char* const* environment;
+  std::array<int, 3> streams;
+  pid_t parent;
+  int error = 0;
+};
+
+int launch(void* argument) {
+  Launch& launch = *static_cast<Launch*>(argument);
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != launch.parent) {
+    return 127;  // which has ended before that
+  }
+  for (int i = 0; i < 3; ++i) {
+    ::dup2(launch.streams[static_cast<std::size_t>(i)], i);
+  }
+  ::execve(launch.path, launch.words, launch.environment);
+  launch.error = errno;
+  return 127;
+}
+
+// A program that runs: its end is waited for, or made.
+class Running {
+ public:
+  explicit Running(Launch& what) {
+    alignas(16) std::array<char, 16384> stack;
+    int fd = -1;
+    pid_ = ::clone(launch, stack.data() + stack.size(),
+                   CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &what, &fd);
+    if (pid_ < 0) {
+      what.error = errno;
+    }
+    end_ = UniqueFd(fd);  // none before Linux 5.2
+    if (what.error != 0) {
+      (void)has_ended(0);
+    }
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() {
+    if (!ended_ && pid_ > 0) {
+      ::kill(-pid_, SIGKILL);
+      (void)has_ended(0);
+    }
+  }
+
+  // Readable when it has ended; -1 where only asking tells.
+  int end() const { return end_.get(); }
+  // `options` as of waitpid.
+  bool has_ended(int options) {
+    while (!ended_ && pid_ > 0) {
+      const pid_t found = ::waitpid(pid_, &status_, options);
+      ended_ = found == pid_;
+      if (found >= 0 || errno != EINTR) {
+        break;
+      }
+    }
+    return ended_;
+  }
+  int status() const { return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_); }
+
+ private:
+  pid_t pid_ = -1;
+  UniqueFd end_;
+  int status_ = 0;
+  bool ended_ = false;
+};
+
+// Adds what is there to read, without waiting; `end` is -1 from its end on.
+bool read_some(pollfd& end, std::string& text) {
+  if (end.fd < 0 || end.revents == 0) {
+    return false;
+  }
+  std::array<char, 4096> chunk;
+  const ssize_t got = ::read(end.fd, chunk.data(), chunk.size());
+  if (got <= 0) {
+    end.fd = -1;
+    return false;
+  }
+  text.append(chunk.data(), static_cast<std::size_t>(got));
+  return true;
+}
+
+// Reads both ends until the program has ended and nothing is there to read any more.
+void drain(const std::string& path, Running& program, const Pipe& out, const Pipe& err,
+           const ProcessLimits& limits, ProcessOutput& result) {
+  using std::chrono::milliseconds;
+  using std::chrono::steady_clock;
+  const auto limit = steady_clock::now() + limits.time;
+  std::array<pollfd, 3> ends = {pollfd{out.read.get(), POLLIN, 0},
+                                pollfd{err.read.get(), POLLIN, 0},
+                                pollfd{program.end(), POLLIN, 0}};
+  for (;;) {
+    const bool ended = program.has_ended(WNOHANG);
+    const auto left = std::chrono::ceil<milliseconds>(limit - steady_clock::now());
+    const milliseconds most = program.end() < 0 ? kAskAgain : limits.time;
+    const auto wait = ended ? milliseconds(0) : std::clamp(left, milliseconds(0), most);
+    if (::poll(ends.data(), ends.size(), static_cast<int>(wait.count())) < 0 && errno != EINTR) {
+      throw ProcessError(ProcessError::Kind::io,
+                         fmt::format("cannot wait for a program: {}", std::strerror(errno)));
+    }
+    const bool more_out = read_some(ends[0], result.out);
+    const bool more_err = read_some(ends[1], result.err);
+    if (std::max(result.out.size(), result.err.size()) > limits.output) {
+      throw ProcessError(ProcessError::Kind::too_much_output,
+                         fmt::format("{} wrote more than {} bytes", path, limits.output));
+    }
+    if (ended && !more_out && !more_err) {
+      return;
+    }
+    if (!ended && left <= milliseconds(0)) {
+      throw ProcessError(
+          ProcessError::Kind::too_slow,
+          fmt::format("{} did not end within {} seconds", path, limits.time.count() / 1000));
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> find_program(const std::string& name, const std::string& folders) {
+  if (name.find('/') != std::string::npos) {
+    return name;
+  }
+  std::string_view rest = folders;
+  while (!rest.empty()) {
+    const std::size_t end = rest.find(':');
+    std::string path = fmt::format("{}/{}", rest.substr(0, end), name);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    std::error_code error;
+    if (std::filesystem::is_regular_file(path, error) && ::access(path.c_str(), X_OK) == 0) {
+      return path;
+    }
+  }
+  return std::nullopt;
+}
+
+ProcessOutput run_process(const std::string& path, const std::vector<std::string>& arguments,
+                          const std::string& input,
+                          const std::vector<std::pair<std::string, std::string>>& variables,
+                          const ProcessLimits& limits) {
+  const UniqueFd in = input_file(input);
+  Pipe out = make_pipe();
+  Pipe err = make_pipe();
+  std::vector<std::string> words = {path};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<std::string> environment = merged_environment(variables);
+  const std::vector<char*> word_pointers = pointers(words);
+  const std::vector<char*> environment_pointers = pointers(environment);
+  std::optional<Running> program;
+  Launch what{.path = path.c_str(),
+              .words = word_pointers.data(),
+              .environment = environment_pointers.data(),
+              .streams = {in.get(), out.write.get(), err.write.get()},
+              .parent = ::getpid(),
+              .error = ETXTBSY};
+  for (int left = kBusyTries; what.error == ETXTBSY && left > 0; --left) {
+    if (program) {
+      ::usleep(kBusyWait);
+    }
+    what.error = 0;
+    program.emplace(what);
+  }
+  if (what.error != 0) {
+    throw ProcessError(ProcessError::Kind::not_started,
+                       fmt::format("cannot run {}: {}", path, std::strerror(what.error)));
+  }
+  out.write = UniqueFd();
+  err.write = UniqueFd();
+  ProcessOutput result;
+  drain(path, *program, out, err, limits, result);
+  result.status = program->status();
+  return result;
+}
+
+std::optional<pid_t> in_background(const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  if (child > 0) {
+    return child;
+  }
+  if (child < 0) {
+    work();
+    return std::nullopt;
+  }
+  ::setsid();
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    ::dup2(null, fd);
+  }
+  work();
+  ::_exit(0);
+}
+
+}  // namespace flannel
