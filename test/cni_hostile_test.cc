@@ -214,6 +214,26 @@ TEST_F(CniHostile, ConditionsAreNoCommandsOfNft) {
   del(pod, config);
 }
 
+TEST_F(CniHostile, AnInterfaceThatIsThereAlreadyIsNotRemoved) {
+  const Pod pod = make_pod("pod");
+  in(pod, "ip link add other1 type bridge");
+  in(pod, "ip link add veth1 type veth peer veth2");
+  for (const char* name : {"lo", "other1", "veth1"}) {
+    Pod named = pod;
+    named.ifname = name;
+    EXPECT_NE(call("ADD", named, flannel_config()).text("msg").find(name), std::string::npos);
+    EXPECT_EQ(leftovers(), Names()) << name;
+    del(named, flannel_config());
+    in(pod, fmt::format("ip link show {}", name));
+  }
+  for (const char* name : {"lo", "other1"}) {
+    Pod named = pod;
+    named.ifname = name;
+    del(named, bridge_config());
+    in(pod, fmt::format("ip link show {}", name));
+  }
+}
+
 class CniHost : public CniFixture {
  protected:
   json::object config() const {

@@ -250,6 +250,10 @@ void bridge_validate(const Request& request) {
   if (parse_bridge(request).ipam == kHostLocal.name) {
     parse_host_local(request);
   }
+  const std::string& ifname = request.attachment.ifname;
+  if (request.verb == Verb::add && has_link(NetNs::need(request.netns), ifname)) {
+    throw_error(Code::internal, "container veth name (\"{}\") already exists", ifname);
+  }
 }
 
 AddResult bridge_add(const Request& request, const Containers& containers) {

@@ -7,7 +7,8 @@
 
 namespace flannel::cni {
 
-// Reads the request's configuration and throws CniError for what cannot be right.
+// Reads the request's configuration and throws CniError for what cannot be right; for an ADD also
+// where the container has an interface of that name: a DEL would remove what is not ours.
 void bridge_validate(const Request& request);
 // A pair of veth links between bridge and container, addresses, routes, the gateway on the bridge
 // and masquerading, as the request's configuration says. Throws CniError, and then nothing is left

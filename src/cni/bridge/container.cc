@@ -179,7 +179,7 @@ std::vector<IpAddr> remove_container_link(const NetNs& netns, const std::string&
   netns.run([&] {
     LinkSocket links;
     const std::optional<LinkInfo> link = links.find(ifname);
-    if (!link) {
+    if (!link || link->kind != "veth") {
       return;
     }
     for (const netlink::AddressMessage& each : links.addresses(link->index)) {

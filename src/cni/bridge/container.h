@@ -36,8 +36,9 @@ class ContainerLink {
 };
 
 // Removes an interface and returns the addresses that it had, none where there was no such
-// interface. Returns when the kernel has taken it off its lists and said so; the rest of its work
-// (waiting for every processor, 90 % of the time) goes on behind us.
+// interface, or one that is no veth, which no ADD has made. Returns when the kernel has taken it
+// off its lists and said so; the rest of its work (waiting for every processor, 90 % of the time)
+// goes on behind us.
 std::vector<IpAddr> remove_container_link(const NetNs& netns, const std::string& ifname);
 
 }  // namespace flannel::cni
