@@ -30,8 +30,9 @@ class Daemon {
     Reconciler::Timing reconciler;
     // One change of an interface rarely comes alone: what comes up gets its addresses after that.
     std::chrono::milliseconds host_settle{100};
-    // On a busy node pods' interfaces come and go all the time, and mean nothing to us.
-    std::chrono::milliseconds between_idle_looks{1'000};
+    // The most that a look at the host is charged (RateLimit): on a busy node pods' interfaces come
+    // and go all the time.
+    std::chrono::milliseconds look_most_charged{100};
     // Between looks at something that is not there yet: as often as the reference.
     Backoff waits{std::chrono::milliseconds(100), std::chrono::milliseconds(1'000)};
     Backoff failures = Backoff();  // of the loops that need the kernel
@@ -87,7 +88,7 @@ class Daemon {
   HostUse host_use_now();
   Result<void> set_external(const ExternalInterface& external);
   void host_changed(const HostChanges& changes);
-  bool look_at_host();
+  void look_at_host();
   void warn_of_host();
   Task<Result<std::string>> config_text();
   bool begin_last_known_state(const std::string& why);

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/rate_limit.h"
 #include "daemon/daemon.h"
 #include "daemon/host.h"
 #include "network/subnet_env.h"
@@ -48,14 +49,15 @@ void Daemon::host_changed(const HostChanges& changes) {
 
 // Begins with a look: one that failed is made again.
 Task<void> Daemon::follow_host() {
-  for (;;) {
+  for (RateLimit rate_limit(timing_.look_most_charged);;) {
+    const auto began = std::chrono::steady_clock::now();
     host_changed_.clear();
     store_->host_changed();
-    if (!look_at_host()) {
-      co_await sleep_for(timing_.between_idle_looks);
-    }
+    look_at_host();
+    rate_limit.charge(began, std::chrono::steady_clock::now());
     co_await host_changed_.wait();
-    co_await sleep_for(timing_.host_settle);
+    const auto now = std::chrono::steady_clock::now();
+    co_await sleep_for(std::max(now + timing_.host_settle, rate_limit.next()) - now);
   }
 }
 
@@ -71,8 +73,8 @@ void Daemon::warn_of_host() {
   host_warnings_told_ = std::move(now);
 }
 
-// True where another interface, address or MTU is used from now on.
-bool Daemon::look_at_host() {
+// Where another interface, address or MTU is chosen, it is used from now on.
+void Daemon::look_at_host() {
   const HostView host = host_now();
   const Result<ExternalInterface> chosen = find_external(host);
   const bool same = chosen && *chosen == *state_.external;
@@ -95,14 +97,13 @@ bool Daemon::look_at_host() {
     state_.reconciler->wake();  // also where it comes back as it was
   }
   if (!usable || same) {
-    return false;
+    return;
   }
   state_.own->publish(attrs);
   state_.peers->set_own(*state_.lease());
   subnet_file_.set(subnet_file_text());
   state_.reconciler->wake();
   last_known_state_stale_.set();
-  return true;
 }
 
 }  // namespace flannel

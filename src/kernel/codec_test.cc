@@ -56,11 +56,11 @@ TEST(LinkCodec, AnIpv6UnderlayHasItsOwnAttribute) {
 }
 
 TEST(LinkCodec, AChangeLeavesTheMacOutWhereItIsTheSame) {
-  Link was = vxlan_link();
-  Link link = was;
+  const LinkMessage was{.link = vxlan_link(), .index = 9};
+  Link link = was.link;
   link.mtu = 1300;
   Batch batch;
-  encode_change(batch, link, was, 9);
+  encode_change(batch, link, was);
   Bytes rest = messages_of(batch)[0].payload;
   ASSERT_TRUE(take_header<ifinfomsg>(rest));
   while (const std::optional<Attribute> attribute = next_attribute(rest)) {

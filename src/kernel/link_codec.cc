@@ -147,6 +147,9 @@ std::optional<LinkMessage> decode_link(const MessageView& message) {
       case IFLA_ADDRESS:
         out.link.mac = attribute->mac().value_or(Mac{});
         break;
+      case IFLA_MASTER:
+        out.master_index = static_cast<int>(attribute->u32().value_or(0));
+        break;
       case IFLA_MTU:
         out.link.mtu = attribute->u32().value_or(0);
         break;
@@ -189,9 +192,15 @@ void encode_finish_add(Batch& batch, const Link& link) {
   batch.put_text(IFLA_IFALIAS, link.alias);
 }
 
-void encode_change(Batch& batch, const Link& link, const Link& was, int index) {
+void encode_change(Batch& batch, const Link& link, const LinkMessage& there) {
   ifinfomsg header{};
-  header.ifi_index = index;
+  header.ifi_index = there.index;
+  const Link& was = there.link;
+  if (there.master_index != 0 &&
+      link.master.empty()) {  // first: a bond has changed MAC and state as well
+    batch.begin(RTM_SETLINK, 0, header);
+    batch.put_u32(IFLA_MASTER, 0);
+  }
   if (link.mtu != was.mtu) {
     batch.begin(RTM_SETLINK, 0, header);
     batch.put_u32(IFLA_MTU, link.mtu);
@@ -206,7 +215,7 @@ void encode_change(Batch& batch, const Link& link, const Link& was, int index) {
   }
   if (link.up != was.up) {
     ifinfomsg state = state_header(link);
-    state.ifi_index = index;
+    state.ifi_index = there.index;
     batch.begin(RTM_SETLINK, 0, state);
   }
   const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind);

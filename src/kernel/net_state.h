@@ -89,6 +89,8 @@ struct Link {
   // Takes router advertisements (net.ipv6.conf.DEV.accept_ra is not 0), which no device of ours
   // does: the overlay has no routers that advertise themselves, and a pod must not play one.
   bool accept_ra = false;
+  // A bridge, bond or VRF that takes what it receives; none of our devices has one.
+  Dev master;
   bool operator==(const Link&) const = default;
 };
 

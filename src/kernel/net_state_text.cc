@@ -20,6 +20,7 @@ struct Text {
     out += fmt::format(" mtu {} address {}", link.mtu, link.mac.to_text());
     out += link.alias.empty() ? "" : fmt::format(" alias \"{}\"", link.alias);
     out += link.accept_ra ? " accept_ra" : "";
+    out += link.master.empty() ? "" : fmt::format(" master {}", link.master.text());
     return out + (link.up ? " up" : " down");
   }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -153,7 +154,7 @@ class NetlinkKernel::Applier {
       if (is != nullptr && removes()) {
         netlink::encode_remove_link(batch_, is->index);
       } else if (is != nullptr) {
-        netlink::encode_change(batch_, link, is->link, is->index);
+        netlink::encode_change(batch_, link, *is);
       }
     } else {
       const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind);
@@ -179,10 +180,17 @@ class NetlinkKernel::Applier {
     devices_.clear();  // with a link the kernel removes those that lie on it
   }
 
-  // The name is taken, by a device that is none of ours.
+  // The name is taken, by a device that is none of ours; or the VNI.
   void explain_existing(const Link& link) {
-    const std::optional<LinkMessage> there = kernel_.find_link(link.key.name);
-    const std::string reason = there ? explain_foreign(there->link) : "";
+    std::string reason;
+    if (const std::optional<LinkMessage> there = kernel_.find_link(link.key.name)) {
+      reason = explain_foreign(there->link);
+    } else {
+      const std::vector<LinkMessage> links = kernel_.dump_links();
+      const auto other = std::ranges::find_if(
+          links, [&](const LinkMessage& found) { return has_same_vni(found.link, link); });
+      reason = other != links.end() ? explain_same_vni(other->link) : "";
+    }
     if (!reason.empty()) {
       results_[current_].text = reason;
     }

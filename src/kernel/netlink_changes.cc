@@ -56,9 +56,7 @@ class NetlinkKernel::Listener {
     }
     if (owns_link(scope_, found.link)) {
       links_.ours.insert(found.index);
-      if (Vxlan* vxlan = std::get_if<Vxlan>(&found.link.kind)) {
-        vxlan->lower = links_.name_of(found.lower_index);
-      }
+      links_.name_devices(found);
       changes.ours.push_back({false, std::move(found.link)});
     } else if (was_ours && was.name == device.name) {
       changes.ours.push_back({true, std::move(found.link)});

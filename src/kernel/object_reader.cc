@@ -82,6 +82,13 @@ LinkTable::LinkTable(std::span<const LinkMessage> links) {
   }
 }
 
+void LinkTable::name_devices(LinkMessage& link) const {
+  if (Vxlan* vxlan = std::get_if<Vxlan>(&link.link.kind)) {
+    vxlan->lower = name_of(link.lower_index);
+  }
+  link.link.master = name_of(link.master_index);
+}
+
 void LinkTable::add_unknown(const LinkTable& listed) {
   all.insert(listed.all.begin(), listed.all.end());
   ours.insert(listed.ours.begin(), listed.ours.end());
@@ -110,9 +117,7 @@ std::optional<Reading> read_object(const MessageView& message, const Scope& scop
 void SnapshotBuilder::add_links(std::vector<LinkMessage> links) {
   links_ = LinkTable(links);
   for (LinkMessage& link : links) {
-    if (Vxlan* vxlan = std::get_if<Vxlan>(&link.link.kind)) {
-      vxlan->lower = links_.name_of(link.lower_index);
-    }
+    links_.name_devices(link);
     if (owns_link(scope_, link.link)) {
       links_.ours.insert(link.index);
       snapshot.ours.links.put(std::move(link.link));

@@ -36,6 +36,8 @@ struct LinkTable {
   bool is_ours(int index) const { return ours.contains(index); }
   // Empty where there is none.
   Dev name_of(int index) const;
+  // Names the devices that `link` has by index.
+  void name_devices(LinkMessage& link) const;
   // Adds the devices that no notification told of yet, as they were there before the first.
   void add_unknown(const LinkTable& listed);
 };

@@ -38,6 +38,20 @@ std::string explain_foreign(const Link& there) {
   return {};
 }
 
+bool has_same_vni(const Link& there, const Link& ours) {
+  const Vxlan* a = std::get_if<Vxlan>(&there.kind);
+  const Vxlan* b = std::get_if<Vxlan>(&ours.kind);
+  return a != nullptr && b != nullptr && a->vni == b->vni && a->port == b->port &&
+         a->local.family() == b->local.family();
+}
+
+std::string explain_same_vni(const Link& there) {
+  const Vxlan& vxlan = std::get<Vxlan>(there.kind);
+  return fmt::format(
+      "{} has VNI {} and port {} too: remove it, or give this network a VNI of its own",
+      printable(there.key.name.text()), vxlan.vni, vxlan.port);
+}
+
 bool owns_address(const Scope& scope, bool on_our_link, const Address& address) {
   const IpAddr& ip = address.key.prefix.ip;
   return on_our_link && in_our_networks(scope, {ip, static_cast<std::uint8_t>(ip.bits())});

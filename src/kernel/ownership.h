@@ -35,6 +35,12 @@ bool belongs_to_a_network(const Link& link);
 // Why a device of our name is not ours, and what to do; empty where nothing says so.
 std::string explain_foreign(const Link& there);
 
+// Whether the kernel takes only one of the two VXLAN devices: those of one VNI, port and family
+// receive the same packets (drivers/net/vxlan/vxlan_core.c, vxlan_vni_in_use).
+bool has_same_vni(const Link& there, const Link& ours);
+// Why ours cannot be made beside `there`, and what to do.
+std::string explain_same_vni(const Link& there);
+
 // The facts of an address, neighbour, FDB entry, nexthop or route that its rule looks at, beside
 // the object itself; `on_our_link` is for its device (a route's or nexthop's output device).
 // Inside our networks, as with the Go reference; so neither link-local nor an administrator's own.

@@ -14,10 +14,6 @@
 namespace flannel {
 namespace {
 
-// Passes may take this part of the time, where they are short. When nodes join one after the other
-// each is to be reached at once, but a flood of events must not keep a processor busy.
-constexpr int kShare = 5;
-
 // New problems of one pass that are written to the log one by one.
 constexpr std::size_t kMostLogged = 5;
 
@@ -66,6 +62,7 @@ Reconciler::Reconciler(asio::any_io_executor executor, Kernel& kernel, Scope sco
       scope_(std::move(scope)),
       planner_(std::move(planner)),
       timing_(timing),
+      rate_limit_(timing.most_charged),
       hold_down_(timing.hold_down_first, timing.hold_down_most) {}
 
 void Reconciler::wake() {
@@ -94,7 +91,7 @@ void Reconciler::need_pass() {
 }
 
 Reconciler::Clock::time_point Reconciler::next_pass() const {
-  const Clock::time_point earliest = charged_until_ - 2 * timing_.most_charged;
+  const Clock::time_point earliest = rate_limit_.next();
   return pass_needed_ ? earliest : std::max(earliest, pass_at_);
 }
 
@@ -300,9 +297,7 @@ void Reconciler::note_repairs(const NetState& planned_before, const std::vector<
 
 void Reconciler::schedule(bool news) {
   const Clock::time_point now = Clock::now();
-  const Clock::duration most = timing_.most_charged;
-  charged_until_ =
-      std::max(charged_until_, now) + std::clamp(kShare * (now - last_pass_), most / 20, most);
+  rate_limit_.charge(last_pass_, now);
   pass_at_ = std::min(audit_at_, hold_down_.next_end(now));
   if (news) {  // perhaps since the mirror was wrong
     pass_at_ = std::min(pass_at_, now + timing_.retry);

@@ -17,6 +17,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/rate_limit.h"
 #include "base/task.h"
 #include "kernel/kernel.h"
 #include "reconcile/attempt.h"
@@ -33,8 +34,7 @@ class Reconciler {
   using Planner = std::function<NetState(const Snapshot&)>;
 
   struct Timing {
-    // The rate limit: a pass is charged five times what it took, at least a twentieth of this and
-    // at most this. Passes charged twice this may follow each other at once, then each waits.
+    // The most that a pass is charged (RateLimit).
     std::chrono::milliseconds most_charged{100};
     // Between two tries at what the kernel refused.
     std::chrono::milliseconds retry{150};
@@ -113,7 +113,7 @@ class Reconciler {
   bool pass_needed_ = false;
   bool additive_ = false;
   Clock::time_point last_pass_{};
-  Clock::time_point charged_until_{};  // what all passes so far were charged, one after the other
+  RateLimit rate_limit_;
   Clock::time_point audit_at_{};
   Clock::time_point pass_at_{};  // the next pass where nothing asks for an earlier one
   HoldDown hold_down_;
