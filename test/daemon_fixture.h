@@ -45,9 +45,12 @@ class DaemonFixture : public testing::Test {
 
   void start() {
     running_ = std::make_unique<Running>();
-    running_->daemon.emplace(running_->io, options, kernel, store.open(running_->io.get_executor()),
-                             timing);
+    running_->daemon.emplace(running_->io, options, kernel, open_store(running_->io), timing);
     daemon().start();
+  }
+  // Where the test's daemons keep their leases.
+  virtual std::unique_ptr<LeaseStore> open_store(asio::io_context& io) {
+    return store.open(io.get_executor());
   }
   // As a crash does: nothing is tidied up.
   void crash() { running_.reset(); }

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <protozero/pbf_writer.hpp>
 
+#include "base/printable.h"
 #include "etcd_replies.h"
+#include "hostile_texts.h"
 #include "rpc/grpc.h"
 
 namespace flannel {
@@ -207,6 +209,33 @@ TEST_F(EtcdLiar, AGrantThatIsNotAnsweredIsNotAskedForTwice) {
   EXPECT_GT(*lease->expiry, BootClock::now() + kLeaseTime - 1min);
   EXPECT_TRUE(run(store->renew(*lease)));
   EXPECT_EQ(grants.size(), 2U) << "half of its time is not over";
+}
+
+// Wherever a server may put text, an error quotes it on one line, in printable characters, and in
+// part: what else it says is not to be lost.
+TEST_F(EtcdLiar, WhatItSaysIsQuotedInPrintableTextAndInPart) {
+  for (const std::string& text : hostile_texts()) {
+    std::string escaped;
+    for (const unsigned char byte : text) {
+      escaped += fmt::format("%{:02X}", byte);
+    }
+    const Reply replies[] = {
+        {.trailers = Headers{{"grpc-status", "14"}, {"grpc-message", escaped}}},
+        {.headers = {{":status", "200"}, {"content-type", printable(text) + "\xff"}}},
+        {.body = grpc_frame(message(
+             5, [&](pbf_writer& writer) { writer.add_bytes(4, text.data(), text.size()); }))},
+    };
+    for (const Reply& reply : replies) {
+      FakeEtcd server(loop, [&](const std::string& path, const std::string&) {
+        return path == kGrant ? reply : giving(path, 60);
+      });
+      const auto store = open(server);
+      const std::string error = error_of(store->acquire(request_of("198.18.0.2")));
+      EXPECT_EQ(printable(error, SIZE_MAX), error);
+      EXPECT_LT(error.size(), kLongestQuote);
+      EXPECT_NE(error, "no error");
+    }
+  }
 }
 
 // A lease of no time at all is none.

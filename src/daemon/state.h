@@ -56,6 +56,6 @@ std::string status_json(const DaemonState& state);
 std::string utc_text(std::chrono::system_clock::time_point time);
 
 // The text of GET /plan: one line an op, empty where the kernel is as wanted.
-std::string plan_text(DaemonState& state);
+std::string plan_text(const DaemonState& state);
 
 }  // namespace flannel

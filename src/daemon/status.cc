@@ -24,10 +24,12 @@ json::value time_text(std::chrono::system_clock::time_point time) {
   return json::value(utc_text(time));
 }
 
-// A sentence that may quote what others wrote: a document with bytes that are no UTF-8 is no JSON.
+constexpr std::size_t kMostOfSentence = 1'000;
+
+// Whatever we did not write ourselves, names of devices and files too: a document with bytes that
+// are no UTF-8 is no JSON.
 json::string text(std::string_view sentence) {
-  constexpr std::size_t kMost = 1'000;
-  return json::string(printable(sentence, kMost));
+  return json::string(printable(sentence, kMostOfSentence));
 }
 
 json::array texts(const std::vector<std::string>& items) {
@@ -172,9 +174,12 @@ json::object interface_object(const DaemonState& state) {
   for (const Dev& device : state.backend->links(*state.network)) {
     devices.emplace_back(device.text());
   }
-  return {{"name", external.name.text()},  {"trouble", text(state.interface_trouble)},
-          {"mtu", external.mtu},           {"addresses", present(external.v4, external.v6)},
-          {"devices", std::move(devices)}, {"pod_mtu", state.pod_mtu}};
+  return {{"name", text(external.name.text())},
+          {"trouble", text(state.interface_trouble)},
+          {"mtu", external.mtu},
+          {"addresses", present(external.v4, external.v6)},
+          {"devices", std::move(devices)},
+          {"pod_mtu", state.pod_mtu}};
 }
 
 // Those of the start, and what follows from the configuration and the host as they are now.
@@ -259,13 +264,13 @@ std::string status_json(const DaemonState& state) {
                    {"ready", state.ready},
                    {"started", time_text(state.started)},
                    {"store",
-                    {{"name", state.store_name},
+                    {{"name", text(state.store_name)},
                      {"connected", state.store_trouble.empty()},
                      {"trouble", text(state.store_trouble)},
                      {"last_known_state_of",
                       state.last_known_state_of ? time_text(*state.last_known_state_of) : nullptr},
                      {"last_known_state_trouble", text(state.last_known_state_trouble)}}},
-                   {"subnet_file", state.options.subnet_file},
+                   {"subnet_file", text(state.options.subnet_file)},
                    {"troubles", texts(troubles(state))},
                    {"warnings", warning_texts(state)}};
   if (state.network) {
@@ -275,7 +280,8 @@ std::string status_json(const DaemonState& state) {
         networks.emplace_back((*family)->network.to_text());
       }
     }
-    out["network"] = {{"networks", std::move(networks)}, {"backend", state.network->backend_type}};
+    out["network"] = {{"networks", std::move(networks)},
+                      {"backend", printable(state.network->backend_type)}};
   }
   if (state.external) {
     out["interface"] = interface_object(state);
@@ -291,21 +297,25 @@ std::string status_json(const DaemonState& state) {
   return json::serialize(out);
 }
 
-std::string plan_text(DaemonState& state) {
-  if (!state.reconciler || state.reconciler->report().passes == 0) {
-    return fmt::format("# nothing is planned yet: {}\n", waiting_for(state));
-  }
+std::string plan_text(const DaemonState& state) {
   std::string out;
+  const auto add = [&out](const std::string& line) {
+    out += printable(line, kMostOfSentence) + "\n";
+  };
+  if (!state.reconciler || state.reconciler->report().passes == 0) {
+    add("# nothing is planned yet: " + waiting_for(state));
+    return out;
+  }
   const Reconciler::Preview preview = state.reconciler->preview();
   for (const Op& op : preview.ops) {
-    out += to_text(op) + "\n";
+    add(to_text(op));
   }
   for (const Route& route : preview.leftovers) {
-    out += fmt::format("# {}: no node has a lease for it; --adopt-stale removes it\n",
-                       to_text(Object(route)));
+    add(fmt::format("# {}: no node has a lease for it; --adopt-stale removes it",
+                    to_text(Object(route))));
   }
   for (const Object& object : preview.foreign) {
-    out += fmt::format("# {}: not flannel's, it stays\n", to_text(object));
+    add(fmt::format("# {}: not flannel's, it stays", to_text(object)));
   }
   return out;
 }

@@ -6,6 +6,8 @@
 #include <protozero/pbf_writer.hpp>
 #include <stdexcept>
 
+#include "base/printable.h"
+
 namespace flannel::etcd {
 namespace {
 
@@ -253,7 +255,7 @@ LeaseGrantResponse decode_lease_grant(std::string_view message) {
         out.ttl_seconds = reader.get_int64();
         break;
       case bytes(4):
-        out.error = text_of(reader);
+        out.error = printable(text_of(reader));
         break;
       default:
         reader.skip();

@@ -64,7 +64,7 @@ struct LeaseGrantRequest {
 struct LeaseGrantResponse {
   std::int64_t id = 0;
   std::int64_t ttl_seconds = 0;
-  std::string error;
+  std::string error;  // printable()
 };
 struct LeaseRevokeRequest {
   std::int64_t id = 0;

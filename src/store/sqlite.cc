@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "base/printable.h"
+
 namespace flannel {
 namespace {
 
@@ -57,7 +59,9 @@ void Database::fail(int code) const {
   if (primary == SQLITE_INTERRUPT) {
     throw SqliteError(primary, fmt::format("{}: a statement that comes to no end", path_));
   }
-  throw SqliteError(primary, fmt::format("{}: {}", path_, ::sqlite3_errmsg(database_.get())));
+  // It may quote the file: the names in a schema that is damaged.
+  throw SqliteError(primary,
+                    fmt::format("{}: {}", path_, printable(::sqlite3_errmsg(database_.get()))));
 }
 
 void Database::execute(const std::string& sql) const {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/printable.h"
 #include "store/store_file_fixture.h"
 
 namespace flannel {
@@ -55,6 +56,19 @@ TEST_F(SqliteTest, ErrorsNameTheFileAndWhatIsWrong) {
   EXPECT_EQ(error_of([&] { const Database none(missing); }),
             missing + ": No such file or directory");
   EXPECT_FALSE(std::filesystem::exists(missing));
+}
+
+TEST_F(SqliteTest, WhatAnErrorQuotesOfTheFileIsPrintable) {
+  {
+    const Database database(path);
+    database.execute(
+        "CREATE TABLE t(a); PRAGMA writable_schema=ON;"
+        "UPDATE sqlite_master SET sql='CREATE \x1b[2J\n', name='\x1b[2J\n'");
+  }
+  const Database database(path);
+  const std::string error = error_of([&] { database.execute("SELECT * FROM t"); });
+  EXPECT_NE(error.find(R"(\x1b[2J\x0a)"), std::string::npos) << error;
+  EXPECT_EQ(printable(error, SIZE_MAX), error);
 }
 
 TEST_F(SqliteTest, ATransactionThatWasNotCommittedIsRolledBack) {
