@@ -15,6 +15,10 @@ OpResult failure(int error) {
   return {error, std::strerror(error)};
 }
 
+OpResult no_device(const Dev& name) {
+  return {ENODEV, fmt::format("there is no device {}", name.text())};
+}
+
 // The device a route leaves by.
 Dev device_of(const Route& route, const NetState& state) {
   const Nexthop* nexthop = state.nexthops.find({route.nexthop});
@@ -39,7 +43,7 @@ struct FakeKernel::Applier {
       return {};
     }
     if (!kernel.has_device(dev)) {
-      return failure(ENODEV);
+      return no_device(dev);
     }
     table.put(row);
     kernel.notify({false, row});
@@ -64,10 +68,10 @@ struct FakeKernel::Applier {
       return reason.empty() ? failure(EEXIST) : OpResult{EEXIST, reason};
     }
     if (old == nullptr && op.verb != Op::Verb::add) {
-      return failure(ENODEV);
+      return no_device(link.key.name);
     }
     if (vxlan != nullptr && !kernel.has_device(vxlan->lower)) {
-      return failure(ENODEV);
+      return no_device(vxlan->lower);
     }
     if (old != nullptr && old->up && !link.up) {
       kernel.remove_from(link.key.name, false);
