@@ -7,7 +7,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <fstream>
 
@@ -18,15 +17,8 @@ namespace flannel {
 namespace {
 
 TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
-  UniqueFd notify(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string path = folder + "/notify";
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  ASSERT_EQ(::bind(notify.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  const NotifySocket manager(folder + "/notify");
   start();
-  ::unsetenv("NOTIFY_SOCKET");
   ASSERT_TRUE(eventually([&] { return waits_for("no network configuration"); })) << log();
   const std::string reason = folder + "/subnet.env.reason";
   EXPECT_NE(read_file(reason).value_or("").find("no network configuration"), std::string::npos);
@@ -35,13 +27,11 @@ TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
       << page("/readyz");
   EXPECT_EQ(page("/nothing"), "404 404 page not found\n");
   EXPECT_TRUE(page("/plan").starts_with("200 # nothing is planned yet"));
-  char text[64] = {};
-  EXPECT_LT(::recv(notify.get(), text, sizeof text, MSG_DONTWAIT), 0);
+  EXPECT_EQ(manager.message(MSG_DONTWAIT), "");
 
   ASSERT_TRUE(write_local_config(store(), kConfig));
   ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
-  EXPECT_EQ(::recv(notify.get(), text, sizeof text, 0), 7);
-  EXPECT_STREQ(text, "READY=1");
+  EXPECT_EQ(manager.message(), "READY=1");
   const std::string env = *read_file(folder + "/subnet.env");
   EXPECT_TRUE(env.starts_with("FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.")) << env;
   EXPECT_TRUE(env.ends_with(".1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n")) << env;
@@ -55,22 +45,11 @@ TEST_F(FlanneldTest, SaysWhatItWaitsForAndIsReadyWhenItIs) {
 
 // The overlay is up, pods that are there already go on: the unit is not to time out.
 TEST_F(FlanneldTest, AUnitIsStartedAlsoWhereTheSubnetFileCannotBeWritten) {
-  UniqueFd notify(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string path = folder + "/notify";
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  ASSERT_EQ(::bind(notify.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const NotifySocket manager(folder + "/notify");
   ASSERT_TRUE(write_local_config(store(), kConfig));
   std::filesystem::create_directories(folder + "/subnet.env/in-the-way");
-  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
   start();
-  ::unsetenv("NOTIFY_SOCKET");
-  char text[64] = {};
-  const timeval patience{20, 0};
-  ::setsockopt(notify.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  EXPECT_EQ(::recv(notify.get(), text, sizeof text, 0), 7) << log();
-  EXPECT_STREQ(text, "READY=1");
+  EXPECT_EQ(manager.message(), "READY=1") << log();
   EXPECT_TRUE(
       page("/readyz").starts_with("503 flanneld is not ready yet\nFailed to write subnet file: "))
       << page("/readyz");

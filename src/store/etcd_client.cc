@@ -107,15 +107,15 @@ Task<void> EtcdClient::read_page(const etcd::RangeRequest& request, EtcdList& li
   co_await call("/etcdserverpb.KV/Range", encode(request), [&](std::string_view part) {
     decoder.feed(part);
     page.bytes += part.size();
-    whole = page.bytes < kPageBytes || page.entries == 0 || decoder.header().revision == 0;
+    whole = page.bytes < kPageBytes || page.entries == 0 || decoder.response().header.revision == 0;
     return whole;
   });
   if (whole) {
     decoder.finish();
-    list.expect(decoder.count());
+    list.expect(decoder.response().count);
   }
-  page.header = decoder.header();
-  page.more = !whole || decoder.more();
+  page.header = decoder.response().header;
+  page.more = !whole || decoder.response().more;
 }
 
 Task<EtcdEntry> EtcdClient::get(std::string key) {

@@ -87,7 +87,14 @@ struct Event {
   bool deleted = false;  // else put
   KeyValue kv;           // key and mod_revision alone when deleted
 };
+struct RangeResponse {  // but for its entries
+  static constexpr const char* kName = "RangeResponse";
+  ResponseHeader header;
+  bool more = false;        // there are entries behind the last one
+  std::uint64_t count = 0;  // of all entries in the range
+};
 struct WatchResponse {  // but for its events
+  static constexpr const char* kName = "WatchResponse";
   ResponseHeader header;
   bool created = false;
   bool canceled = false;

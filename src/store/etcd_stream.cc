@@ -121,33 +121,27 @@ void FieldStream::tell(std::string_view bytes) {
              .cut = length_ > kMostEntryBytes});
 }
 
-RangeDecoder::RangeDecoder(std::function<void(KeyValue)> on_entry)
-    : on_entry_(std::move(on_entry)),
-      fields_("RangeResponse", [this](const FieldStream::Field& field) { take(field); }) {}
-
+template <>
 void RangeDecoder::take(const FieldStream::Field& field) {
   switch (field.tag_and_type) {
     case bytes(1):
-      header_ = decode_header(field.bytes);
+      response_.header = decode_header(field.bytes);
       break;
     case bytes(2):
       on_entry_(decode_key_value(field.bytes, field.cut));
       break;
     case number(3):
-      more_ = field.number != 0;
+      response_.more = field.number != 0;
       break;
     case number(4):
-      count_ = field.number;
+      response_.count = field.number;
       break;
     default:
       break;
   }
 }
 
-WatchDecoder::WatchDecoder(std::function<void(Event)> on_event)
-    : on_event_(std::move(on_event)),
-      fields_("WatchResponse", [this](const FieldStream::Field& field) { take(field); }) {}
-
+template <>
 void WatchDecoder::take(const FieldStream::Field& field) {
   switch (field.tag_and_type) {
     case bytes(1):
@@ -166,7 +160,7 @@ void WatchDecoder::take(const FieldStream::Field& field) {
       response_.cancel_reason = printable(field.bytes);
       break;
     case bytes(11):
-      on_event_(decode_event(field.bytes, field.cut));
+      on_entry_(decode_event(field.bytes, field.cut));
       break;
     default:
       break;

@@ -55,48 +55,36 @@ class FieldStream {
   std::string payload_;       // where it comes in several parts
 };
 
-// A RangeResponse. `on_entry` gets its entries, which may be cut.
-class RangeDecoder {
+// One of etcd's long answers: `on_entry` gets its entries, which may be cut, and the rest is the
+// Response.
+template <class Response, class Entry>
+class Decoder {
  public:
-  explicit RangeDecoder(std::function<void(KeyValue)> on_entry);
-  RangeDecoder(const RangeDecoder&) = delete;
-  RangeDecoder& operator=(const RangeDecoder&) = delete;
+  explicit Decoder(std::function<void(Entry)> on_entry)
+      : on_entry_(std::move(on_entry)),
+        fields_(Response::kName, [this](const FieldStream::Field& field) { take(field); }) {}
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
 
   void feed(std::string_view bytes) { fields_.feed(bytes); }
   void finish() const { fields_.finish(); }
 
-  const ResponseHeader& header() const { return header_; }
-  bool more() const { return more_; }             // there are entries behind the last one
-  std::uint64_t count() const { return count_; }  // of all entries in the range
+  const Response& response() const { return response_; }
 
  private:
   void take(const FieldStream::Field& field);
 
-  std::function<void(KeyValue)> on_entry_;
-  ResponseHeader header_;
-  bool more_ = false;
-  std::uint64_t count_ = 0;
+  std::function<void(Entry)> on_entry_;
+  Response response_;
   FieldStream fields_;
 };
 
-// A WatchResponse without its events, which `on_event` gets.
-class WatchDecoder {
- public:
-  explicit WatchDecoder(std::function<void(Event)> on_event);
-  WatchDecoder(const WatchDecoder&) = delete;
-  WatchDecoder& operator=(const WatchDecoder&) = delete;
+using RangeDecoder = Decoder<RangeResponse, KeyValue>;
+using WatchDecoder = Decoder<WatchResponse, Event>;
 
-  void feed(std::string_view bytes) { fields_.feed(bytes); }
-  void finish() const { fields_.finish(); }
-
-  const WatchResponse& response() const { return response_; }
-
- private:
-  void take(const FieldStream::Field& field);
-
-  std::function<void(Event)> on_event_;
-  WatchResponse response_;
-  FieldStream fields_;
-};
+template <>
+void RangeDecoder::take(const FieldStream::Field& field);
+template <>
+void WatchDecoder::take(const FieldStream::Field& field);
 
 }  // namespace flannel::etcd

@@ -42,11 +42,11 @@ TEST(EtcdStream, DecodesAListHoweverItsBytesCome) {
     std::vector<KeyValue> entries;
     RangeDecoder decoder([&](KeyValue entry) { entries.push_back(std::move(entry)); });
     ASSERT_EQ(feed(decoder, kRange, size), "");
-    EXPECT_EQ(decoder.header().cluster_id, 1U);
-    EXPECT_EQ(decoder.header().revision, 7);
-    EXPECT_EQ(decoder.header().raft_term, 2U);
-    EXPECT_EQ(decoder.count(), 1U);
-    EXPECT_FALSE(decoder.more());
+    EXPECT_EQ(decoder.response().header.cluster_id, 1U);
+    EXPECT_EQ(decoder.response().header.revision, 7);
+    EXPECT_EQ(decoder.response().header.raft_term, 2U);
+    EXPECT_EQ(decoder.response().count, 1U);
+    EXPECT_FALSE(decoder.response().more);
     ASSERT_EQ(entries.size(), 1U);
     EXPECT_EQ(entries[0].key, "k");
     EXPECT_EQ(entries[0].value, "v");

@@ -38,7 +38,7 @@ void read_list(std::string_view bytes) {
   flannel::etcd::RangeDecoder decoder(
       [&](flannel::etcd::KeyValue entry) { reader.add(std::move(entry)); });
   feed(decoder, bytes);
-  reader.expect(decoder.count());
+  reader.expect(decoder.response().count);
 }
 
 void read_watch(std::string_view bytes) {
