@@ -143,6 +143,20 @@ TEST_P(StoreContractTest, ALostLeaseIsNotTakenAgainWhereAnotherHasOneOfItsSubnet
   }
 }
 
+// Somebody's lease may stand there. An entry of ours that is still there is none's but ours.
+TEST_P(StoreContractTest, ALostLeaseIsNotTakenAgainWhereAnEntryThatCannotBeReadHasItsSubnet) {
+  const Lease lease = acquire(request_of("198.18.0.2"));
+  subject->put("10.5.0.0-16", "junk");
+  EXPECT_TRUE(run(store->renew(lease)));
+  subject->remove(to_text(lease.key));
+  const Result<Lease> renewed = run(store->renew(lease));
+  ASSERT_FALSE(renewed);
+  EXPECT_EQ(renewed.error().text, "10.5.0.0/16 is held by a node without an address");
+  subject->remove("10.5.0.0-16");
+  subject->put(to_text(lease.key), "junk");
+  EXPECT_TRUE(run(store->renew(lease))) << "nobody else writes there";
+}
+
 // The entry behind ours is somebody else's.
 TEST_P(StoreContractTest, ALeaseThatIsGoneIsTakenAgainAlsoWhereOthersAreLeft) {
   const Lease lease = acquire(request_of("198.18.0.2"));

@@ -1,7 +1,5 @@
 #include "store/last_known_state.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -17,9 +15,15 @@ namespace {
 using std::chrono::seconds;
 using std::chrono::system_clock;
 
-// "flak", in SQLite's header; the lease file has another.
-constexpr std::int64_t kApplicationId = 0x666c616b;
-constexpr std::int64_t kVersion = 1;
+constexpr DatabaseFormat kFormat{
+    .application_id = 0x666c616b,  // "flak"; the lease file has another
+    .version = 1,
+    .tables =
+        "CREATE TABLE node(config TEXT NOT NULL, own_key TEXT NOT NULL,"
+        " own_value TEXT NOT NULL, time INTEGER NOT NULL);"
+        "CREATE TABLE leases(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    .links = Links::refused,  // the name is ours: one can only have been planted
+};
 
 Lease read_row(const Statement& row, int column) {
   Result<Lease> lease = read_lease(row.text(column), row.text(column + 1));
@@ -29,30 +33,7 @@ Lease read_row(const Statement& row, int column) {
   return std::move(*lease);
 }
 
-void create_file(const std::string& path) {
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-  const UniqueFd made(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
-  if (!made) {
-    throw std::runtime_error(fmt::format("create {}: {}", path, std::strerror(errno)));
-  }
-}
-
-void make_tables(const Database& database) {
-  database.execute(
-      fmt::format("CREATE TABLE IF NOT EXISTS node(config TEXT NOT NULL, own_key TEXT NOT NULL,"
-                  " own_value TEXT NOT NULL, time INTEGER NOT NULL);"
-                  "CREATE TABLE IF NOT EXISTS leases(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
-                  " WITHOUT ROWID;"
-                  "DELETE FROM node;"
-                  "PRAGMA application_id={}; PRAGMA user_version={}",
-                  kApplicationId, kVersion));
-}
-
 LastKnownState read_state(const Database& database) {
-  if (database.number("PRAGMA application_id") != kApplicationId ||
-      database.number("PRAGMA user_version") != kVersion) {
-    throw std::runtime_error(database.path() + " is none of our files, or of another version");
-  }
   Statement node(database, "SELECT config, own_key, own_value, time FROM node");
   if (!node.step()) {
     throw std::runtime_error(database.path() + " is empty");
@@ -113,9 +94,13 @@ void write_differences(const Database& database, const std::vector<Row>& rows) {
   }
 }
 
-void write_state(const Database& database, const LastKnownState& state) {
+void write_state(const std::string& path, const LastKnownState& state) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  Database::create(path);
+  const Database database = Database::open_own(path, kFormat);
+  database.execute("PRAGMA cache_size=-256");
   Transaction transaction(database);
-  make_tables(database);
+  database.execute("DELETE FROM node");
   Statement(database, "INSERT INTO node VALUES(?, ?, ?, ?)")
       .bind(0, state.config)
       .bind(1, to_text(state.own.key))
@@ -133,7 +118,7 @@ LastKnownStateFile::LastKnownStateFile(const std::string& directory, const std::
 
 Result<LastKnownState> LastKnownStateFile::read() const {
   try {
-    return read_state(Database(path_));
+    return read_state(Database::open_own(path_, kFormat));
   } catch (const std::runtime_error& error) {
     return fail("{}", error.what());
   }
@@ -141,10 +126,15 @@ Result<LastKnownState> LastKnownStateFile::read() const {
 
 Result<void> LastKnownStateFile::write(const LastKnownState& state) const {
   try {
-    create_file(path_);
-    const Database database(path_);
-    database.execute("PRAGMA cache_size=-256");
-    write_state(database, state);
+    try {
+      write_state(path_, state);
+    } catch (const SqliteError& error) {
+      if (!error.is_damage()) {
+        throw;
+      }
+      std::filesystem::remove(path_);  // nobody can use what is left of it
+      write_state(path_, state);
+    }
     return {};
   } catch (const std::runtime_error& error) {
     return fail("{}", error.what());

@@ -33,7 +33,8 @@ class LastKnownStateFile {
   const std::string& path() const { return path_; }
   // Error: why there is none.
   Result<LastKnownState> read() const;
-  // Replaces what is there, making the file, mode 0600, where there is none. Error: why not.
+  // Replaces what is there, making the file, mode 0600, where there is none, or anew where it is
+  // damaged. Error: why not.
   Result<void> write(const LastKnownState& state) const;
 
  private:

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "store/sqlite.h"
+
 namespace flannel {
 namespace {
 
@@ -91,6 +93,24 @@ TEST_F(LastKnownStateTest, AFileThatCannotBeReadCountsAsNone) {
   ASSERT_TRUE(file().write({"{}", lease(1), peers, time})) << "an empty file is made ours";
   std::filesystem::resize_file(file().path(), 5000);
   EXPECT_FALSE(file().read());
+  EXPECT_TRUE(file().write({"{}", lease(1), peers, time})) << "nobody else would mend it";
+  EXPECT_EQ(file().read()->peers, peers);
+}
+
+// The name is the daemon's choice: whatever leads elsewhere, or is another's, was planted.
+TEST_F(LastKnownStateTest, AnotherFileIsNotWrittenTo) {
+  std::filesystem::create_directories(folder / "state");
+  const std::filesystem::path victim = folder / "victim";
+  std::ofstream(victim) << "";
+  std::filesystem::create_symlink(victim, file().path());
+  EXPECT_FALSE(file().write({"{}", lease(1), peers, time}));
+  EXPECT_FALSE(file().read());
+  EXPECT_EQ(std::filesystem::file_size(victim), 0U);
+  std::filesystem::remove(file().path());
+  std::ofstream(file().path()) << "";
+  Database(file().path()).execute("CREATE TABLE recipes(cake TEXT); PRAGMA application_id=7");
+  EXPECT_FALSE(file().write({"{}", lease(1), peers, time}));
+  EXPECT_EQ(Database(file().path()).number("SELECT count(*) FROM sqlite_master"), 1);
 }
 
 TEST_F(LastKnownStateTest, SaysWhyItCannotBeWritten) {

@@ -18,9 +18,20 @@ namespace {
 using std::chrono::milliseconds;
 using TimePoint = std::chrono::system_clock::time_point;
 
-// "flan", in SQLite's header, where `file` and others look.
-constexpr std::int64_t kApplicationId = 0x666c616e;
-constexpr std::int64_t kVersion = 1;
+constexpr DatabaseFormat kFormat{
+    .application_id = 0x666c616e,  // "flan"
+    .version = 1,
+    .settings = "PRAGMA journal_mode=WAL",
+    .tables =
+        "CREATE TABLE config(text TEXT NOT NULL);"
+        "CREATE TABLE leases(key TEXT PRIMARY KEY, value TEXT NOT NULL,"
+        " expiry INTEGER, revision INTEGER NOT NULL) WITHOUT ROWID;"
+        "CREATE INDEX newest ON leases(revision);"
+        "CREATE INDEX expiries ON leases(expiry);"
+        "CREATE TABLE counter(revision INTEGER NOT NULL);"
+        "INSERT INTO counter VALUES(0)",
+    .links = Links::followed,  // people choose the path
+};
 // Opening holds the lock for milliseconds; the daemon's loop stands still while it is waited for.
 constexpr milliseconds kLockWithin{1'000};
 
@@ -68,64 +79,20 @@ UniqueFd lock_file(const std::string& path) {
   return fd;
 }
 
-void create_file(const std::string& path) {
-  const UniqueFd made(::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
-  if (!made && errno != EEXIST) {
-    throw std::runtime_error(fmt::format("create {}: {}", path, std::strerror(errno)));
+Database open_file(const std::string& path, LeaseFile::IfMissing missing) {
+  const bool create = missing == LeaseFile::IfMissing::create;
+  if (create) {
+    std::filesystem::create_directories(std::filesystem::absolute(path).parent_path());
+  } else if (!std::filesystem::exists(path)) {  // it is not to leave a lock's
+    throw std::runtime_error(fmt::format("{}: {}", path, std::strerror(ENOENT)));
   }
-  if (made) {  // what is left of one that was removed while in use would be taken for its own
-    for (const char* suffix : {"-wal", "-shm", "-journal"}) {
-      std::error_code absent;
-      std::filesystem::remove(path + suffix, absent);
-    }
+  const UniqueFd lock = lock_file(path);
+  if (create) {
+    Database::create(path);
   }
-}
-
-void make_tables(const Database& database) {
-  database.execute("PRAGMA journal_mode=WAL");
-  Transaction transaction(database);
-  database.execute(
-      fmt::format("CREATE TABLE config(text TEXT NOT NULL);"
-                  "CREATE TABLE leases(key TEXT PRIMARY KEY, value TEXT NOT NULL,"
-                  " expiry INTEGER, revision INTEGER NOT NULL) WITHOUT ROWID;"
-                  "CREATE INDEX newest ON leases(revision);"
-                  "CREATE INDEX expiries ON leases(expiry);"
-                  "CREATE TABLE counter(revision INTEGER NOT NULL);"
-                  "INSERT INTO counter VALUES(0);"
-                  "PRAGMA application_id={}; PRAGMA user_version={}",
-                  kApplicationId, kVersion));
-  transaction.commit();
-}
-
-void check_or_make_tables(const Database& database) {
-  const std::int64_t id = database.number("PRAGMA application_id");
-  const std::int64_t version = database.number("PRAGMA user_version");
-  const bool is_empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
-  if (is_empty && id == 0 && version == 0) {
-    make_tables(database);
-  } else if (id != kApplicationId) {
-    throw std::runtime_error(fmt::format(
-        "{} is an SQLite file of another program (application id {})", database.path(), id));
-  } else if (version != kVersion) {
-    throw std::runtime_error(fmt::format("{} has version {}, and this flanneld knows {}",
-                                         database.path(), version, kVersion));
-  }
+  Database database = Database::open_own(path, kFormat);
   // Little memory, no sync at each commit: a crash of the machine may lose the last renewal.
   database.execute("PRAGMA cache_size=-256; PRAGMA synchronous=NORMAL");
-}
-
-Database open_file(const std::string& path, LeaseFile::IfMissing missing) {
-  UniqueFd lock;
-  if (missing == LeaseFile::IfMissing::create) {
-    std::filesystem::create_directories(std::filesystem::absolute(path).parent_path());
-    lock = lock_file(path);
-    create_file(path);
-  }
-  Database database(path);
-  if (!lock) {  // a file that is missing is not to leave a lock's
-    lock = lock_file(path);
-  }
-  check_or_make_tables(database);
   return database;
 }
 
@@ -161,7 +128,7 @@ Result<Lease> LeaseFile::read_row(const Statement& row) const {
   return lease;
 }
 
-std::vector<Lease> LeaseFile::live_leases(BadRows bad) const {
+std::vector<Lease> LeaseFile::live_leases(BadRows bad, const LeaseKey& but) const {
   std::vector<Lease> leases;
   Statement select(database_,
                    "SELECT key, value, expiry FROM leases WHERE expiry IS NULL OR expiry > ?");
@@ -172,7 +139,7 @@ std::vector<Lease> LeaseFile::live_leases(BadRows bad) const {
       leases.push_back(std::move(*lease));
     } else if (bad == BadRows::keep_subnets) {
       const Result<LeaseKey> key = parse_lease_key(select.text(0));
-      if (key) {
+      if (key && *key != but) {
         leases.push_back({.key = *key, .attrs = {}, .expiry = {}});
       }
     }
@@ -266,9 +233,13 @@ bool LeaseFile::is_reserved(const LeaseKey& key) const {
   return lease && !lease->expiry;  // what cannot be read reserves nothing
 }
 
+// As long as the entry is there it is ours or another's, whatever else there is; one that is gone
+// is taken again only where nobody has a part of it.
 Result<Lease> LeaseFile::renew(const Lease& lease) {
   Transaction transaction(database_);
-  for (const Lease& entry : live_leases(BadRows::skip)) {
+  const std::vector<Lease> leases = live_leases(BadRows::keep_subnets, lease.key);
+  const auto held = std::ranges::find(leases, lease.key, &Lease::key);
+  for (const Lease& entry : held == leases.end() ? std::span(leases) : std::span(held, 1)) {
     const std::optional<Prefix> taken = overlap(lease.key, entry.key);
     if (taken && !is_ours(entry, lease)) {
       return fail("{} is held by {}", taken->to_text(), holder_text(entry));

@@ -84,7 +84,8 @@ class LeaseFile {
 
  private:
   enum class BadRows { skip, keep_subnets };
-  std::vector<Lease> live_leases(BadRows bad) const;
+  // Of what cannot be read, the entry of `but` holds no subnet.
+  std::vector<Lease> live_leases(BadRows bad, const LeaseKey& but = {}) const;
   bool is_reserved(const LeaseKey& key) const;
   bool is_ours(const Lease& entry, const Lease& lease) const;
   std::optional<OwnRow> own_row() const;

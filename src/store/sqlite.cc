@@ -1,9 +1,14 @@
 #include "store/sqlite.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "base/printable.h"
 
@@ -27,6 +32,35 @@ sqlite3* open_database(const std::string& path) {
   return raw;
 }
 
+// Not by a descriptor: closing it would give up SQLite's locks on the file (fcntl(2)). Who could
+// change the file between this look and the next could change it in any case.
+void check_file(const std::string& path, Links links) {
+  struct stat about{};
+  const bool follow = links == Links::followed;
+  if ((follow ? ::stat(path.c_str(), &about) : ::lstat(path.c_str(), &about)) != 0) {
+    throw std::runtime_error(fmt::format("{}: {}", path, std::strerror(errno)));
+  }
+  if (!S_ISREG(about.st_mode)) {
+    throw std::runtime_error(fmt::format("{}: {}", path,
+                                         S_ISLNK(about.st_mode)   ? "a symbolic link"
+                                         : S_ISDIR(about.st_mode) ? std::strerror(EISDIR)
+                                                                  : "not a regular file"));
+  }
+  if (about.st_uid != ::geteuid() && about.st_uid != 0) {
+    throw std::runtime_error(
+        fmt::format("{} belongs to another user, whose id is {}", path, about.st_uid));
+  }
+}
+
+void make_tables(const Database& database, const DatabaseFormat& format) {
+  database.execute(format.settings);
+  Transaction transaction(database);
+  database.execute(format.tables);
+  database.execute(fmt::format("PRAGMA application_id={}; PRAGMA user_version={}",
+                               format.application_id, format.version));
+  transaction.commit();
+}
+
 sqlite3_stmt* prepare(const Database& database, std::string_view sql) {
   database.allow_steps();
   sqlite3_stmt* raw = nullptr;
@@ -40,12 +74,48 @@ sqlite3_stmt* prepare(const Database& database, std::string_view sql) {
 
 }  // namespace
 
+bool SqliteError::is_damage() const {
+  return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
 Database::Database(const std::string& path)
     : path_(path), database_(open_database(path), ::sqlite3_close) {
   ::sqlite3_progress_handler(
       database_.get(), 1'000,
       [](void* steps_left) { return --*static_cast<int*>(steps_left) < 0 ? 1 : 0; },
       steps_left_.get());
+}
+
+Database Database::open_own(const std::string& path, const DatabaseFormat& format) {
+  check_file(path, format.links);
+  Database database(path);
+  const std::int64_t id = database.number("PRAGMA application_id");
+  const std::int64_t version = database.number("PRAGMA user_version");
+  const bool is_empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
+  if (is_empty && id == 0 && version == 0) {
+    make_tables(database, format);
+  } else if (id != format.application_id) {
+    throw std::runtime_error(
+        fmt::format("{} is an SQLite file of another program (application id {})", path, id));
+  } else if (version != format.version) {
+    throw std::runtime_error(fmt::format("{} has version {}, and this flanneld knows {}", path,
+                                         version, format.version));
+  }
+  return database;
+}
+
+void Database::create(const std::string& path) {
+  const UniqueFd made(
+      ::open(path.c_str(), O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600));
+  if (!made && errno != EEXIST) {
+    throw std::runtime_error(fmt::format("create {}: {}", path, std::strerror(errno)));
+  }
+  if (made) {  // what is left of one that was removed while in use would be taken for its own
+    for (const char* suffix : {"-wal", "-shm", "-journal"}) {
+      std::error_code absent;
+      std::filesystem::remove(path + suffix, absent);
+    }
+  }
 }
 
 void Database::fail(int code) const {

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/file.h"
+
 struct sqlite3;
 struct sqlite3_stmt;
 
@@ -16,7 +18,8 @@ namespace flannel {
 // What SQLite said, with the file's name in front.
 struct SqliteError : std::runtime_error {
   SqliteError(int code, const std::string& text) : std::runtime_error(text), code(code) {}
-  int code;  // SQLITE_BUSY, SQLITE_CORRUPT, …
+  bool is_damage() const;  // the file is no database, or not a whole one
+  int code;                // SQLITE_BUSY, SQLITE_CORRUPT, …
 };
 
 class Database;
@@ -46,12 +49,26 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> statement_;
 };
 
+// What tells files of ours from others'.
+struct DatabaseFormat {
+  std::int64_t application_id = 0;  // in SQLite's header, where `file` and others look
+  std::int64_t version = 0;
+  const char* settings = "";  // of a file, before it has tables
+  const char* tables = "";
+  Links links = Links::followed;
+};
+
 class Database {
  public:
   // Opens a file that exists; an empty one is an empty database. Its statements wait up to two
   // seconds for other processes, and end in SQLITE_INTERRUPT where they come to no end: a file may
   // have a recursive view in place of a table. Throws SqliteError.
   explicit Database(const std::string& path);
+  // The same of a file of ours; one that is empty is made one. Throws std::runtime_error where it
+  // is of another program, another version, another user than us and root, or no regular file.
+  static Database open_own(const std::string& path, const DatabaseFormat& format);
+  // Makes an empty file, mode 0600, where there is none. Throws std::runtime_error.
+  static void create(const std::string& path);
 
   void execute(const std::string& sql) const;
   std::int64_t number(std::string_view sql) const;  // the first column of the first row

@@ -1,6 +1,8 @@
 #include "store/sqlite.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -105,6 +107,48 @@ TEST_F(SqliteTest, NoticesThatItsFileWasReplaced) {
   EXPECT_TRUE(database.has_moved());
   std::filesystem::rename(path + ".old", path);
   EXPECT_FALSE(database.has_moved());
+}
+
+class OwnDatabaseTest : public SqliteTest {
+ protected:
+  std::string refusal(const std::string& file, Links links = Links::followed) const {
+    try {
+      Database::open_own(
+          file, {.application_id = 7, .version = 1, .tables = "CREATE TABLE t(a)", .links = links});
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+    return "none";
+  }
+};
+
+TEST_F(OwnDatabaseTest, IsMadeOfAnEmptyFileAndOpenedAgain) {
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(refusal(path), "none");
+    EXPECT_EQ(Database(path).number("PRAGMA application_id"), 7);
+    EXPECT_EQ(Database(path).number("SELECT count(*) FROM t"), 0);
+  }
+}
+
+// Nor waited for: opening a FIFO would be.
+TEST_F(OwnDatabaseTest, WhatSomebodyPlantedIsRefused) {
+  const std::string fifo = directory.file("fifo"), link = directory.file("link");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_EQ(refusal(fifo), fifo + ": not a regular file");
+  std::filesystem::create_symlink(path, link);
+  EXPECT_EQ(refusal(link), "none") << "people choose such paths";
+  EXPECT_EQ(refusal(link, Links::refused), link + ": a symbolic link");
+  EXPECT_EQ(refusal(directory.file("none")), directory.file("none: No such file or directory"));
+  if (::chown(path.c_str(), 4711, 4711) == 0) {
+    EXPECT_EQ(refusal(path), path + " belongs to another user, whose id is 4711");
+  }
+}
+
+TEST_F(OwnDatabaseTest, ALinkIsNotFollowedToMakeAFile) {
+  const std::string link = directory.file("link"), victim = directory.file("victim");
+  std::filesystem::create_symlink(victim, link);
+  Database::create(link);
+  EXPECT_FALSE(std::filesystem::exists(victim));
 }
 
 }  // namespace
