@@ -172,6 +172,21 @@ TEST_F(CniMixed, WorksWithAnyIpam) {
 }
 
 // A runtime's GC has no container in its environment, and a plugin that fails stops no other.
+TEST_F(CniMixed, APluginThatWouldBeRunByItselfIsRefused) {
+  const Pod pod = make_pod("pod");
+  for (const std::string type : {"flannel", "bridge"}) {
+    const json::object config = flannel_config({{"ipam", {{"type", type}}}});
+    for (const char* command : {"ADD", "STATUS"}) {
+      const Answer answer = call(command, pod, config);
+      EXPECT_EQ(answer.text("msg"),
+                fmt::format("plugin \"{0}\" would be run by itself: flannel/bridge/{0}", type))
+          << command << " " << answer.out;
+    }
+    del(pod, config);
+    EXPECT_EQ(leftovers(), Names());
+  }
+}
+
 TEST_F(CniMixed, CollectsWithAnyOtherPlugin) {
   write_program("third",
                 "cat >" + folder + "/input-$CNI_COMMAND\n" +

@@ -223,7 +223,7 @@ TEST_F(Portmap, PortsComeAndGoWhateverElseTheTableHas) {
 
 TEST_F(Portmap, AnExternalMarkChainThatIsMissingChangesNothing) {
   const std::string before = output_of("iptables-save -t nat | grep -v '^#'");
-  EXPECT_THROW(add("c1", kMappings, R"(,"externalSetMarkChain":"NOT-THERE")"), CniError);
+  EXPECT_THROW(add("c1", kMappings, R"(,"externalSetMarkChain":"NOT-THERE")"), std::runtime_error);
   EXPECT_EQ(output_of("iptables-save -t nat | grep -v '^#'"), before);
 }
 

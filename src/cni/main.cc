@@ -128,7 +128,9 @@ int run(const Plugin& plugin) {
       print_versions();
       return 0;
     }
-    serve(plugin, parse_request(environment, read_input()));
+    Request request = parse_request(environment, read_input());
+    request.callers += fmt::format("{}/", plugin.name);
+    serve(plugin, request);
     return 0;
   } catch (const std::exception& error) {
     print_error(to_cni_error(error));

@@ -139,6 +139,9 @@ std::vector<std::string> ignored_fields(const Request& request) {
 Request delegated(const Request& request, const json::object& delegate) {
   Request out = request;
   out.config = delegate;
+  if (Fields(delegate).text("type") == kBridgeType) {  // which is called as a function
+    out.callers += fmt::format("{}/", kBridgeType);
+  }
   return out;
 }
 

@@ -23,6 +23,11 @@ std::string find_delegate(const Request& request, const std::string& type) {
     throw CannotRun(Code::invalid_config,
                     fmt::format("invalid plugin name: \"{}\"", printable(type)));
   }
+  if (("/" + request.callers).find("/" + type + "/") != std::string::npos) {
+    throw CannotRun(Code::invalid_config,
+                    fmt::format("plugin \"{}\" would be run by itself: {}{}", printable(type),
+                                printable(request.callers), printable(type)));
+  }
   const std::optional<std::string> path = find_program(type, request.path);
   if (!path) {
     throw CannotRun(Code::internal, fmt::format("failed to find plugin \"{}\" in path [{}]",
@@ -88,7 +93,8 @@ std::string run_delegate(const Request& request, const std::string& command,
                      {{"CNI_COMMAND", command},
                       {"CNI_CONTAINERID", attachment.container_id},
                       {"CNI_IFNAME", unnamed ? kUsualInterface : attachment.ifname},
-                      {"CNI_NETNS", request.netns}});
+                      {"CNI_NETNS", request.netns},
+                      {"FLANNEL_CNI_CALLERS", request.callers}});
   say(output.err);
   if (output.status != 0) {
     throw error_of(type, output);

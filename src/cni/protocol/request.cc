@@ -160,6 +160,7 @@ Request parse_request(const Environment& environment, std::string_view standard_
   request.netns = variable(environment, "CNI_NETNS");
   request.args = variable(environment, "CNI_ARGS");
   request.path = variable(environment, "CNI_PATH");
+  request.callers = variable(environment, "FLANNEL_CNI_CALLERS");
   request.own_netns_allowed = is_true(variable(environment, "CNI_NETNS_OVERRIDE"));
   check_variables(verb, request);
   read_config(request, standard_input);

@@ -32,6 +32,9 @@ struct Request {
   std::string netns;      // a path; may be empty for del
   std::string args;       // CNI_ARGS: `K=V;K=V`
   std::string path;       // CNI_PATH: folders of plugins, separated by colons
+  // The plugins of ours that wait for the end of this call, each followed by a slash, which no name
+  // has: one that would be run by itself would be so without end.
+  std::string callers;  // FLANNEL_CNI_CALLERS
   // The plugin may work in its own network namespace (CNI_NETNS_OVERRIDE).
   bool own_netns_allowed = false;
   json::object config;
