@@ -46,7 +46,6 @@ Daemon::Timing fast() {
                          .hold_down_most = milliseconds(16),
                          .audit = milliseconds(3'600'000)},  // nothing may need it
           .host_settle = milliseconds(1),
-          .between_idle_looks = milliseconds(4),
           .waits = quick,
           .failures = quick,
           .file_writes = quick,
