@@ -155,5 +155,29 @@ TEST_F(FlanneldDevicesTest, AfterAChangeOfTheNetworkAndARestartNothingOfTheOldOn
   EXPECT_EQ(page("/plan"), "200 ");
 }
 
+// As everybody's routes; with nexthop objects iproute2 6.1 could do neither.
+TEST_F(FlanneldDevicesTest, RoutesOfAFewPeersCanBeFlushedAndDeletedAndAreBack) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  Lease other = peer_lease("10.5.62.0-24", "198.18.0.4");
+  other.attrs.backend_data = R"({"VtepMAC":"02:00:00:00:00:62"})";
+  const Lease peers[] = {peer_lease("10.5.61.0-24"), other};
+  ASSERT_TRUE(put_local_leases(store(), peers));
+  start();
+  const auto is_whole = [&] {
+    return has_route("10.5.61.0/24 via 10.5.61.0 dev flannel.1 proto 70 onlink") &&
+           has_route("10.5.62.0/24 via 10.5.62.0 dev flannel.1 proto 70 onlink");
+  };
+  ASSERT_TRUE(eventually([&] { return is_ready() && is_whole(); })) << log();
+  const Arguments sabotage[] = {{"ip", "route", "flush", "dev", "flannel.1"},
+                                {"ip", "route", "del", "10.5.61.0/24", "dev", "flannel.1"}};
+  for (const Arguments& command : sabotage) {
+    const auto changes = [&] { return page("/status").substr(page("/status").find("changes")); };
+    const std::string before = changes();
+    EXPECT_EQ(RunningProgram(command).wait().status, 0);
+    EXPECT_TRUE(eventually([&] { return is_whole() && changes() != before; })) << log();
+  }
+  EXPECT_EQ(page("/plan"), "200 ");
+}
+
 }  // namespace
 }  // namespace flannel

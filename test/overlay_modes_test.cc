@@ -1,6 +1,8 @@
 // The same promises for every backend and family: packets of the full size, no packet lost on a
 // restart, and whatever is done to a node heals.
 
+#include "base/mac.h"
+#include "store/lease_file.h"
 #include "test/overlay_fixture.h"
 
 namespace flannel {
@@ -92,9 +94,13 @@ TEST_P(Overlay, AnAddressTooManyGoesAgain) {
 INSTANTIATE_TEST_SUITE_P(Modes, Overlay, testing::ValuesIn(kModes),
                          [](const auto& info) { return std::string(info.param.name); });
 
-// A peer moves between the tunnel and a direct route, and back, under traffic.
-TEST(DirectRouting, APeerMovesBetweenTunnelAndDirectRouteWithoutALostPacket) {
+// A peer moves between the tunnel and a direct route, and back, under traffic; with nexthop objects
+// and without.
+class DirectRouting : public testing::TestWithParam<const char*> {};
+
+TEST_P(DirectRouting, APeerMovesBetweenTunnelAndDirectRouteWithoutALostPacket) {
   ROOT_OR_SKIP();
+  ::setenv("FLANNELD_ROUTE_NEXTHOPS", GetParam(), 1);
   struct Nodes : OverlayFixture {
     void TestBody() override {
       make_lab({"--dual-stack", "--routed", "--backend", kDirect});
@@ -109,15 +115,15 @@ TEST(DirectRouting, APeerMovesBetweenTunnelAndDirectRouteWithoutALostPacket) {
       // Over IPv6 nobody answers for an address of another interface.
       lab.ip("n1", {"neigh", "add", "fd99:0:0:2::12", "lladdr", wires[1].second, "dev", "wire"});
       lab.ip("n2", {"neigh", "add", "fd99:0:0:1::11", "lladdr", wires[0].second, "dev", "wire"});
-      EXPECT_EQ(nexthops_by("wire"), 0U);
+      EXPECT_EQ(routes_by("wire"), 0U);
       const std::unique_ptr<Stream> v4 = stream(Family::v4), v6 = stream(Family::v6);
       for (int round = 0; round < 5; ++round) {
         routes("replace");
-        EXPECT_TRUE(eventually([&] { return nexthops_by("wire") == 4; })) << lab.page(1, "/status");
+        EXPECT_TRUE(eventually([&] { return routes_by("wire") == 4; })) << lab.page(1, "/status");
         EXPECT_EQ(lab.ip("n1", {"neigh", "show", "dev", "flannel.1", "nud", "permanent"}).output,
                   "");
         routes("del");
-        EXPECT_TRUE(eventually([&] { return nexthops_by("wire") == 0; }));
+        EXPECT_TRUE(eventually([&] { return routes_by("wire") == 0; }));
       }
       for (const auto& packets : {v4.get(), v6.get()}) {
         const auto [sent, lost] = packets->stop();
@@ -126,11 +132,11 @@ TEST(DirectRouting, APeerMovesBetweenTunnelAndDirectRouteWithoutALostPacket) {
       }
       // As a VPN's device, whose other end would have to be told of pods' subnets.
       routes("replace");
-      EXPECT_TRUE(eventually([&] { return nexthops_by("wire") == 4; }));
+      EXPECT_TRUE(eventually([&] { return routes_by("wire") == 4; }));
       for (const char* node : {"n1", "n2"}) {
         lab.ip(node, {"link", "set", "wire", "arp", "off"});
       }
-      EXPECT_TRUE(eventually([&] { return nexthops_by("wire") == 0; })) << lab.page(1, "/status");
+      EXPECT_TRUE(eventually([&] { return routes_by("wire") == 0; })) << lab.page(1, "/status");
     }
     // To the other's underlay address, over the wire.
     void routes(const std::string& verb) {
@@ -139,13 +145,70 @@ TEST(DirectRouting, APeerMovesBetweenTunnelAndDirectRouteWithoutALostPacket) {
       lab.ip("n1", {"route", verb, "fd99:0:0:2::12/128", "dev", "wire", "src", "fd99:0:0:1::11"});
       lab.ip("n2", {"route", verb, "fd99:0:0:1::11/128", "dev", "wire", "src", "fd99:0:0:2::12"});
     }
-    std::size_t nexthops_by(const std::string& device) const {
+    std::size_t routes_by(const std::string& device) const {
       std::size_t count = 0;
       for (const char* node : {"n1", "n2"}) {
-        const std::string list = lab.ip(node, {"nexthop", "show", "dev", device}).output;
-        count += static_cast<std::size_t>(std::count(list.begin(), list.end(), '\n'));
+        for (const char* family : {"-4", "-6"}) {
+          const std::string list =
+              lab.ip(node, {family, "route", "show", "dev", device, "proto", "70"}).output;
+          count += static_cast<std::size_t>(std::count(list.begin(), list.end(), '\n'));
+        }
       }
       return count;
+    }
+  } nodes;
+  nodes.TestBody();
+  ::unsetenv("FLANNELD_ROUTE_NEXTHOPS");
+}
+
+INSTANTIATE_TEST_SUITE_P(Nexthops, DirectRouting, testing::Values("auto", "on"),
+                         [](const auto& info) { return std::string(info.param); });
+
+// With the thousandth peer routes lead through nexthop objects, and where most have left no more.
+TEST(ManyPeers, RoutesOfAnotherKindTakeTheirPlaceWithoutALostPacket) {
+  ROOT_OR_SKIP();
+  struct Nodes : OverlayFixture {
+    void TestBody() override {
+      make_lab({"--dual-stack"});
+      const std::vector<Lease> others = made_up_leases(1'000);
+      const std::unique_ptr<Stream> v4 = stream(Family::v4), v6 = stream(Family::v6);
+      ASSERT_TRUE(put_local_leases(store(), others));
+      EXPECT_TRUE(eventually([&] { return has_peers(1'001) && nexthops() == 1'002; }));
+      LeaseFile file(store(), LeaseFile::IfMissing::refuse, std::chrono::system_clock::now);
+      for (const Lease& lease : std::span(others).first(502)) {
+        file.remove(lease.key);
+      }
+      EXPECT_TRUE(eventually([&] { return has_peers(499) && nexthops() == 0; }))
+          << status(1).at_pointer("/kernel");
+      for (const auto& packets : {v4.get(), v6.get()}) {
+        const auto [sent, lost] = packets->stop();
+        EXPECT_GT(sent, 50U);
+        EXPECT_EQ(lost, 0U);
+      }
+      EXPECT_TRUE(is_as_planned(1));
+    }
+    // Of 16 addresses each, where our own nodes are not.
+    std::vector<Lease> made_up_leases(unsigned count) const {
+      std::vector<Lease> leases;
+      for (std::uint32_t at = 0x0a050100; leases.size() < count; at += 16) {
+        Lease lease;
+        lease.key.v4 = Prefix{IpAddr::from_number(Family::v4, at), 28};
+        lease.attrs.public_ip = IpAddr::from_number(Family::v4, 0xc6130000 + (at & 0xffff));
+        lease.attrs.backend_type = "vxlan";
+        lease.attrs.backend_data =
+            fmt::format(R"({{"VNI":1,"VtepMAC":"{}"}})", Mac::local(at).to_text());
+        if (!lease.key.v4->overlaps(subnet(1)) && !lease.key.v4->overlaps(subnet(2))) {
+          leases.push_back(lease);
+        }
+      }
+      return leases;
+    }
+    bool has_peers(std::int64_t count) const {
+      return status(1).at_pointer("/peers/count").as_int64() == count;
+    }
+    std::ptrdiff_t nexthops() const {
+      const std::string list = lab.ip("n1", {"nexthop"}).output;
+      return std::count(list.begin(), list.end(), '\n');
     }
   } nodes;
   nodes.TestBody();

@@ -107,6 +107,12 @@ void read_have(Scenario& scenario, std::istringstream& line) {
   scenario.have.routes.put(route);
 }
 
+void read_nexthops(NexthopChoice& nexthops, std::istream& line) {
+  std::string mode;
+  line >> mode >> nexthops.from >> nexthops.until;
+  nexthops.mode = mode == "auto" ? NexthopChoice::Mode::automatic : NexthopChoice::Mode::off;
+}
+
 void read_line(Scenario& scenario, const std::string& text) {
   std::istringstream line(text);
   std::string verb, key;
@@ -125,7 +131,7 @@ void read_line(Scenario& scenario, const std::string& text) {
   } else if (verb == "path") {
     read_path(scenario, line);
   } else if (verb == "nexthops") {
-    scenario.nexthops.enabled = rest_of(line) != "off";
+    read_nexthops(scenario.nexthops, line);
   } else if (verb == "own") {
     scenario.own.key = value_of(parse_lease_key(rest_of(line)), text);
     scenario.own.attrs =
@@ -160,7 +166,8 @@ std::pair<Plan, std::vector<Refused>> Scenario::plan() const {
   peers.set_host(host);
   peers.apply(update);
   const Scope scope = this->scope();
-  return {backend->plan({network, external, own, scope, paths, nexthops}, peers.usable()),
+  const NexthopUse use{nexthops.use(peers.usable().size(), have), {}};
+  return {backend->plan({network, external, own, scope, paths, use}, peers.usable()),
           {peers.refused().begin(), peers.refused().end()}};
 }
 

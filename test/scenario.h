@@ -5,7 +5,7 @@
 //   address DEV PREFIX       what else the host has, host bits kept
 //   gateway ADDRESS          of a default route
 //   path ADDRESS DEV [VIA | noarp]   the way to another node, for backends that route directly
-//   nexthops off             the kernel has no nexthop objects
+//   nexthops off | auto FROM UNTIL   --route-nexthops; `on` where nothing is said
 //   own KEY                  our lease; its attributes are what the backend announces
 //   peer KEY JSON            another node's lease, as in the store
 //   junk KEY REASON          an entry the store could not read
@@ -36,7 +36,7 @@ struct Scenario {
   Lease own;
   HostUse host;
   Paths paths;
-  NexthopUse nexthops;
+  NexthopChoice nexthops{.mode = NexthopChoice::Mode::on};
   LeaseUpdate update;
   NetState have;
   Table<Route> leftovers;

@@ -62,7 +62,7 @@ World::World(std::uint64_t seed) : random_(in_new_namespace(seed)), peers_(kPeer
   network_ = *parse_network_config(*store_.config);
   backend_ = *make_backend(network_);
   scope_ = make_scope(network_, *backend_);
-  nexthops_ = below(4) != 0;
+  choose_nexthops();
   named_interface_ = below(2) == 0;
   char pattern[] = "/tmp/flannel-world.XXXXXX";
   folder_ = ::mkdtemp(pattern);
@@ -70,8 +70,7 @@ World::World(std::uint64_t seed) : random_(in_new_namespace(seed)), peers_(kPeer
   plant_foreign_objects();
   foreign_ = foreign_now();
   kernel_ = std::make_unique<NetlinkKernel>();
-  tell(fmt::format("{} nexthops {} named interface {}", *store_.config, nexthops_,
-                   named_interface_));
+  tell(fmt::format("{} named interface {}", *store_.config, named_interface_));
   start_daemon();
 }
 
@@ -82,6 +81,15 @@ World::~World() {
 
 std::uint32_t World::below(std::uint32_t bound) {
   return static_cast<std::uint32_t>(random_() % bound);
+}
+
+// As often as not so that peers who come and go lead from one kind of route to the other.
+void World::choose_nexthops() {
+  using Mode = NexthopChoice::Mode;
+  constexpr Mode kModes[] = {Mode::automatic, Mode::automatic, Mode::on, Mode::off};
+  const std::uint32_t mode = below(std::size(kModes));
+  nexthops_ = {kModes[mode], 2 + below(3), 1 + below(2)};
+  tell(fmt::format("nexthops: choice {}, from {} until {}", mode, nexthops_.from, nexthops_.until));
 }
 
 void World::start_daemon() {
@@ -236,8 +244,8 @@ void World::ask_for_plan() {
 
 void World::change_daemon() {
   if (!running_) {
-    nexthops_ = below(4) != 0;
-    tell(fmt::format("flanneld starts, nexthops {}", nexthops_));
+    choose_nexthops();
+    tell("flanneld starts");
     return start_daemon();
   }
   switch (below(4)) {
@@ -283,7 +291,7 @@ NetState World::wanted() {
               *state.lease(),
               scope_,
               paths,
-              {nexthops_, now.taken_nexthops}},
+              {nexthops_.use(peers.usable().size(), now.ours), now.taken_nexthops}},
              peers.usable())
       .state;
 }

@@ -56,6 +56,7 @@ class World {
   std::uint32_t below(std::uint32_t bound);
   void tell(const std::string& what) { story_ += what + "\n"; }
 
+  void choose_nexthops();
   void start_daemon();
   void end_daemon() { running_.reset(); }
   void run_daemon(std::chrono::milliseconds time);
@@ -79,7 +80,7 @@ class World {
   NetworkConfig network_;
   std::unique_ptr<Backend> backend_;
   Scope scope_;
-  bool nexthops_ = true;
+  NexthopChoice nexthops_;
   bool named_interface_ = true;  // by --iface; else that of the default route
   unsigned usurped_ = 0;         // how often somebody else wrote our lease
   bool host_changed_ = false;    // the underlay is not as it should be, or a route is in our way

@@ -44,9 +44,25 @@ struct ExternalInterface {
   bool operator==(const ExternalInterface&) const = default;
 };
 
+// Whether routes to peers lead through nexthop objects (--route-nexthops), which pay where there
+// are many; `ip route flush dev DEVICE` and the Go flannel, for two, do better without.
+struct NexthopChoice {
+  enum class Mode { automatic, on, off } mode = Mode::automatic;
+  // Automatic: from so many peers on, and no more where there are less than `until`.
+  std::size_t from = 1'000;
+  std::size_t until = 500;
+
+  // With so many peers; between the two numbers what is there stays.
+  bool use(std::size_t peers, const NetState& have) const {
+    const bool many = peers >= (have.nexthops.empty() ? from : until);
+    return mode == Mode::on || (mode == Mode::automatic && many);
+  }
+  bool operator==(const NexthopChoice&) const = default;
+};
+
 // What the kernel offers for routes (Snapshot).
 struct NexthopUse {
-  bool enabled = true;               // the kernel has them and --route-nexthops is on
+  bool enabled = true;               // the kernel has them and NexthopChoice is for them
   std::vector<std::uint32_t> taken;  // ids that belong to somebody else, sorted
   bool operator==(const NexthopUse&) const = default;
 };

@@ -18,6 +18,7 @@ constexpr std::chrono::seconds kPatience{15};
 // Everything that can be wrong with our devices, and with what leaves by the underlay's. Each is
 // the arguments of one program.
 std::vector<Arguments> sabotage_list(const std::vector<std::string>& devices,
+                                     const std::vector<Family>& families,
                                      const std::string& peer_subnet) {
   std::vector<Arguments> list;
   for (const std::string& dev : devices) {
@@ -32,8 +33,10 @@ std::vector<Arguments> sabotage_list(const std::vector<std::string>& devices,
   }
   list.insert(list.end(), {{"ip", "route", "del", peer_subnet},
                            {"ip", "route", "replace", "blackhole", peer_subnet},
-                           {"ip", "nexthop", "flush", "proto", "70"},
                            {"ip", "link", "set", "eth0", "down"}});
+  for (const Family family : families) {
+    list.push_back({"ip", family == Family::v4 ? "-4" : "-6", "route", "flush", "proto", "70"});
+  }
   return list;
 }
 
@@ -97,7 +100,8 @@ bool Lab::sabotage() const {
     throw std::runtime_error("n1 has no peers: nothing to break");
   }
   bool all = true;
-  for (const Arguments& command : sabotage_list(devices, std::string(peer->as_string()))) {
+  for (const Arguments& command :
+       sabotage_list(devices, families(), std::string(peer->as_string()))) {
     check_interrupted();
     all = heals(command) && all;
   }

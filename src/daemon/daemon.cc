@@ -321,7 +321,8 @@ NetState Daemon::plan(const Snapshot& kernel) {
       *state_.lease(),
       *scope_,
       paths,
-      {state_.options.route_nexthops && kernel.nexthops_supported, kernel.taken_nexthops}};
+      {kernel.nexthops_supported && state_.options.route_nexthops.use(peers.size(), kernel.ours),
+       kernel.taken_nexthops}};
   Plan plan = state_.backend->plan(node, peers);
   state_.skipped = std::move(plan.skipped);
   log_refusals();

@@ -78,12 +78,24 @@ GoFlag bool_flag(std::string_view name, bool& target, std::string_view help) {
           [&target](std::string_view text) { return take(target, parse_bool(text)); }};
 }
 
-GoFlag on_off_flag(std::string_view name, bool& target, std::string_view help) {
-  return {name, "string", target ? "on" : "off", help, [&target](std::string_view text) {
+std::string_view to_text(NexthopChoice::Mode mode) {
+  constexpr std::string_view kTexts[] = {"auto", "on", "off"};
+  return kTexts[static_cast<std::size_t>(mode)];
+}
+
+GoFlag nexthops_flag(std::string_view name, NexthopChoice::Mode& target, std::string_view help) {
+  using Mode = NexthopChoice::Mode;
+  return {name, "string", std::string(to_text(target)), help,
+          [&target](std::string_view text) -> Result<void> {
+            for (const Mode mode : {Mode::automatic, Mode::on, Mode::off}) {
+              if (text == to_text(mode)) {
+                target = mode;
+                return {};
+              }
+            }
             const Result<bool> flag = parse_bool(text);
-            return text == "on" || text == "off" ? take(target, Result<bool>(text == "on"))
-                   : flag                        ? take(target, flag)
-                                                 : fail("parse error (on or off)");
+            target = !flag ? target : *flag ? Mode::on : Mode::off;
+            return flag ? Result<void>() : fail("parse error (auto, on or off)");
           }};
 }
 
@@ -146,8 +158,9 @@ std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
           "for none")},
       {text_flag("status-socket", o.status_socket,
                  "unix socket of the status pages; flanneld.sock beside the subnet file if empty")},
-      {on_off_flag("route-nexthops", o.route_nexthops,
-                   "routes through nexthop objects: on or off")},
+      {nexthops_flag("route-nexthops", o.route_nexthops.mode,
+                     "routes through nexthop objects: on, off, or auto: from 1,000 peers on, until "
+                     "less than 500")},
       {bool_flag("adopt-stale", o.adopt_stale,
                  "remove routes inside the network that the Go flannel may have left, and no node "
                  "has a lease for")},
@@ -357,7 +370,7 @@ std::string describe(const Options& o) {
       o.etcd_cafile, o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store,
       fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,
       o.public_ipv6, o.subnet_file, o.state_dir, o.status_socket_path(), o.healthz_ip,
-      o.healthz_port, o.subnet_lease_renew_margin, o.route_nexthops, o.ip_masq);
+      o.healthz_port, o.subnet_lease_renew_margin, to_text(o.route_nexthops.mode), o.ip_masq);
   return printable(text, kDescribedMost);
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/backend.h"
 #include "daemon/host.h"
 #include "store/etcd_store.h"
 
@@ -30,7 +31,7 @@ struct Options {
   std::int64_t healthz_port = 0;                // 0 or less: none
   std::int64_t subnet_lease_renew_margin = 60;  // minutes
   std::int64_t v = 0;
-  bool route_nexthops = true;
+  NexthopChoice route_nexthops;
   bool adopt_stale = false;
   bool ip_masq = false;
 

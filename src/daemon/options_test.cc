@@ -157,6 +157,20 @@ TEST(Options, UsageNamesEveryFlagOnce) {
   }
 }
 
+TEST(Options, NexthopsAreForManyPeersUnlessSaidOtherwise) {
+  using Mode = NexthopChoice::Mode;
+  const auto mode_of = [](const std::string& word) {
+    return parse({word}).options.route_nexthops.mode;
+  };
+  EXPECT_EQ(parse({}).options.route_nexthops.mode, Mode::automatic);
+  EXPECT_EQ(mode_of("--route-nexthops=auto"), Mode::automatic);
+  EXPECT_EQ(mode_of("--route-nexthops=on"), Mode::on);
+  EXPECT_EQ(mode_of("--route-nexthops=false"), Mode::off);
+  const ParsedOptions wrong = parse({"--route-nexthops=sometimes"});
+  EXPECT_EQ(wrong.outcome, ParsedOptions::Outcome::error);
+  EXPECT_NE(wrong.text.find("auto, on or off"), std::string::npos) << wrong.text;
+}
+
 TEST(Options, AllBehindTheFirstOtherWordIsIgnoredAndNamed) {
   const ParsedOptions parsed = parse({"--etcd-prefix=/a", "true", "--etcd-prefix=/b"});
   EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::run);

@@ -1,9 +1,10 @@
 // Writes a local store with a configuration and N leases of made-up nodes; or, with `join`, adds
-// the N-th one to what is there.
+// the one of number N, where those have even ones, and prints when (CLOCK_MONOTONIC, in seconds).
 // usage: fill_store PATH PEERS [v4|v6|dual|host-gw [join]]
 
 #include <fmt/core.h>
 
+#include <chrono>
 #include <string>
 
 #include "made_up_peers.h"
@@ -21,6 +22,8 @@ void check(const Result<void>& result) {
 void fill(const std::string& path, unsigned count, const BenchMode& mode, bool join) {
   if (join) {
     const Lease peer = made_up_peer(count, mode);
+    const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
+    fmt::print("{:.6f}\n", now.count());
     check(put_local_leases(path, std::span(&peer, 1)));
   } else {
     check(write_local_config(path, mode.config()));

@@ -2,17 +2,24 @@
 """How long a daemon takes to have N peers in the kernel, and what that costs.
 
 usage: scale.py BIN_DIRECTORY [PEERS[:MODE] ...]      (default 0 1000 5000)
-MODE is v4 (the default), v6, dual, or host-gw. One line of JSON a case, from the local store, in a network namespace of its own:
+MODE is v4 (the default), v6, dual, or host-gw. One line of JSON a case, from the local store, in a network namespace of
+its own with 300 more links, as 150 pods have them:
   ready_ms     exec -> READY=1, which comes after the first complete pass
   routes       routes to peers that the kernel lists then: must be PEERS, twice that for dual
   cpu_ms       CPU time of the daemon until then
   rss_kb, peak_kb   resident memory four seconds later, and the most until then
   idle_csw, idle_cpu_ms   context switches and CPU time of the daemon in 10 idle seconds
-  join_pass_ms, join_ops   one pass with one more peer, the median of ten such, and what it wrote
+  join_ms      one more peer is written to the store -> its route is in the kernel: median and longest of 40, somewhere
+               among the others and one after the other
+  join_cpu_ms  CPU time of the daemon for each of these, all that follows from it included
+  join_ops     objects that it wrote
   restart_ms, restart_changes   the same start again with nothing changed: time, ops written
 """
-import json, os, re, signal, socket, subprocess, sys, tempfile, time
+import ctypes, json, os, random, re, signal, socket, struct, subprocess, sys, tempfile, time
 
+CLONE_NEWNET = 0x40000000
+RTM_NEWROUTE, GROUP_IPV4_ROUTE, GROUP_IPV6_ROUTE, MAIN_TABLE = 24, 0x40, 0x400, 254
+LINKS, JOINS = 300, 40
 NAMESPACE = f"flb{os.getpid()}"
 
 
@@ -39,6 +46,36 @@ def switches(pid):
     return total
 
 
+def joiners(peers):
+    """Numbers of nodes that come between PEERS, which have even ones."""
+    return random.Random(peers).sample(range(1, 2 * max(peers, JOINS), 2), JOINS)
+
+
+class Routes:
+    """Counts the routes that are added, as the kernel tells of them."""
+
+    def __init__(self, namespace):
+        here, there = open("/proc/self/ns/net"), open(f"/run/netns/{namespace}")
+        setns = ctypes.CDLL(None).setns
+        if setns(there.fileno(), CLONE_NEWNET) != 0:
+            raise SystemExit(f"{namespace} cannot be entered")
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        setns(here.fileno(), CLONE_NEWNET)
+        self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
+        self.socket.bind((0, GROUP_IPV4_ROUTE | GROUP_IPV6_ROUTE))
+
+    def wait(self, count, seconds):
+        """Until COUNT routes to subnets came."""
+        self.socket.settimeout(seconds)
+        while count > 0:
+            data, at = self.socket.recv(1 << 16), 0
+            while at + 16 <= len(data):
+                length, kind = struct.unpack_from("=IH", data, at)
+                count -= kind == RTM_NEWROUTE and data[at + 17] in (24, 64) and data[at + 20] == MAIN_TABLE
+                at += (length + 3) & ~3
+        return time.monotonic()
+
+
 class Node:
     """A namespace with an underlay, and a daemon in it."""
 
@@ -53,6 +90,8 @@ class Node:
             run(*in_it, "link", "set", device, "up")
         run(*in_it, "route", "add", "default", "via", "198.18.0.1")
         run(*in_it, "route", "add", "default", "via", "fd99::1", "dev", "eth0")
+        lines = "".join(f"link add pod{n} type veth peer name peer{n}\n" for n in range(LINKS // 2))
+        subprocess.run([*in_it, "-batch", "-"], input=lines, text=True, check=True)
 
     def start(self):
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -79,12 +118,10 @@ class Node:
         return sum(text.count("via") for text in lists)
 
     def join(self, binaries, number, mode):
-        """One more peer: the time of the pass that takes it in, and its operations."""
-        before = self.kernel()
-        run(f"{binaries}/fill_store", f"{self.folder}/leases.db", str(number), mode, "join")
-        while (now := self.kernel())["changes"] == before["changes"]:
-            time.sleep(0.01)
-        return now["last_pass_ms"], now["changes"] - before["changes"]
+        """One more peer: ms until it is in the kernel."""
+        routes = Routes(NAMESPACE)
+        begun = run(f"{binaries}/fill_store", f"{self.folder}/leases.db", str(number), mode, "join")
+        return (routes.wait(2 if mode == "dual" else 1, 10) - float(begun)) * 1e3
 
     def remove(self):
         run("ip", "netns", "del", NAMESPACE, check=False)
@@ -104,11 +141,15 @@ def measure(binaries, peers, mode):
             time.sleep(10)
             out["idle_csw"] = switches(daemon.pid) - before
             out["idle_cpu_ms"] = round(cpu_ms(daemon.pid) - cpu, 2)
-            joins = []
-            for number in range(peers, peers + 10):
+            changes, joins = node.kernel()["changes"], []
+            cpu = cpu_ms(daemon.pid)
+            for number in joiners(peers):
                 joins.append(node.join(binaries, number, mode))
-                time.sleep(0.6)
-            out["join_pass_ms"], out["join_ops"] = sorted(joins)[len(joins) // 2]
+                time.sleep(0.2)
+            time.sleep(3)
+            out["join_cpu_ms"] = round((cpu_ms(daemon.pid) - cpu) / JOINS, 2)
+            out["join_ms"] = [round(ms, 2) for ms in (sorted(joins)[JOINS // 2], max(joins))]
+            out["join_ops"] = (node.kernel()["changes"] - changes) / JOINS
             daemon.send_signal(signal.SIGTERM)
             daemon.wait(10)
             daemon, restart_ms = node.start()
