@@ -35,7 +35,8 @@ class FailureMatrix : public testing::TestWithParam<std::string> {
   // A daemon's reconciler, as after its start.
   std::unique_ptr<Reconciler> reconciler() {
     return std::make_unique<Reconciler>(
-        io.get_executor(), *faulty, scenario.scope(), [this](const Snapshot&) { return want; },
+        io.get_executor(), *faulty, scenario.scope(),
+        Reconciler::Planner{.plan = [this](const Snapshot&) { return want; }},
         Reconciler::Timing{});
   }
   // A pass, or what is left of it.

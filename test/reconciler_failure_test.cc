@@ -18,7 +18,8 @@ TEST_F(ReconcilerTest, ConvergesWhicheverOpFails) {
       FakeKernel fresh;
       fresh.host_view = kernel.host_view;
       fresh.fail = [&](const Op&, std::size_t count) { return count == nth ? error : 0; };
-      Reconciler one(io.get_executor(), fresh, scope, [this](const Snapshot&) { return want; }, {});
+      Reconciler one(io.get_executor(), fresh, scope,
+                     {.plan = [this](const Snapshot&) { return want; }}, {});
       one.pass();
       EXPECT_FALSE(one.report().problems.empty());
       for (int passes = 0; passes < 3 && !one.report().problems.empty(); ++passes) {
@@ -42,7 +43,8 @@ TEST_F(ReconcilerTest, ConvergesWheneverTheDeviceVanishes) {
         fresh.outside({Op::Verb::remove, *want.links.begin()});
       }
     };
-    Reconciler one(io.get_executor(), fresh, scope, [this](const Snapshot&) { return want; }, {});
+    Reconciler one(io.get_executor(), fresh, scope,
+                   {.plan = [this](const Snapshot&) { return want; }}, {});
     for (int passes = 0; passes < 5; ++passes) {
       one.absorb_changes();
       one.pass();
@@ -92,7 +94,8 @@ TEST_F(ReconcilerTest, WhatNeedsAMissingDeviceWaitsForIt) {
     ++tried;
     return std::holds_alternative<Link>(op.object) ? ENODEV : 0;
   };
-  Reconciler one(io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; }, {});
+  Reconciler one(io.get_executor(), kernel, scope,
+                 {.plan = [this](const Snapshot&) { return want; }}, {});
   one.pass();
   ASSERT_EQ(one.report().problems.size(), 1U);
   EXPECT_EQ(one.report().problems[0].waiting, want.size() - 1);
@@ -109,7 +112,8 @@ TEST_F(ReconcilerTest, ARouteWaitsForItsNexthop) {
     const Nexthop* nexthop = std::get_if<Nexthop>(&op.object);
     return nexthop != nullptr && nexthop->key.id == 0x100002 ? ENOBUFS : 0;
   };
-  Reconciler one(io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; }, {});
+  Reconciler one(io.get_executor(), kernel, scope,
+                 {.plan = [this](const Snapshot&) { return want; }}, {});
   one.pass();
   ASSERT_EQ(one.report().problems.size(), 1U);
   EXPECT_EQ(one.report().problems[0].waiting, 1U);
@@ -128,7 +132,8 @@ TEST_F(ReconcilerTest, HealsSoonAfterACauseThatLasted) {
     fresh.fail = [&](const Op& op, std::size_t) {
       return refuses && std::holds_alternative<Link>(op.object) ? ENODEV : 0;
     };
-    Reconciler one(io.get_executor(), fresh, scope, [this](const Snapshot&) { return want; }, {});
+    Reconciler one(io.get_executor(), fresh, scope,
+                   {.plan = [this](const Snapshot&) { return want; }}, {});
     asio::co_spawn(io, one.run(), asio::detached);
     asio::co_spawn(io, one.follow_kernel(), asio::detached);
     // Pods come and go all the time.

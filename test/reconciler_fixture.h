@@ -50,7 +50,8 @@ class ReconcilerTest : public testing::Test {
 
   Reconciler& start() {
     reconciler.emplace(
-        io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; },
+        io.get_executor(), kernel, scope,
+        Reconciler::Planner{.plan = [this](const Snapshot&) { return want; }},
         Reconciler::Timing{std::chrono::milliseconds(1), std::chrono::milliseconds(1),
                            std::chrono::milliseconds(1), std::chrono::milliseconds(4), audit});
     asio::co_spawn(io, reconciler->run(), asio::detached);

@@ -57,6 +57,100 @@ TEST_F(ReconcilerTest, ARemovedRouteThatTheReferenceMayHaveLeftIsInTheLog) {
   EXPECT_NE(log.find("10.5.200.0/24 via 198.18.0.9"), std::string::npos) << log;
 }
 
+// What the planner tells of a change alone, where all else is as planned.
+class ReconcilerChangesTest : public ReconcilerTest {
+ protected:
+  Reconciler::Planner planner() {
+    return {.plan =
+                [this](const Snapshot&) {
+                  ++plans;
+                  planned = want;
+                  return want;
+                },
+            .plan_changes = [this](const Snapshot&) -> std::optional<PlanDelta> {
+              PlanDelta delta{planned, want};
+              const auto same = [](auto& table, const auto& other) {
+                table.remove_if([&](const auto& row) {
+                  const auto* is = other.find(row.key);
+                  return is != nullptr && *is == row;
+                });
+              };
+              for_each_table([&](auto& gone, const auto& now) { same(gone, now); }, delta.gone,
+                             want);
+              for_each_table([&](auto& come, const auto& was) { same(come, was); }, delta.come,
+                             planned);
+              delta.gone.links = delta.come.links = want.links;
+              delta.gone.addresses = delta.come.addresses = want.addresses;
+              planned = want;
+              return delta;
+            }};
+  }
+  void change(NetState to, Reconciler& one) {
+    want = std::move(to);
+    one.wake_for_changes();
+    one.pass();
+    one.absorb_changes();
+  }
+
+  unsigned plans = 0;
+  NetState planned;
+  Reconciler one{io.get_executor(), kernel, scope, planner(), {}};
+};
+
+TEST_F(ReconcilerChangesTest, AreAppliedWithoutPlanningAndComparingTheRest) {
+  one.pass();
+  one.absorb_changes();
+  one.pass();
+  plans = kernel.dumps = 0;
+  NetState moved = overlay(5);
+  FdbEntry entry = *moved.fdb.begin();
+  entry.remote = *IpAddr::parse("198.18.9.9");
+  moved.fdb.put(entry);
+  for (const NetState& next : {overlay(4), overlay(2), moved, overlay(1)}) {
+    change(next, one);
+    EXPECT_EQ(to_text(kernel.state), to_text(want));
+  }
+  EXPECT_EQ(plans, 0U);
+  EXPECT_EQ(kernel.dumps, 0U);
+  EXPECT_EQ(one.report().wanted, want.size());
+  EXPECT_TRUE(one.preview().ops.empty());
+}
+
+TEST_F(ReconcilerChangesTest, AfterOneFailedAllIsPlannedAgainUntilItIsThere) {
+  one.pass();
+  one.absorb_changes();
+  one.pass();
+  plans = 0;
+  bool refuses = true;
+  kernel.fail = [&](const Op& op, std::size_t) {
+    return refuses && op.object == Object(*std::prev(want.nexthops.end())) ? ENOBUFS : 0;
+  };
+  change(overlay(4), one);
+  EXPECT_EQ(plans, 0U);
+  ASSERT_EQ(one.report().problems.size(), 1U);
+  EXPECT_EQ(one.report().problems[0].waiting, 1U);
+  change(overlay(5), one);
+  EXPECT_EQ(plans, 1U);
+  refuses = false;
+  change(overlay(6), one);
+  EXPECT_EQ(plans, 2U);
+  EXPECT_TRUE(one.report().problems.empty());
+  EXPECT_EQ(to_text(kernel.state), to_text(want));
+  change(overlay(3), one);
+  EXPECT_EQ(plans, 2U);
+  EXPECT_EQ(to_text(kernel.state), to_text(want));
+}
+
+TEST_F(ReconcilerChangesTest, WhatSomebodyDidMeanwhileIsPutRightInTheSamePass) {
+  one.pass();
+  one.absorb_changes();
+  one.pass();
+  kernel.outside({Op::Verb::remove, *want.neighbours.begin()});
+  one.absorb_changes();
+  change(overlay(4), one);
+  EXPECT_EQ(to_text(kernel.state), to_text(want));
+}
+
 // Somebody removes one object of each kind, or the device, or takes it down.
 TEST_F(ReconcilerTest, HealsWhateverIsTakenAway) {
   start();
@@ -139,7 +233,8 @@ TEST_F(ReconcilerTest, HoldsDownWhatIsUndoneAndNothingElse) {
 // Somebody asks for a preview between a change and its notification.
 TEST_F(ReconcilerTest, APreviewTakesNoNotificationAway) {
   kernel.state = want;
-  Reconciler one(io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; }, {});
+  Reconciler one(io.get_executor(), kernel, scope,
+                 {.plan = [this](const Snapshot&) { return want; }}, {});
   one.pass();
   Link down = *want.links.begin();
   down.up = false;
@@ -176,7 +271,8 @@ TEST_F(ReconcilerTest, PassesOnThatTheHostChanged) {
 
 TEST_F(ReconcilerTest, PreviewTellsWhatAPassWouldDoAndDoesNothing) {
   kernel.state = overlay(2);
-  Reconciler one(io.get_executor(), kernel, scope, [this](const Snapshot&) { return want; }, {});
+  Reconciler one(io.get_executor(), kernel, scope,
+                 {.plan = [this](const Snapshot&) { return want; }}, {});
   EXPECT_EQ(one.preview().ops, diff(want, overlay(2)));
   EXPECT_TRUE(kernel.applied.empty());
 }

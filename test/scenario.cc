@@ -166,7 +166,7 @@ std::pair<Plan, std::vector<Refused>> Scenario::plan() const {
   peers.set_host(host);
   peers.apply(update);
   const Scope scope = this->scope();
-  const NexthopUse use{nexthops.use(peers.usable().size(), have), {}};
+  const NexthopUse use{nexthops.use(peers.usable_count(), have), {}};
   return {backend->plan({network, external, own, scope, paths, use}, peers.usable()),
           {peers.refused().begin(), peers.refused().end()}};
 }

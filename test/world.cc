@@ -277,9 +277,9 @@ NetState World::wanted() {
   }
   peers.apply(update);
   Paths paths;
-  for (const Lease& peer : peers.usable()) {
+  for (const Lease* peer : peers.usable()) {
     for (const Family family : kFamilies) {
-      if (const std::optional<IpAddr>& ip = peer.attrs.public_address(family)) {
+      if (const std::optional<IpAddr>& ip = peer->attrs.public_address(family)) {
         paths[*ip] = vandal_.paths({&*ip, 1}).front();
       }
     }
@@ -291,7 +291,7 @@ NetState World::wanted() {
               *state.lease(),
               scope_,
               paths,
-              {nexthops_.use(peers.usable().size(), now.ours), now.taken_nexthops}},
+              {nexthops_.use(peers.usable_count(), now.ours), now.taken_nexthops}},
              peers.usable())
       .state;
 }

@@ -17,7 +17,7 @@ class AllocBackend : public Backend {
                       const NetState&) const override {
     return {external.public_v4, external.public_v6, "", "", ""};
   }
-  Plan plan(const Node&, std::span<const Lease>) const override { return {}; }
+  Plan plan(const Node&, PeerList) const override { return {}; }
 };
 
 }  // namespace

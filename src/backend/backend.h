@@ -67,6 +67,9 @@ struct NexthopUse {
   bool operator==(const NexthopUse&) const = default;
 };
 
+// The peers of a plan.
+using PeerList = std::span<const Lease* const>;
+
 // Everything a plan depends on beside the peers.
 struct Node {
   const NetworkConfig& network;
@@ -80,6 +83,9 @@ struct Node {
 struct Plan {
   NetState state;
   std::vector<Refused> skipped;  // peers that cannot be used with this backend, by name
+  // Nexthop ids of peers that have a plain route, since several would have the same, or somebody
+  // else has it. Sorted.
+  std::vector<std::uint32_t> unusable_ids;
 };
 
 class Backend {
@@ -113,7 +119,9 @@ class Backend {
   virtual LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
                               const NetState& have) const = 0;
 
-  virtual Plan plan(const Node& node, std::span<const Lease> peers) const = 0;
+  // Additive: the plan of two groups of peers is that of the one and that of the other together,
+  // but where they share a nexthop id or, being one node's, a MAC.
+  virtual Plan plan(const Node& node, PeerList peers) const = 0;
 
  protected:
   // Error: the peer's backend is another.

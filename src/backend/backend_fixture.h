@@ -44,7 +44,11 @@ struct TestNode {
     return backend->announce(network, external, have);
   }
   Plan plan(std::span<const Lease> peers = {}) const {
-    return backend->plan({network, external, own, scope, paths, nexthops}, peers);
+    std::vector<const Lease*> list;
+    for (const Lease& peer : peers) {
+      list.push_back(&peer);
+    }
+    return backend->plan({network, external, own, scope, paths, nexthops}, list);
   }
   std::string plan_text(std::span<const Lease> peers) const { return to_text(plan(peers).state); }
 

@@ -29,13 +29,14 @@ class HostGwBackend : public Backend {
     return {external.public_v4, external.public_v6, type(), "", ""};
   }
 
-  Plan plan(const Node& node, std::span<const Lease> peers) const override;
+  Plan plan(const Node& node, PeerList peers) const override;
 };
 
-Plan HostGwBackend::plan(const Node& node, std::span<const Lease> peers) const {
+Plan HostGwBackend::plan(const Node& node, PeerList peers) const {
   Plan plan;
   PeerRoutes routes(node, peers.size());
-  for (const Lease& peer : peers) {
+  for (const Lease* lease : peers) {
+    const Lease& peer = *lease;
     if (const Result<void> same = check_type(peer); !same) {
       plan.skipped.push_back({to_text(peer.key), same.error().text});
       continue;
@@ -52,7 +53,7 @@ Plan HostGwBackend::plan(const Node& node, std::span<const Lease> peers) const {
       }
     }
   }
-  routes.finish(plan.state);
+  routes.finish(plan);
   return plan;
 }
 

@@ -12,31 +12,17 @@ constexpr std::uint32_t kIpv6Metric = 1024;
 
 }  // namespace
 
-PeerRoutes::PeerRoutes(const Node& node, std::size_t peers)
-    : node_(node),
-      use_nexthops_(node.nexthops.enabled),
-      unusable_ids_(node.nexthops.taken),
-      first_id_(node.scope.first_nexthop) {
+PeerRoutes::PeerRoutes(const Node& node, std::size_t peers) : node_(node) {
   routes_.reserve(peers);
-  if (use_nexthops_) {
-    nexthops_.reserve(peers);
-    taken_.resize(kNexthopIds);
-  }
+  nexthops_.reserve(node.nexthops.enabled ? peers : 0);
 }
 
 // Ids must not depend on when a peer came, or a restart would change them: a hash of the subnet.
-// Nobody has one that two subnets share: whoever comes must not take the id of one that is there,
-// whose packets would go astray until its own route is moved.
-std::uint32_t PeerRoutes::id_of(const Prefix& subnet) {
+std::uint32_t PeerRoutes::id_of(const Prefix& subnet) const {
   const std::array<std::uint8_t, 16> bytes = subnet.ip.bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), subnet.ip.size());
   const std::size_t at = (stable_hash(text) + subnet.length) % kNexthopIds;
-  const std::uint32_t id = first_id_ + static_cast<std::uint32_t>(at);
-  if (taken_[at]) {
-    unusable_ids_.push_back(id);
-  }
-  taken_[at] = true;
-  return id;
+  return node_.scope.first_nexthop + static_cast<std::uint32_t>(at);
 }
 
 Result<void> PeerRoutes::add_direct(const Prefix& subnet, const IpAddr& node, Over over) {
@@ -64,7 +50,7 @@ Result<void> PeerRoutes::add_direct(const Prefix& subnet, const IpAddr& node, Ov
 void PeerRoutes::add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bool onlink) {
   Route route;
   route.key = {subnet, subnet.family() == Family::v4 ? 0 : kIpv6Metric};
-  if (use_nexthops_) {
+  if (node_.nexthops.enabled) {
     route.nexthop = id_of(subnet);
     nexthops_.push_back({{route.nexthop}, via, dev, onlink});
   } else {
@@ -75,29 +61,49 @@ void PeerRoutes::add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bo
   routes_.push_back(route);
 }
 
+// Of those that were added, in order. Nobody has an id that two subnets share: whoever comes must
+// not take that of one that is there, whose packets would go astray until its own route is moved.
+std::vector<std::uint32_t> PeerRoutes::unusable_ids(const Table<Nexthop>& by_id) const {
+  std::vector<std::uint32_t> ids;
+  if (by_id.size() < nexthops_.size()) {
+    std::vector<std::uint32_t> all(nexthops_.size());
+    std::ranges::transform(nexthops_, all.begin(), [](const Nexthop& row) { return row.key.id; });
+    std::ranges::sort(all);
+    for (auto at = all.begin(); (at = std::adjacent_find(at, all.end())) != all.end(); ++at) {
+      ids.push_back(*at);
+    }
+  }
+  std::ranges::copy_if(node_.nexthops.taken, std::back_inserter(ids),
+                       [&](std::uint32_t id) { return by_id.find({id}) != nullptr; });
+  std::ranges::sort(ids);
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
 // Routes whose nexthop ids cannot be used get a path of their own.
-void PeerRoutes::make_plain_where_needed() {
-  std::sort(unusable_ids_.begin(), unusable_ids_.end());
-  const auto unusable = [this](std::uint32_t id) {
-    return std::binary_search(unusable_ids_.begin(), unusable_ids_.end(), id);
+void PeerRoutes::make_plain(const std::vector<std::uint32_t>& unusable) {
+  const auto is_unusable = [&](std::uint32_t id) {
+    return std::ranges::binary_search(unusable, id);
   };
   for (std::size_t i = 0; i < nexthops_.size(); ++i) {  // each is that of the i-th route
-    if (unusable(routes_[i].nexthop)) {
+    if (is_unusable(routes_[i].nexthop)) {
       routes_[i].nexthop = 0;
       routes_[i].via = nexthops_[i].via;
       routes_[i].dev = nexthops_[i].dev;
       routes_[i].onlink = nexthops_[i].onlink;
     }
   }
-  std::erase_if(nexthops_, [&](const Nexthop& nexthop) { return unusable(nexthop.key.id); });
+  std::erase_if(nexthops_, [&](const Nexthop& nexthop) { return is_unusable(nexthop.key.id); });
 }
 
-void PeerRoutes::finish(NetState& state) {
-  if (!unusable_ids_.empty()) {
-    make_plain_where_needed();
+void PeerRoutes::finish(Plan& plan) {
+  plan.state.nexthops = Table<Nexthop>(nexthops_);
+  plan.unusable_ids = unusable_ids(plan.state.nexthops);
+  if (!plan.unusable_ids.empty()) {
+    make_plain(plan.unusable_ids);
+    plan.state.nexthops = Table<Nexthop>(std::move(nexthops_));
   }
-  state.nexthops = Table<Nexthop>(std::move(nexthops_));
-  state.routes = Table<Route>(std::move(routes_));
+  plan.state.routes = Table<Route>(std::move(routes_));
 }
 
 }  // namespace flannel

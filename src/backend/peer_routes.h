@@ -27,18 +27,15 @@ class PeerRoutes {
   // A route to `subnet` by way of `via` on `dev`.
   void add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bool onlink);
 
-  // Moves what was added into `state`.
-  void finish(NetState& state);
+  // Moves what was added into `plan`.
+  void finish(Plan& plan);
 
  private:
-  std::uint32_t id_of(const Prefix& subnet);
-  void make_plain_where_needed();
+  std::uint32_t id_of(const Prefix& subnet) const;
+  std::vector<std::uint32_t> unusable_ids(const Table<Nexthop>& by_id) const;
+  void make_plain(const std::vector<std::uint32_t>& unusable);
 
   const Node& node_;
-  bool use_nexthops_;
-  std::vector<std::uint32_t> unusable_ids_;  // others', or of several subnets
-  std::uint32_t first_id_;
-  std::vector<bool> taken_;  // by offset from first_id_
   std::vector<Nexthop> nexthops_;
   std::vector<Route> routes_;
 };

@@ -53,7 +53,7 @@ class VxlanBackend : public Backend {
   std::optional<Mac> vtep_mac(const Lease& lease, Family family) const override;
   LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
                       const NetState& have) const override;
-  Plan plan(const Node& node, std::span<const Lease> peers) const override;
+  Plan plan(const Node& node, PeerList peers) const override;
 
  private:
   Dev device_name(Family family) const;
@@ -61,7 +61,7 @@ class VxlanBackend : public Backend {
   Mac device_mac(const NetworkConfig& network, const ExternalInterface& external, Family family,
                  const NetState& have) const;
   Vxlan attributes(const ExternalInterface& external, Family family) const;
-  std::vector<PeerTunnel> usable_tunnels(std::span<const Lease> peers, Family family,
+  std::vector<PeerTunnel> usable_tunnels(PeerList peers, Family family,
                                          std::vector<Refused>& skipped) const;
   // The MTU that tunnel packets must fit in.
   std::uint32_t outer_mtu(const ExternalInterface& external) const;
@@ -131,11 +131,12 @@ Result<PeerTunnel> peer_tunnel(const Lease& peer, Family family) {
 }
 
 // The tunnels of all peers that can have one.
-std::vector<PeerTunnel> VxlanBackend::usable_tunnels(std::span<const Lease> peers, Family family,
+std::vector<PeerTunnel> VxlanBackend::usable_tunnels(PeerList peers, Family family,
                                                      std::vector<Refused>& skipped) const {
   std::vector<PeerTunnel> tunnels;
   tunnels.reserve(peers.size());
-  for (const Lease& peer : peers) {
+  for (const Lease* lease : peers) {
+    const Lease& peer = *lease;
     if (!peer.key.family(family)) {
       continue;
     }
@@ -250,7 +251,7 @@ LeaseAttrs VxlanBackend::announce(const NetworkConfig& network, const ExternalIn
   return attrs;
 }
 
-Plan VxlanBackend::plan(const Node& node, std::span<const Lease> peers) const {
+Plan VxlanBackend::plan(const Node& node, PeerList peers) const {
   Plan plan;
   PeerRoutes routes(node, peers.size());
   std::vector<Neighbour> neighbours;
@@ -279,7 +280,7 @@ Plan VxlanBackend::plan(const Node& node, std::span<const Lease> peers) const {
   }
   plan.state.neighbours = Table<Neighbour>(std::move(neighbours));
   plan.state.fdb = Table<FdbEntry>(std::move(fdb));
-  routes.finish(plan.state);
+  routes.finish(plan);
   return plan;
 }
 

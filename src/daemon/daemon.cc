@@ -26,8 +26,7 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
       subnet_file_(io.get_executor(), options.subnet_file, timing.file_writes),
       departures_changed_(io.get_executor()),
       host_changed_(io.get_executor()),
-      last_known_state_stale_(io.get_executor()),
-      heap_used_(io.get_executor()) {
+      last_known_state_stale_(io.get_executor()) {
   state_.options = std::move(options);
   state_.store_name = store_->name();
   subnet_file_.on_change = [this] {
@@ -278,13 +277,16 @@ void Daemon::start_loops() {
                                          });
   state_.peers->set_host(host_use_now());
   warn_of_host();
+  state_.planner = std::make_unique<Planner>(state_, *scope_, kernel_);
   state_.reconciler = std::make_unique<Reconciler>(
-      io_.get_executor(), kernel_, *scope_, [this](const Snapshot& kernel) { return plan(kernel); },
+      io_.get_executor(), kernel_, *scope_,
+      Reconciler::Planner{
+          .plan = [this](const Snapshot& kernel) { return plan(kernel); },
+          .plan_changes =
+              [this](const Snapshot& kernel) { return state_.planner->plan_changes(kernel); },
+          .preview = [this](const Snapshot& kernel) { return state_.planner->preview(kernel); }},
       timing_.reconciler);
-  state_.reconciler->on_pass = [this] {
-    check_ready();
-    heap_used_.set();
-  };
+  state_.reconciler->on_pass = [this] { check_ready(); };
   state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
     host_changed(changes);
   };
@@ -303,30 +305,15 @@ void Daemon::start_loops() {
       [this](const std::string& text) { store_state(StoreHealth::Use::watch, text); }));
   spawn(state_.own->run());
   spawn(remove_departed());
-  spawn(give_back_heap());
   spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
   spawn(run_forever("interfaces", timing_.failures, [this] { return follow_host(); }));
 }
 
 NetState Daemon::plan(const Snapshot& kernel) {
-  const std::span<const Lease> peers = state_.peers->usable();
-  static const Paths kNone;
-  const Paths& paths = state_.backend->uses_paths()
-                           ? paths_.paths_to(peers, kernel_, PathCache::Clock::now())
-                           : kNone;
-  const Node node{
-      *state_.network,
-      *state_.external,
-      *state_.lease(),
-      *scope_,
-      paths,
-      {kernel.nexthops_supported && state_.options.route_nexthops.use(peers.size(), kernel.ours),
-       kernel.taken_nexthops}};
-  Plan plan = state_.backend->plan(node, peers);
-  state_.skipped = std::move(plan.skipped);
+  NetState state = state_.planner->plan(kernel);
   log_refusals();
-  return std::move(plan.state);
+  return state;
 }
 
 void Daemon::check_ready() {
@@ -342,7 +329,7 @@ void Daemon::check_ready() {
   if (!state_.ready && subnet_file_.is_written()) {
     state_.ready = true;
     state_.reason.clear();
-    log_info("flannel is ready: {}", counted(state_.peers->usable().size(), "peer"));
+    log_info("flannel is ready: {}", counted(state_.peers->usable_count(), "peer"));
   }
 }
 

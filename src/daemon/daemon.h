@@ -13,12 +13,12 @@
 #include "base/wake.h"
 #include "daemon/options.h"
 #include "daemon/own_lease.h"
-#include "daemon/path_cache.h"
 #include "daemon/state.h"
 #include "daemon/store_health.h"
 #include "daemon/subnet_file.h"
 #include "kernel/kernel.h"
 #include "network/departures.h"
+#include "network/peer_changes.h"
 #include "store/last_known_state.h"
 #include "store/store.h"
 
@@ -43,8 +43,6 @@ class Daemon {
     // How long a clean end waits for that file.
     std::chrono::milliseconds last_write{5'000};
     OwnLease::Timing own_lease;
-    // After the last pass; what the next one needs is fetched from the kernel again.
-    std::chrono::milliseconds heap_is_kept{1'000};
   };
 
   // `io` and `kernel` outlive this object.
@@ -79,7 +77,6 @@ class Daemon {
   Task<void> watch_leases();
   Task<void> follow_host();
   Task<void> keep_last_known_state();
-  Task<void> give_back_heap();
 
   NetState plan(const Snapshot& kernel);
   LeaseAttrs announcement(const ExternalInterface& external);
@@ -98,11 +95,13 @@ class Daemon {
   void start_reconciling();
   Task<void> replace_last_known_state();
   void end_last_known_state();
-  LastKnownState known_state() const;
+  LastKnownState known_state(bool all) const;
+  Task<Result<void>> write_unwritten() const;
   void write_last_known_state();
   Task<std::optional<LeaseUpdate>> next_update(LeaseWatch& watch);
   Task<void> take_in(LeaseUpdate update);
   Task<void> remove_departed();
+  void note(const PeersDelta& delta);
   void peers_changed();
   void check_ready();
   void log_refusals();
@@ -123,13 +122,13 @@ class Daemon {
   StoreHealth store_health_;
   SubnetFile subnet_file_;
   std::optional<Scope> scope_;
-  PathCache paths_;
   std::optional<LastKnownStateFile> last_known_state_file_;  // none where there is to be none
+  PeerChanges unwritten_;                                    // what the file does not have yet
   std::optional<asio::thread_pool> writer_;         // of that, so that no disk holds the loop up
   std::optional<LastKnownState> last_known_state_;  // while we go by it
   std::string config_text_;
   std::optional<Departures> departures_;
-  Wake departures_changed_, host_changed_, last_known_state_stale_, heap_used_;
+  Wake departures_changed_, host_changed_, last_known_state_stale_;
   std::vector<std::string> host_warnings_told_;       // those there are
   std::map<std::string, std::string> refusals_told_;  // name and reason, of those there are
   bool reconciling_ = false;

@@ -16,6 +16,11 @@ Task<Result<void>> write_to(LastKnownStateFile file, LastKnownState state) {
   co_return file.write(state);
 }
 
+Task<Result<void>> write_changes_to(LastKnownStateFile file, LastKnownState changed,
+                                    std::vector<LeaseKey> gone) {
+  co_return file.write_changes(changed, gone);
+}
+
 void log_last_known_state_trouble(const std::string& trouble) {
   log_trouble(!trouble.empty(), trouble.empty()
                                     ? "the last known state can be written again"
@@ -111,9 +116,17 @@ Task<void> Daemon::keep_last_known_state() {
     co_await last_known_state_stale_.wait();
     co_await sleep_for(timing_.state_write_delay);
     last_known_state_stale_.clear();
-    const Result<void> result = co_await asio::co_spawn(
-        *writer_, write_to(*last_known_state_file_, known_state()), asio::use_awaitable);
-    heap_used_.set();
+    const bool all = unwritten_.all();
+    Task<Result<void>> writing = write_unwritten();
+    unwritten_.clear();
+    const Result<void> result =
+        co_await asio::co_spawn(*writer_, std::move(writing), asio::use_awaitable);
+    if (!result) {
+      unwritten_.add_all();
+      if (!all) {  // the file is not as we left it
+        last_known_state_stale_.set();
+      }
+    }
     const std::string trouble = result ? "" : result.error().text;
     if (trouble != state_.last_known_state_trouble) {
       log_last_known_state_trouble(trouble);
@@ -122,12 +135,24 @@ Task<void> Daemon::keep_last_known_state() {
   }
 }
 
-LastKnownState Daemon::known_state() const {
-  const std::span<const Lease> peers = state_.peers->usable();
-  return {config_text_,
-          *state_.lease(),
-          {peers.begin(), peers.end()},
-          std::chrono::system_clock::now()};
+// A copy, for the writer's thread: of all peers, or of those alone that the file does not have yet.
+LastKnownState Daemon::known_state(bool all) const {
+  LastKnownState state{config_text_, *state_.lease(), {}, std::chrono::system_clock::now()};
+  for (const Lease* peer : all ? state_.peers->usable() : unwritten_.come(*state_.peers)) {
+    state.peers.push_back(*peer);
+  }
+  return state;
+}
+
+Task<Result<void>> Daemon::write_unwritten() const {
+  if (unwritten_.all()) {
+    return write_to(*last_known_state_file_, known_state(true));
+  }
+  std::vector<LeaseKey> gone;
+  for (const Lease* peer : unwritten_.gone()) {
+    gone.push_back(peer->key);
+  }
+  return write_changes_to(*last_known_state_file_, known_state(false), std::move(gone));
 }
 
 // At a clean end: what the loop would have written in a moment is not lost. It comes after a write
@@ -137,8 +162,8 @@ void Daemon::write_last_known_state() {
   if (!last_known_state_file_ || !state_.listed) {
     return;
   }
-  std::future<Result<void>> writing =
-      asio::co_spawn(*writer_, write_to(*last_known_state_file_, known_state()), asio::use_future);
+  std::future<Result<void>> writing = asio::co_spawn(
+      *writer_, write_to(*last_known_state_file_, known_state(true)), asio::use_future);
   const bool done = writing.wait_for(timing_.last_write) == std::future_status::ready;
   const Result<void> written =
       done ? writing.get() : fail("{} is slow", last_known_state_file_->path());

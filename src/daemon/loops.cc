@@ -1,6 +1,5 @@
 // The loops of the daemon: subnet.env, the host's interfaces.
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,20 +25,8 @@ std::string Daemon::subnet_file_text() const {
                          state_.options.ip_masq);
 }
 
-Task<void> Daemon::give_back_heap() {
-  for (;;) {
-    co_await heap_used_.wait();
-    // Something used it; whatever does so again begins the wait anew.
-    for (Deadline end{}; std::chrono::steady_clock::now() < end || end == Deadline();) {
-      end = std::chrono::steady_clock::now() + timing_.heap_is_kept;
-      co_await heap_used_.wait(end);
-    }
-    ::malloc_trim(0);
-  }
-}
-
 void Daemon::host_changed(const HostChanges& changes) {
-  if (paths_.forget(changes)) {
+  if (state_.planner->forget(changes)) {
     state_.reconciler->wake();
   }
   if (changes.concern_interfaces()) {
@@ -84,7 +71,8 @@ void Daemon::look_at_host() {
                               : same  ? Result<void>()
                                       : set_external(*chosen);
   if (state_.peers->set_host(host_use(host, *scope_))) {
-    state_.reconciler->wake();
+    note({.any = true, .all = true});
+    peers_changed();
     warn_of_host();
   }
   const std::string trouble = usable ? "" : usable.error().text;
@@ -101,6 +89,7 @@ void Daemon::look_at_host() {
   }
   state_.own->publish(attrs);
   state_.peers->set_own(*state_.lease());
+  note({.any = true, .all = true});
   subnet_file_.set(subnet_file_text());
   state_.reconciler->wake();
   last_known_state_stale_.set();

@@ -36,13 +36,11 @@ Result<std::unique_ptr<LeaseStore>> open_store(const asio::any_io_executor& exec
   return make_etcd_store(executor, std::move(etcd));
 }
 
-// Tables of thousands of peers come and go with every pass. Fetched from the kernel each time, and
-// given back, they cost more than all that is computed in them (measured: three of five
-// milliseconds with 5,000 peers), so that the heap keeps them while passes are made
-// (Daemon::give_back_heap).
+// Tables of thousands of peers go back to the kernel as soon as they are freed. By itself the C
+// library would keep blocks of their size from then on (mallopt(3), M_MMAP_THRESHOLD).
 void set_up_heap() {
-  ::mallopt(M_MMAP_THRESHOLD, 2048 * 1024);
-  ::mallopt(M_TRIM_THRESHOLD, 4096 * 1024);
+  constexpr int kLarge = 64 << 10;
+  ::mallopt(M_MMAP_THRESHOLD, kLarge);
 }
 
 // systemd gives 1,024 descriptors, for the sake of programs that use select(2), and as many more as

@@ -53,7 +53,7 @@ TEST(Options, ErrorsAreGosSentencesOnOneLine) {
        "2147483647)"},
       {{"--ip-masq=zz"}, "invalid boolean value \"zz\" for -ip-masq: parse error (true or false)"},
       {{"--route-nexthops=maybe"},
-       "invalid value \"maybe\" for flag -route-nexthops: parse error (on or off)"},
+       "invalid value \"maybe\" for flag -route-nexthops: parse error (auto, on or off)"},
       {{"--local-store="},
        "invalid value \"\" for flag -local-store: no file is named; leave the flag out for etcd"},
       {{"--etcd-prefix"}, "flag needs an argument: -etcd-prefix"},

@@ -1,7 +1,6 @@
 #include "daemon/path_cache.h"
 
 #include <algorithm>
-#include <set>
 
 namespace flannel {
 namespace {
@@ -12,12 +11,12 @@ constexpr std::chrono::minutes kGoodFor{5};
 // With more changes at once everything is forgotten.
 constexpr std::size_t kMostCompared = 1'000;
 
-std::set<IpAddr> addresses_of(std::span<const Lease> peers) {
+std::set<IpAddr> addresses_of(PeerList peers) {
   std::set<IpAddr> addresses;
-  for (const Lease& peer : peers) {
+  for (const Lease* peer : peers) {
     for (const Family family : kFamilies) {
-      if (peer.key.family(family) && peer.attrs.public_address(family)) {
-        addresses.insert(*peer.attrs.public_address(family));
+      if (peer->key.family(family) && peer->attrs.public_address(family)) {
+        addresses.insert(*peer->attrs.public_address(family));
       }
     }
   }
@@ -26,14 +25,23 @@ std::set<IpAddr> addresses_of(std::span<const Lease> peers) {
 
 }  // namespace
 
-const Paths& PathCache::paths_to(std::span<const Lease> peers, Kernel& kernel,
-                                 Clock::time_point now) {
+const Paths& PathCache::paths_to(PeerList peers, Kernel& kernel, Clock::time_point now) {
   if (asked_ + kGoodFor < now) {
     paths_.clear();
     asked_ = now;
   }
   const std::set<IpAddr> wanted = addresses_of(peers);
   std::erase_if(paths_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+  ask(wanted, kernel);
+  return paths_;
+}
+
+const Paths& PathCache::paths_to_more(PeerList peers, Kernel& kernel) {
+  ask(addresses_of(peers), kernel);
+  return paths_;
+}
+
+void PathCache::ask(const std::set<IpAddr>& wanted, Kernel& kernel) {
   std::vector<IpAddr> unknown;
   std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(unknown),
                [&](const IpAddr& ip) { return !paths_.contains(ip); });
@@ -41,7 +49,6 @@ const Paths& PathCache::paths_to(std::span<const Lease> peers, Kernel& kernel,
   for (std::size_t i = 0; i < unknown.size(); ++i) {
     paths_.emplace(unknown[i], found[i]);
   }
-  return paths_;
 }
 
 bool PathCache::forget(const HostChanges& changes) {

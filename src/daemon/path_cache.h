@@ -3,7 +3,7 @@
 #pragma once
 
 #include <chrono>
-#include <span>
+#include <set>
 
 #include "backend/backend.h"
 #include "kernel/kernel.h"
@@ -14,13 +14,18 @@ class PathCache {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // The paths to the peers' public addresses.
-  const Paths& paths_to(std::span<const Lease> peers, Kernel& kernel, Clock::time_point now);
+  // The paths to the peers' public addresses, and no others.
+  const Paths& paths_to(PeerList peers, Kernel& kernel, Clock::time_point now);
+  // These as well.
+  const Paths& paths_to_more(PeerList peers, Kernel& kernel);
+  const Paths& known() const { return paths_; }
 
   // Forgets what `changes` may have changed; true where that is anything.
   bool forget(const HostChanges& changes);
 
  private:
+  void ask(const std::set<IpAddr>& wanted, Kernel& kernel);
+
   Paths paths_;
   Clock::time_point asked_{};
 };

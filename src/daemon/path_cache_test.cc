@@ -34,7 +34,14 @@ class PathCacheTest : public testing::Test {
     }
     return peers;
   }
-  const Paths& ask(unsigned count) { return cache.paths_to(peers(count), kernel, now); }
+  const Paths& ask(unsigned count) {
+    const std::vector<Lease> all = peers(count);
+    std::vector<const Lease*> list;
+    for (const Lease& peer : all) {
+      list.push_back(&peer);
+    }
+    return cache.paths_to(list, kernel, now);
+  }
   bool forgets(const HostChanges& changes) { return cache.forget(changes); }
 
   CountingKernel kernel;

@@ -61,25 +61,31 @@ Task<void> Daemon::take_in(LeaseUpdate update) {
     state_.own->seen(*update.own);
   }
   const std::size_t before = departures_->unconfirmed();
-  const bool changed = state_.peers->apply(
+  const PeersDelta delta = state_.peers->apply(
       departures_->filter(std::move(update), *state_.peers, Departures::Clock::now()));
   if (departures_->unconfirmed() > before) {
     log_warning("{} lacks {} that nobody saw leave: kept until a second list", state_.store_name,
                 counted(departures_->unconfirmed(), "peer"));
   }
   departures_changed_.set();
+  note(delta);
   if (!state_.listed) {
     co_await replace_last_known_state();
     state_.listed = true;
     start_reconciling();
     last_known_state_stale_.set();
-  } else if (changed) {
+  } else if (delta.any) {
     peers_changed();
   }
 }
 
+void Daemon::note(const PeersDelta& delta) {
+  state_.planner->peers_changed(delta);
+  unwritten_.add(delta);
+}
+
 void Daemon::peers_changed() {
-  state_.reconciler->wake();
+  state_.reconciler->wake_for_changes();
   last_known_state_stale_.set();
 }
 
@@ -99,7 +105,7 @@ void Daemon::log_refusals() {
     }
   };
   look(state_.peers->refused(), "refused");
-  look(state_.skipped, "skipped");
+  look(state_.planner->skipped(), "skipped");
   if (news > kMostLogged) {
     log_warning("… and {} that flannelctl status lists", counted(news - kMostLogged, "more peer"));
   }
@@ -109,7 +115,8 @@ void Daemon::log_refusals() {
 Task<void> Daemon::remove_departed() {
   for (;;) {
     const LeaseUpdate gone = departures_->due(Departures::Clock::now());
-    if (!gone.removed.empty() && state_.peers->apply(gone)) {
+    if (const PeersDelta delta = state_.peers->apply(gone); delta.any) {
+      note(delta);
       peers_changed();
     }
     co_await departures_changed_.wait(departures_->next_due());

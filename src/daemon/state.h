@@ -11,6 +11,7 @@
 #include "backend/backend.h"
 #include "daemon/options.h"
 #include "daemon/own_lease.h"
+#include "daemon/planner.h"
 #include "network/peers.h"
 #include "reconcile/reconciler.h"
 
@@ -40,7 +41,7 @@ struct DaemonState {
   std::uint32_t pod_mtu = 0;
   bool listed = false;  // a complete list of peers has been seen
   std::unique_ptr<Peers> peers;
-  std::vector<Refused> skipped;  // peers the backend cannot use
+  std::unique_ptr<Planner> planner;
   std::unique_ptr<Reconciler> reconciler;
 
   const Lease* lease() const { return own ? &own->get() : nullptr; }

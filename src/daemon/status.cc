@@ -110,11 +110,12 @@ json::object peers_object(const DaemonState& state) {
   const std::map<Prefix, ObjectState> routes = route_states(*state.reconciler);
   const bool makes_routes = state.backend->makes_routes();
   std::set<std::string_view> skipped;
-  for (const Refused& peer : state.skipped) {
+  for (const Refused& peer : state.planner->skipped()) {
     skipped.insert(peer.name);
   }
   json::array list;
-  for (const Lease& peer : state.peers->usable()) {
+  for (const Lease* lease : state.peers->usable()) {
+    const Lease& peer = *lease;
     if (!skipped.empty() && skipped.contains(to_text(peer.key))) {
       continue;
     }
@@ -127,7 +128,7 @@ json::object peers_object(const DaemonState& state) {
   return {{"count", list.size()},
           {"list", std::move(list)},
           {"refused", refusals(state.peers->refused())},
-          {"skipped", refusals(state.skipped)}};
+          {"skipped", refusals(state.planner->skipped())}};
 }
 
 std::string_view to_text(Op::Verb verb) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "network/host_use.h"
 #include "network/lease.h"
 #include "network/network_config.h"
+#include "network/objections.h"
 
 namespace flannel {
 
@@ -28,6 +30,18 @@ struct Refused {
 // lease does not say.
 using VtepMacOf = std::function<std::optional<Mac>(const Lease& lease, Family family)>;
 
+// What an update did to Peers::usable() and refused().
+struct PeersDelta {
+  bool any = false;
+  // More than `changes` tells: to many, to what is refused, or to a node that has two leases.
+  bool all = false;
+  struct Change {
+    LeaseKey key;              // the store's
+    std::optional<Lease> was;  // as it was usable; nothing where it was not
+  };
+  std::vector<Change> changes;
+};
+
 // Follows a store's watch. What others publish is not trusted: a lease outside Network or where the
 // host has addresses of its own, one that overlaps ours or that of a peer already in use, one with
 // such a peer's MAC, or one with a public address that no other node can have, is refused by name,
@@ -37,64 +51,71 @@ class Peers {
  public:
   Peers(NetworkConfig network, Lease own, VtepMacOf vtep_mac = {});
 
-  // A snapshot replaces everything (full comparison); otherwise changes are added. True where
-  // usable() or refused() differ from before.
-  bool apply(const LeaseUpdate& update);
+  // A snapshot replaces everything (full comparison); otherwise changes are added. Where few
+  // changed, no others are looked at.
+  PeersDelta apply(const LeaseUpdate& update);
   // After the own lease was taken anew.
   void set_own(Lease own);
   // What the host uses of addresses now; true where usable() or refused() may differ from before.
   bool set_host(HostUse host);
 
-  const HostUse& host() const { return host_; }
+  const HostUse& host() const { return objections_.host(); }
 
-  // In the order of their keys, our own never among them.
-  std::span<const Lease> usable() const { return usable_; }
+  // In the order of their keys in the store, our own never among them. The leases stay where they
+  // are until they change.
+  std::vector<const Lease*> usable() const;
+  std::size_t usable_count() const { return usable_count_; }
+  // The one of the store's `key`; nullptr where it is not usable.
+  const Lease* find_usable(const LeaseKey& key) const;
   std::span<const Refused> refused() const { return refused_; }
   // Leases of others that are known, and that a list of all leases lacks.
   std::vector<Lease> missing_from(std::span<const Lease> leases) const;
 
+  // Judges all anew, from what is used now.
+  void judge_all();
+
  private:
   struct Entry {
-    Lease lease;
+    Lease lease;                             // its key without the parts that cannot be used
     std::array<std::optional<Mac>, 2> macs;  // a family each
-    bool in_use = false;                     // it, or a part of it, is in usable_
-    bool is_new = true;                      // and differs from what is there
-    const LeaseKey& key() const { return lease.key; }
+    bool is_new = true;                      // differs from what was judged last
+    bool had_place = false;                  // and was in use then
+    bool in_use() const { return lease.key != LeaseKey{}; }
   };
-  std::optional<std::string> objection(const Lease& lease, Family family) const;
-  std::optional<std::string> address_objection(const Lease& lease, Family family) const;
-  LeaseKey usable_part(const Entry& entry, Claims& claims, std::string& reasons) const;
-  std::vector<Entry*> in_order_of_claims();
-  void judge();
-  void look_at_host();
-  Entry make_entry(Lease lease) const;
-  // An entry, and the part of its key that can be used.
-  struct Used {
-    LeaseKey key;
-    Entry* entry;
+  using Entries = std::map<LeaseKey, Entry>;  // by the store's keys
+  // What an update says that is not known.
+  struct News {
+    std::map<LeaseKey, const Lease*> leases;
+    std::set<LeaseKey> gone;
   };
-  bool merge(std::span<const Lease> leases, bool all);
-  void replace_usable(std::span<const Used> used);
+
+  News compare(const LeaseUpdate& update);
+  void enter(Entry& entry, const Lease& lease) const;
+  void take_in_all(const News& news);
+  void take_in_few(const News& news, PeersDelta& delta);
+  void give_up(const LeaseKey& key, Entry& entry, PeersDelta& delta);
+  unsigned rank(const LeaseKey& key, const Entry& entry) const;
+  std::optional<std::string> claim(const LeaseKey& key, Entry& entry, Family family);
+  Claim claim_of(const Entry& entry, Family family) const;
+  bool shares_mac(const Entry& entry) const;
+  bool judge(const LeaseKey& key, Entry& entry);
+  void list_refused();
   bool take_bad(const LeaseUpdate& update);
   bool forget_bad(const std::string& name);
 
-  NetworkConfig network_;
-  Lease own_;
+  Objections objections_;
   VtepMacOf vtep_mac_;
-  HostUse host_;
-  // Of host_, sorted: what peers' subnets must not overlap, and what their public addresses must
-  // not be.
-  std::vector<OccupiedRange> occupied_;
-  std::vector<std::pair<IpAddr, std::string>> local_addresses_;  // and what they are
-  // Everything that parsed, our own included, by key. Flat, since all of it is gone through with
-  // each change.
-  std::vector<Entry> all_;
+  // Everything that parsed, our own included.
+  Entries all_;
+  Claims claims_;           // of those in use
+  bool contested_ = false;  // some part is refused for what another peer has
+  std::size_t usable_count_ = 0;
   // Entries that cannot be read and why: kMostBadEntries at most, since anybody who may write
   // leases can make millions; and about how many more there are, of which nothing is kept.
   std::map<std::string, std::string> bad_;
   std::size_t more_bad_ = 0;
-  std::vector<Lease> usable_;
-  std::vector<Refused> refused_;
+  std::map<LeaseKey, std::string> refusals_;
+  std::vector<Refused> refused_;  // what is bad and what is refused, by name
 };
 
 }  // namespace flannel

@@ -66,6 +66,17 @@ void diff_tables(const NetState& want, const NetState& have, std::vector<Op>& op
              std::make_move_iterator(removals.rend()));
 }
 
+// Whether `op`, of a difference to `gone`, is one to `planned` as well.
+bool fits(const Op& op, const NetState& gone, const NetState& planned) {
+  return std::visit(
+      [&]<class T>(const T& row) {
+        const T* is = planned.of<T>().find(row.key);
+        const T* was = gone.of<T>().find(row.key);
+        return is == nullptr || was == nullptr ? is == was : *is == *was;
+      },
+      op.object);
+}
+
 }  // namespace
 
 bool needs_recreation(const Link& want, const Link& have) {
@@ -101,6 +112,17 @@ std::vector<Op> diff(const NetState& want, const NetState& have) {
       [&](const Neighbour& row) { return contains(readdressed, row.key.dev); });
   diff_tables(want, left, ops);
   return ops;
+}
+
+std::optional<std::vector<Op>> ops_of(const PlanDelta& delta, const NetState& planned) {
+  std::vector<Op> ops = diff(delta.come, delta.gone);
+  const bool same_node =
+      delta.gone.links == planned.links && delta.gone.addresses == planned.addresses;
+  const bool fit =
+      same_node && std::ranges::all_of(ops, [&](const Op& op) {
+        return !std::holds_alternative<Link>(op.object) && fits(op, delta.gone, planned);
+      });
+  return fit ? std::optional(std::move(ops)) : std::nullopt;
 }
 
 }  // namespace flannel

@@ -1,6 +1,7 @@
 // The steps that make one kernel state into another: a pure function of two values.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "kernel/net_state.h"
@@ -14,6 +15,17 @@ namespace flannel {
 // added before all else, and what was on it counts as gone, as the kernel will see to it; so do the
 // neighbours of a link that gets another MAC.
 std::vector<Op> diff(const NetState& want, const NetState& have);
+
+// What changed of a plan: rows as they were, and rows as they are now. One that is in both stays.
+struct PlanDelta {
+  NetState gone;
+  NetState come;
+};
+
+// The ops that follow, where the kernel is as `planned` before. Nothing where only a new plan
+// tells: a row comes in the place of one that does not go, one goes that is not as it was planned,
+// or devices and addresses, which all peers share, are others.
+std::optional<std::vector<Op>> ops_of(const PlanDelta& delta, const NetState& planned);
 
 // True where the kernel (or an older one) cannot change `have` into `want` in place.
 // Or should not: what lies on a device that another network had is not known in full.

@@ -186,5 +186,35 @@ TEST(Diff, RecreatesALinkThatAnotherNetworkHad) {
   EXPECT_FALSE(needs_recreation(want, have));
 }
 
+TEST(OpsOf, ARowThatComesInThePlaceOfAnotherIsNoMatterOfTheChangeAlone) {
+  NetState planned;
+  planned.links.put(vxlan_link("flannel.1", 1));
+  planned.nexthops.put({{7}, v4(0x0a053d00), "flannel.1", true});
+  const NetState node{.links = planned.links};
+  NetState seven = planned, eight = node, other_seven = node, other_node = seven;
+  eight.nexthops.put({{8}, v4(0x0a053e00), "flannel.1", true});
+  other_seven.nexthops.put({{7}, v4(0x0a053e00), "flannel.1", true});
+  other_node.links.put(vxlan_link("flannel.1", 2));
+
+  const auto joins = ops_of({node, eight}, planned);
+  ASSERT_TRUE(joins);
+  EXPECT_EQ(*joins, (std::vector<Op>{{Op::Verb::add, *eight.nexthops.begin()}}));
+  const auto leaves = ops_of({seven, node}, planned);
+  ASSERT_TRUE(leaves);
+  EXPECT_EQ(*leaves, (std::vector<Op>{{Op::Verb::remove, *seven.nexthops.begin()}}));
+  const auto changes = ops_of({seven, other_seven}, planned);
+  ASSERT_TRUE(changes);
+  EXPECT_EQ(*changes, (std::vector<Op>{{Op::Verb::change, *other_seven.nexthops.begin()}}));
+  const auto nothing = ops_of({seven, seven}, planned);
+  ASSERT_TRUE(nothing);
+  EXPECT_TRUE(nothing->empty());
+
+  EXPECT_FALSE(ops_of({node, other_seven}, planned)) << "somebody else has the id";
+  EXPECT_FALSE(ops_of({other_seven, node}, planned)) << "it was planned otherwise";
+  EXPECT_FALSE(ops_of({eight, node}, planned)) << "it was not planned";
+  EXPECT_FALSE(ops_of({other_node, seven}, planned)) << "the device is another";
+  EXPECT_FALSE(ops_of({seven, other_node}, planned)) << "the device is to be another";
+}
+
 }  // namespace
 }  // namespace flannel

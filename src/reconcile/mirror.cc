@@ -22,6 +22,20 @@ bool needs_dump(const Change& change, const NetState& have) {
                             (address != nullptr && have.addresses.find(address->key) != nullptr));
 }
 
+void enter(const std::vector<Op>& done, NetState& state) {
+  for (const Op& op : done) {
+    std::visit(
+        [&]<class T>(const T& row) {
+          if (op.verb == Op::Verb::remove) {
+            state.of<T>().remove(row.key);
+          } else {
+            state.of<T>().put(row);
+          }
+        },
+        op.object);
+  }
+}
+
 bool enter(const Change& change, NetState& have, const NetState& want) {
   return std::visit(
       [&]<class T>(const T& row) {

@@ -1,6 +1,8 @@
 // What a notification means for what is known of the kernel.
 #pragma once
 
+#include <vector>
+
 #include "kernel/kernel.h"
 
 namespace flannel {
@@ -10,6 +12,9 @@ namespace flannel {
 // its neighbours, with a nexthop its routes, with a device's last IPv4 address all IPv4 routes by
 // it. What we did ourselves is in `have` already.
 bool needs_dump(const Change& change, const NetState& have);
+
+// Enters what was done.
+void enter(const std::vector<Op>& done, NetState& state);
 
 // Enters what is known of one object into `have`; true where that is not as wanted.
 bool enter(const Change& change, NetState& have, const NetState& want);

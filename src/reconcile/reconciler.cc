@@ -69,6 +69,10 @@ void Reconciler::wake() {
   need_pass();
 }
 
+void Reconciler::wake_for_changes() {
+  need_pass(Need::changes);
+}
+
 void Reconciler::set_additive(bool additive) {
   additive_ = additive;
   dump_needed_ = true;  // the mirror lacks what was left alone
@@ -85,19 +89,19 @@ std::vector<Op> Reconciler::ops_for(const NetState& want, const NetState& have) 
   return ops;
 }
 
-void Reconciler::need_pass() {
-  pass_needed_ = true;
+void Reconciler::need_pass(Need need) {
+  needed_ = std::max(needed_, need);
   timer_.cancel();
 }
 
 Reconciler::Clock::time_point Reconciler::next_pass() const {
   const Clock::time_point earliest = rate_limit_.next();
-  return pass_needed_ ? earliest : std::max(earliest, pass_at_);
+  return needed_ != Need::nothing ? earliest : std::max(earliest, pass_at_);
 }
 
 Task<void> Reconciler::run() {
   dump_needed_ = true;
-  pass_needed_ = true;
+  needed_ = Need::everything;
   for (;;) {
     const Clock::time_point now = Clock::now();
     if (next_pass() <= now) {
@@ -118,76 +122,51 @@ Task<void> Reconciler::run() {
   }
 }
 
-Task<void> Reconciler::follow_kernel() {
-  for (;;) {
-    co_await notifications_.async_wait(asio::posix::stream_descriptor::wait_read,
-                                       asio::use_awaitable);
-    absorb_changes();
-  }
-}
-
-void Reconciler::absorb_changes() {
-  absorb(kernel_.changes(scope_));
-}
-
-void Reconciler::absorb(const Changes& changes) {
-  bool differs = changes.dump_needed;
-  for (const Change& change : changes.ours) {
-    differs = calls_for_pass(change) || differs;
-  }
-  for (const Dev& dev : changes.host.links) {
-    differs = differs || leads_our_traffic(dev);
-  }
-  dump_needed_ = dump_needed_ || changes.dump_needed;
-  if (differs && report_.passes > 0) {
-    need_pass();
-  }
-  if (!changes.host.empty()) {
-    retry_soon();
-    if (on_host_changed) {
-      on_host_changed(changes.host);
-    }
-  }
-}
-
-bool Reconciler::calls_for_pass(const Change& change) {
-  dump_needed_ = dump_needed_ || needs_dump(change, have_.ours);
-  const bool differs = enter(change, have_.ours, want_);
-  // What is held down and reported already has its pass when the hold-down ends.
-  const bool held_down = hold_down_.find(change.object, Clock::now()) != nullptr;
-  return differs && !(held_down && find_problem(change.object) != nullptr);
-}
-
-// With a device that goes down, or its last address, the kernel drops the routes by it.
-bool Reconciler::leads_our_traffic(const Dev& dev) {
-  const NetState& have = have_.ours;
-  const auto by_dev = [&dev](const auto& row) { return row.dev == dev; };
-  const bool leads = std::any_of(have.nexthops.begin(), have.nexthops.end(), by_dev) ||
-                     std::any_of(have.routes.begin(), have.routes.end(), by_dev);
-  dump_needed_ = dump_needed_ || leads;
-  return leads;
-}
-
 void Reconciler::dump() {
   have_ = kernel_.dump(scope_);
   dump_needed_ = false;
   audit_at_ = Clock::now() + timing_.audit;
 }
 
-void Reconciler::pass() {
-  last_pass_ = Clock::now();
-  pass_needed_ = false;
+// Whether the mirror, which can be trusted, is as wanted, object by object.
+bool Reconciler::is_as_planned() const {
+  return report_.passes > 0 && !additive_ && !dump_needed_ && last_pass_ < audit_at_ &&
+         report_.problems.empty();
+}
+
+// The ops of what changed of the plan, which want_ has then.
+std::optional<std::vector<Op>> Reconciler::plan_changes() {
+  const std::optional<PlanDelta> delta = planner_.plan_changes(have_);
+  std::optional<std::vector<Op>> ops = delta ? ops_of(*delta, want_) : std::nullopt;
+  if (ops) {
+    enter(*ops, want_);
+  }
+  return ops;
+}
+
+std::vector<Op> Reconciler::plan_all(NetState& planned_before) {
   if (dump_needed_ || audit_at_ <= last_pass_) {
     dump_needed_ = true;  // also where the dump throws
     dump();
   }
-  const NetState planned_before = std::exchange(want_, planner_(have_));
-  const std::vector<Op> ops = ops_for(want_, have_.ours);
+  planned_before = std::exchange(want_, planner_.plan(have_));
+  return ops_for(want_, have_.ours);
+}
+
+void Reconciler::pass() {
+  last_pass_ = Clock::now();
+  const bool few = std::exchange(needed_, Need::nothing) == Need::changes && is_as_planned();
+  std::optional<std::vector<Op>> changes = few ? plan_changes() : std::nullopt;
+  NetState planned_before;
+  const bool all = !changes;
+  const std::vector<Op> ops = all ? plan_all(planned_before) : std::move(*changes);
   dump_needed_ = !ops.empty();  // until every answer is known to be good
   const std::vector<Outcome> outcomes = attempt(kernel_, ops, hold_down_, last_pass_);
   const bool news = judge(ops, outcomes);
-  update_mirror(ops, outcomes, news);
-  note_repairs(planned_before, ops, outcomes);
+  update_mirror(ops, outcomes, all, news);
+  if (all) {  // what is new in a plan puts nothing back
+    note_repairs(planned_before, ops, outcomes);
+  }
   schedule(news);
   ++report_.passes;
   report_.wanted = want_.size();
@@ -256,26 +235,25 @@ bool Reconciler::adopt_history(Problem& problem) const {
 }
 
 void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes,
-                               bool news) {
-  if (report_.problems.empty()) {
+                               bool all, bool news) {
+  if (all && report_.problems.empty()) {
     have_.ours = want_;
     dump_needed_ = false;
     return;
   }
-  std::vector<const Op*> done;
+  std::vector<Op> done;
   for (std::size_t i = 0; i < ops.size(); ++i) {
     if (outcomes[i].result.ok()) {
-      done.push_back(&ops[i]);
+      done.push_back(ops[i]);
     }
   }
   // What failed for a known reason is as the mirror has it.
-  dump_needed_ = news || done.size() > kFew || std::ranges::any_of(done, [](const Op* op) {
-                   return std::holds_alternative<Link>(op->object);
-                 });
+  const bool many = all && (done.size() > kFew || std::ranges::any_of(done, [](const Op& op) {
+                              return std::holds_alternative<Link>(op.object);
+                            }));
+  dump_needed_ = news || many;
   if (!dump_needed_) {
-    for (const Op* op : done) {
-      enter({op->verb == Op::Verb::remove, op->object}, have_.ours, want_);
-    }
+    enter(done, have_.ours);
   }
 }
 
@@ -327,7 +305,7 @@ void Reconciler::retry() {
     ++tried[n]->attempts;
     if (results[n].ok()) {
       dump_needed_ = true;
-      pass_needed_ = true;
+      needed_ = Need::everything;
     }
   }
 }
@@ -342,7 +320,7 @@ void Reconciler::retry_soon() {
 
 Reconciler::Preview Reconciler::preview() {
   const Snapshot now = kernel_.dump(scope_);
-  const NetState want = planner_(now);
+  const NetState want = planner_.preview(now);
   Preview preview{ops_for(want, now.ours), {}, now.foreign};
   std::copy_if(now.leftovers.begin(), now.leftovers.end(), std::back_inserter(preview.leftovers),
                [&](const Route& route) { return want.routes.find(route.key) == nullptr; });

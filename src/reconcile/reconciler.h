@@ -21,6 +21,7 @@
 #include "base/task.h"
 #include "kernel/kernel.h"
 #include "reconcile/attempt.h"
+#include "reconcile/diff.h"
 #include "reconcile/hold_down.h"
 #include "reconcile/report.h"
 
@@ -29,9 +30,17 @@ namespace flannel {
 class Reconciler {
  public:
   using Clock = std::chrono::steady_clock;
-  // What the kernel should have, given what it told about nexthops. Only called when it is safe to
-  // remove what is not planned, that is, when the peers are completely known.
-  using Planner = std::function<NetState(const Snapshot&)>;
+  // What the kernel should have, given what it has. Only asked when it is safe to remove what is
+  // not planned, that is, when the peers are completely known.
+  struct Planner {
+    std::function<NetState(const Snapshot&)> plan;
+    // How the plan differs from what this or plan() said last; nothing where only plan() tells.
+    std::function<std::optional<PlanDelta>(const Snapshot&)> plan_changes = [](const Snapshot&) {
+      return std::optional<PlanDelta>();
+    };
+    // The same as plan(), for somebody who only looks.
+    std::function<NetState(const Snapshot&)> preview = plan;
+  };
 
   struct Timing {
     // The most that a pass is charged (RateLimit).
@@ -50,6 +59,9 @@ class Reconciler {
 
   // The plan's inputs changed: plan again soon.
   void wake();
+  // They changed so that Planner::plan_changes may tell what it means. Where all is as planned,
+  // only that is looked at; otherwise everything, as after wake().
+  void wake_for_changes();
 
   // With `additive` a pass puts what is missing and removes nothing, for as long as the plan may
   // not be the whole truth.
@@ -83,8 +95,12 @@ class Reconciler {
   std::function<void(const HostChanges& changes)> on_host_changed;
 
  private:
-  void need_pass();
+  enum class Need { nothing, changes, everything };
+  void need_pass(Need need = Need::everything);
   void dump();
+  bool is_as_planned() const;
+  std::optional<std::vector<Op>> plan_changes();
+  std::vector<Op> plan_all(NetState& planned_before);
   std::vector<Op> ops_for(const NetState& want, const NetState& have) const;
   void absorb(const Changes& changes);
   bool calls_for_pass(const Change& change);
@@ -92,7 +108,8 @@ class Reconciler {
   const Problem* find_problem(const Object& object) const;
   bool judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes);
   bool adopt_history(Problem& problem) const;
-  void update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes, bool news);
+  void update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes, bool all,
+                     bool news);
   void note_repairs(const NetState& planned_before, const std::vector<Op>& ops,
                     const std::vector<Outcome>& outcomes);
   void schedule(bool news);
@@ -110,7 +127,7 @@ class Reconciler {
   Snapshot have_;  // the mirror
   NetState want_;  // of the last pass
   bool dump_needed_ = true;
-  bool pass_needed_ = false;
+  Need needed_ = Need::nothing;
   bool additive_ = false;
   Clock::time_point last_pass_{};
   RateLimit rate_limit_;

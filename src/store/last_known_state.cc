@@ -61,6 +61,15 @@ std::vector<Row> rows_of(const std::vector<Lease>& leases) {
   return rows;
 }
 
+constexpr const char* kPutLease = "INSERT OR REPLACE INTO leases VALUES(?, ?)";
+
+void remove_leases(const Database& database, const std::vector<std::string>& keys) {
+  Statement remove(database, "DELETE FROM leases WHERE key = ?");
+  for (const std::string& key : keys) {
+    remove.bind(0, key).run();
+  }
+}
+
 // Of thousands of leases few change: the disk is to be troubled with those alone.
 void write_differences(const Database& database, const std::vector<Row>& rows) {
   std::vector<std::string> gone;
@@ -84,14 +93,21 @@ void write_differences(const Database& database, const std::vector<Row>& rows) {
   for (; row != rows.end(); ++row) {
     changed.push_back(&*row);
   }
-  Statement remove(database, "DELETE FROM leases WHERE key = ?");
-  for (const std::string& key : gone) {
-    remove.bind(0, key).run();
-  }
-  Statement put(database, "INSERT OR REPLACE INTO leases VALUES(?, ?)");
+  remove_leases(database, gone);
+  Statement put(database, kPutLease);
   for (const Row* changed_row : changed) {
     put.bind(0, changed_row->first).bind(1, changed_row->second).run();
   }
+}
+
+void write_node(const Database& database, const LastKnownState& state) {
+  database.execute("DELETE FROM node");
+  Statement(database, "INSERT INTO node VALUES(?, ?, ?, ?)")
+      .bind(0, state.config)
+      .bind(1, to_text(state.own.key))
+      .bind(2, to_json(state.own.attrs))
+      .bind(3, std::chrono::duration_cast<seconds>(state.time.time_since_epoch()).count())
+      .run();
 }
 
 void write_state(const std::string& path, const LastKnownState& state) {
@@ -100,14 +116,28 @@ void write_state(const std::string& path, const LastKnownState& state) {
   const Database database = Database::open_own(path, kFormat);
   database.execute("PRAGMA cache_size=-256");
   Transaction transaction(database);
-  database.execute("DELETE FROM node");
-  Statement(database, "INSERT INTO node VALUES(?, ?, ?, ?)")
-      .bind(0, state.config)
-      .bind(1, to_text(state.own.key))
-      .bind(2, to_json(state.own.attrs))
-      .bind(3, std::chrono::duration_cast<seconds>(state.time.time_since_epoch()).count())
-      .run();
+  write_node(database, state);
   write_differences(database, rows_of(state.peers));
+  transaction.commit();
+}
+
+void write_changes_to(const std::string& path, const LastKnownState& state,
+                      std::span<const LeaseKey> gone) {
+  const Database database = Database::open_own(path, kFormat);
+  Transaction transaction(database);
+  if (database.number("SELECT count(*) FROM node") == 0) {
+    throw std::runtime_error(path + " is empty");
+  }
+  write_node(database, state);
+  std::vector<std::string> keys;
+  for (const LeaseKey& key : gone) {
+    keys.push_back(to_text(key));
+  }
+  remove_leases(database, keys);
+  Statement put(database, kPutLease);
+  for (const Lease& lease : state.peers) {
+    put.bind(0, to_text(lease.key)).bind(1, to_json(lease.attrs)).run();
+  }
   transaction.commit();
 }
 
@@ -135,6 +165,16 @@ Result<void> LastKnownStateFile::write(const LastKnownState& state) const {
       std::filesystem::remove(path_);  // nobody can use what is left of it
       write_state(path_, state);
     }
+    return {};
+  } catch (const std::runtime_error& error) {
+    return fail("{}", error.what());
+  }
+}
+
+Result<void> LastKnownStateFile::write_changes(const LastKnownState& state,
+                                               std::span<const LeaseKey> gone) const {
+  try {
+    write_changes_to(path_, state, gone);
     return {};
   } catch (const std::runtime_error& error) {
     return fail("{}", error.what());

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <chrono>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ class LastKnownStateFile {
   // Replaces what is there, making the file, mode 0600, where there is none, or anew where it is
   // damaged. Error: why not.
   Result<void> write(const LastKnownState& state) const;
+  // Where `state.peers` are those alone that came or changed since the last write, and `gone` those
+  // that left. Error: why not, also where there is no file any more to which they would belong.
+  Result<void> write_changes(const LastKnownState& state, std::span<const LeaseKey> gone) const;
 
  private:
   std::string path_;

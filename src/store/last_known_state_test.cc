@@ -71,6 +71,26 @@ TEST_F(LastKnownStateTest, OnlyDifferencesAreWrittenAndNoneIsMissed) {
   }
 }
 
+TEST_F(LastKnownStateTest, ChangesAreWrittenAloneWhereTheRestIsThere) {
+  EXPECT_FALSE(file().write_changes({"{}", lease(1), peers, time}, {})) << "no file yet";
+  EXPECT_FALSE(file().read());
+  ASSERT_TRUE(file().write({"{}", lease(1), std::vector{lease(2), lease(3), lease(5)}, time}));
+  Lease changed = lease(3);
+  changed.attrs.public_ip = *IpAddr::parse("198.18.9.9");
+  const LeaseKey gone[] = {lease(5).key, lease(3).key};
+  ASSERT_TRUE(
+      file().write_changes({"{ }", lease(6), {changed, lease(4)}, time + seconds(5)}, gone));
+  const Result<LastKnownState> state = file().read();
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->peers, (std::vector{lease(2), changed, lease(4)}));
+  EXPECT_EQ(state->config, "{ }");
+  EXPECT_EQ(state->own, lease(6));
+  EXPECT_EQ(state->time, time + seconds(5));
+  std::ofstream(file().path(), std::ios::trunc).flush();
+  EXPECT_FALSE(file().write_changes({"{}", lease(1), peers, time}, {})) << "emptied meanwhile";
+  EXPECT_FALSE(file().read());
+}
+
 TEST_F(LastKnownStateTest, AnotherStoreOrDaemonHasAnotherFile) {
   ASSERT_TRUE(file().write({"{}", lease(1), peers, time}));
   EXPECT_FALSE(file("etcd b").read());

@@ -2,22 +2,23 @@
 """What a daemon costs with leases in a real etcd, beside any other flanneld.
 
 usage: etcd.py PEERS[,PEERS...] NAME=FLANNELD [NAME=FLANNELD ...]
-Everything runs in one network namespace of its own, which ends with this program. One line of JSON a case:
+Everything runs in one network namespace of its own, with 300 more links, as 150 pods have them. One line of JSON a case:
   subnet_ms    exec -> subnet.env is there
   all_ms       exec -> the routes, neighbours and FDB entries of all peers are in the kernel, looked at every 5 ms by
                the number of routes and then counted
   cpu_ms       CPU time of the daemon until then;  rss_kb, peak_kb  resident memory when idle, and the most
   calls        calls to etcd until then
-  join_ms      put of one more lease -> its route is there, median and longest of 20, one after the other
+  join_ms      put of one more lease -> its route is there, median and longest of 40, somewhere among the others and
+               one after the other
+  join_cpu_ms  CPU time of the daemon for each of these, all that follows from it included
   join_calls   calls to etcd for each of these
   idle_csw, idle_cpu_ms   context switches and CPU time of the daemon in 10 idle seconds
 """
-import base64, hashlib, http.client, json, os, re, shutil, socket, struct, subprocess, sys, tempfile, time
+import base64, hashlib, http.client, json, os, re, shutil, subprocess, sys, tempfile, time
 
-from scale import cpu_ms, status_value, switches
+from scale import JOINS, LINKS, Routes, cpu_ms, joiners, status_value, switches
 
 PREFIX = "/coreos.com/network"
-RTM_NEWROUTE, RTM_DELROUTE, GROUP_IPV4_ROUTE = 24, 25, 0x40
 
 
 def b64(text):
@@ -63,7 +64,7 @@ class Etcd:
         self.ask("kv/put", key=b64(f"{PREFIX}/config"), value=b64(json.dumps(config)))
         self.lease = self.ask("lease/grant", TTL=86400)["ID"]
         for number in range(peers):
-            self.put_peer(number, self.lease)
+            self.put_peer(2 * number, self.lease)
 
     def calls(self):
         ask = http.client.HTTPConnection("127.0.0.1", 2379)
@@ -82,24 +83,6 @@ def objects():
     routes = run("ip", "-4", "route", "show", "dev", "flannel.1").count("via")
     neighbours = run("ip", "-4", "neigh", "show", "dev", "flannel.1", "nud", "permanent").count("lladdr")
     return min(routes, neighbours, run("bridge", "fdb", "show", "dev", "flannel.1").count(" dst "))
-
-
-class Routes:
-    """Counts the routes that are added, as the kernel tells of them."""
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-        self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
-        self.socket.bind((0, GROUP_IPV4_ROUTE))
-
-    def wait(self, count, seconds):
-        self.socket.settimeout(seconds)
-        while count > 0:
-            data, at = self.socket.recv(1 << 16), 0
-            while at + 16 <= len(data):
-                length, kind = struct.unpack_from("=IH", data, at)
-                count -= kind == RTM_NEWROUTE and data[at + 17] == 24 and data[at + 20] == 254  # /24s of the main table
-                at += (length + 3) & ~3
 
 
 def join(etcd, number):
@@ -133,10 +116,14 @@ def measure(name, flanneld, peers):
         time.sleep(10)
         out["idle_csw"], out["idle_cpu_ms"] = switches(daemon.pid) - csw, round(cpu_ms(daemon.pid) - cpu, 2)
         out["rss_kb"], out["peak_kb"] = status_value(daemon.pid, "VmRSS"), status_value(daemon.pid, "VmHWM")
-        before = etcd.calls()
-        joins = sorted(join(etcd, peers + number) for number in range(20))
-        out["join_ms"] = [round(joins[10], 2), round(joins[-1], 2)]
-        out["join_calls"] = round((etcd.calls() - before) / 20 - 1, 1)  # one is our put
+        before, cpu, joins = etcd.calls(), cpu_ms(daemon.pid), []
+        for number in joiners(peers):
+            joins.append(join(etcd, number))
+            time.sleep(0.2)
+        time.sleep(3)
+        out["join_cpu_ms"] = round((cpu_ms(daemon.pid) - cpu) / JOINS, 2)
+        out["join_ms"] = [round(ms, 2) for ms in (sorted(joins)[JOINS // 2], max(joins))]
+        out["join_calls"] = round((etcd.calls() - before) / JOINS - 1, 1)  # one is our put
         print(json.dumps(out), flush=True)
     finally:
         if daemon:
@@ -155,6 +142,8 @@ def main():
     run("ip", "addr", "add", "198.18.0.2/15", "dev", "eth0")
     for device in ("eth0", "other"):
         run("ip", "link", "set", device, "up")
+    lines = "".join(f"link add pod{n} type veth peer name peer{n}\n" for n in range(LINKS // 2))
+    subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)
     time.sleep(3)  # the underlay's own address detection is over by then
     for peers in sys.argv[1].split(","):
         for binary in sys.argv[2:]:

@@ -52,7 +52,9 @@ void measure(unsigned count, const std::string& name) {
   const std::vector<Lease> peers = made_up_peers(count, mode);
   NetlinkKernel kernel;
   Paths paths;
+  std::vector<const Lease*> list;
   for (const Lease& peer : peers) {
+    list.push_back(&peer);
     if (backend->uses_paths()) {
       paths[*peer.attrs.public_ip] = {"eth0", std::nullopt, std::nullopt};
     }
@@ -60,7 +62,7 @@ void measure(unsigned count, const std::string& name) {
 
   const Node node{network, external, own, scope, paths, {}};
   Clock::time_point start = Clock::now();
-  const Plan plan = backend->plan(node, peers);
+  const Plan plan = backend->plan(node, list);
   const std::vector<Op> ops = diff(plan.state, {});
   const double plan_ms = ms_since(start);
   start = Clock::now();

@@ -52,13 +52,13 @@ def joiners(peers):
 
 
 class Routes:
-    """Counts the routes that are added, as the kernel tells of them."""
+    """Counts the routes that are added in a namespace, as the kernel tells of them."""
 
-    def __init__(self, namespace):
-        here, there = open("/proc/self/ns/net"), open(f"/run/netns/{namespace}")
+    def __init__(self, path="/proc/self/ns/net"):
+        here, there = open("/proc/self/ns/net"), open(path)
         setns = ctypes.CDLL(None).setns
         if setns(there.fileno(), CLONE_NEWNET) != 0:
-            raise SystemExit(f"{namespace} cannot be entered")
+            raise SystemExit(f"{path} cannot be entered")
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
         setns(here.fileno(), CLONE_NEWNET)
         self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
@@ -119,7 +119,7 @@ class Node:
 
     def join(self, binaries, number, mode):
         """One more peer: ms until it is in the kernel."""
-        routes = Routes(NAMESPACE)
+        routes = Routes(f"/run/netns/{NAMESPACE}")
         begun = run(f"{binaries}/fill_store", f"{self.folder}/leases.db", str(number), mode, "join")
         return (routes.wait(2 if mode == "dual" else 1, 10) - float(begun)) * 1e3
 

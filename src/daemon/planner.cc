@@ -1,0 +1,69 @@
+#include "daemon/planner.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "daemon/state.h"
+
+namespace flannel {
+
+bool Planner::forget(const HostChanges& changes) {
+  const bool any = paths_.forget(changes);
+  if (any) {
+    changes_.add_all();
+  }
+  return any;
+}
+
+NexthopUse Planner::nexthops(const Snapshot& kernel) const {
+  const bool use = state_.options.route_nexthops.use(state_.peers->usable_count(), kernel.ours);
+  return {kernel.nexthops_supported && use, kernel.taken_nexthops};
+}
+
+Plan Planner::plan_for(PeerList peers, const Paths& paths, NexthopUse nexthops) const {
+  const Node node{*state_.network, *state_.external,   *state_.lease(), scope_,
+                  paths,           std::move(nexthops)};
+  return state_.backend->plan(node, peers);
+}
+
+Plan Planner::plan_for_all(const Snapshot& kernel) {
+  const std::vector<const Lease*> peers = state_.peers->usable();
+  const PathCache::Clock::time_point now = PathCache::Clock::now();
+  const Paths& paths =
+      state_.backend->uses_paths() ? paths_.paths_to(peers, kernel_, now) : paths_.known();
+  return plan_for(peers, paths, nexthops(kernel));
+}
+
+NetState Planner::plan(const Snapshot& kernel) {
+  Plan plan = plan_for_all(kernel);
+  changes_.clear();
+  nexthops_ = nexthops(kernel);
+  unusable_ids_ = std::move(plan.unusable_ids);
+  skipped_ = std::move(plan.skipped);
+  return std::move(plan.state);
+}
+
+NetState Planner::preview(const Snapshot& kernel) {
+  return plan_for_all(kernel).state;
+}
+
+std::optional<PlanDelta> Planner::plan_changes(const Snapshot& kernel) {
+  NexthopUse use = nexthops(kernel);
+  if (changes_.all() || use != nexthops_) {
+    return std::nullopt;
+  }
+  // Whose id another peer has as well is no matter of one peer.
+  std::ranges::copy(unusable_ids_, std::back_inserter(use.taken));
+  const std::vector<const Lease*> gone = changes_.gone(), come = changes_.come(*state_.peers);
+  const Paths& paths =
+      state_.backend->uses_paths() ? paths_.paths_to_more(come, kernel_) : paths_.known();
+  Plan before = plan_for(gone, paths, use), after = plan_for(come, paths, use);
+  if (!before.skipped.empty() || !after.skipped.empty() || !before.unusable_ids.empty() ||
+      !after.unusable_ids.empty()) {
+    return std::nullopt;
+  }
+  changes_.clear();
+  return PlanDelta{std::move(before.state), std::move(after.state)};
+}
+
+}  // namespace flannel

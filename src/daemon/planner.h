@@ -1,0 +1,53 @@
+// What the kernel should have: the backend's plan for the peers, for all of them or for those alone
+// that changed.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "backend/backend.h"
+#include "daemon/path_cache.h"
+#include "network/peer_changes.h"
+#include "reconcile/diff.h"
+
+namespace flannel {
+
+struct DaemonState;
+
+class Planner {
+ public:
+  // `state`, `scope` and `kernel` outlive this object.
+  Planner(const DaemonState& state, const Scope& scope, Kernel& kernel)
+      : state_(state), scope_(scope), kernel_(kernel) {}
+
+  void peers_changed(const PeersDelta& delta) { changes_.add(delta); }
+  // Forgets the paths that `changes` may have changed; true where that is anything.
+  bool forget(const HostChanges& changes);
+
+  // For all peers.
+  NetState plan(const Snapshot& kernel);
+  // How that differs from what this or plan() gave last, from the peers alone that changed.
+  // Nothing where only plan() tells: many have changed, or what is theirs depends on others.
+  std::optional<PlanDelta> plan_changes(const Snapshot& kernel);
+  // As plan(), but nobody is told what changed since.
+  NetState preview(const Snapshot& kernel);
+
+  // Peers that the backend cannot use.
+  const std::vector<Refused>& skipped() const { return skipped_; }
+
+ private:
+  NexthopUse nexthops(const Snapshot& kernel) const;
+  Plan plan_for(PeerList peers, const Paths& paths, NexthopUse nexthops) const;
+  Plan plan_for_all(const Snapshot& kernel);
+
+  const DaemonState& state_;
+  const Scope& scope_;
+  Kernel& kernel_;
+  PathCache paths_;
+  PeerChanges changes_;  // since the last plan
+  NexthopUse nexthops_;  // of the last plan
+  std::vector<std::uint32_t> unusable_ids_;
+  std::vector<Refused> skipped_;
+};
+
+}  // namespace flannel

@@ -1,0 +1,178 @@
+#include "daemon/planner.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <random>
+
+#include "backend/backend_fixture.h"
+#include "daemon/state.h"
+#include "reconcile/mirror.h"
+
+namespace flannel {
+namespace {
+
+// The store and the kernel that a node without loops has.
+class NoStore : public LeaseStore {
+ public:
+  std::string name() const override { return "none"; }
+  Task<std::optional<std::string>> config() override { co_return std::nullopt; }
+  Task<Result<Lease>> acquire(AcquireRequest) override { co_return fail("not asked for"); }
+  Task<Result<Lease>> renew(Lease) override { co_return fail("not asked for"); }
+  std::unique_ptr<LeaseWatch> watch() override { return nullptr; }
+};
+
+// Every other address is on the link.
+class HalfOnLink : public Kernel {
+ public:
+  Result<void> claim(const Scope&) override { return {}; }
+  Snapshot dump(const Scope&) override { return {}; }
+  std::vector<OpResult> apply(std::span<const Op>) override { return {}; }
+  HostView host() override { return {}; }
+  int notify_fd() const override { return -1; }
+  Changes changes(const Scope&) override { return {}; }
+  std::vector<Path> paths(std::span<const IpAddr> to) override {
+    std::vector<Path> paths;
+    for (const IpAddr& ip : to) {
+      const bool direct = ip.number() % 2 == 0;
+      paths.push_back(
+          {"eth0", direct ? std::nullopt : std::optional(*IpAddr::parse("198.18.0.1")), {}});
+    }
+    return paths;
+  }
+};
+
+std::string network_text(const std::string& backend, bool dual) {
+  return fmt::format(R"({{"Network":"10.0.0.0/8",{}"Backend":{}}})",
+                     dual ? R"("EnableIPv6":true,"IPv6Network":"fc00:5::/32",)" : "", backend);
+}
+
+// Subnets of which each has the nexthop id of another one, and as many that have not.
+std::vector<Prefix> interesting_subnets(const TestNode& node) {
+  std::vector<Lease> peers;
+  for (std::uint32_t n = 0; n < 6'000; ++n) {
+    peers.push_back({{Prefix{IpAddr::from_number(Family::v4, 0x0a400000 + (n << 8)), 24}, {}},
+                     {IpAddr::from_number(Family::v4, 0xc6120000 + 2 * n), {}, "host-gw", {}, {}},
+                     {}});
+  }
+  TestNode direct(*parse_network_config(network_text(R"({"Type":"host-gw"})", false)));
+  for (const Lease& peer : peers) {
+    direct.paths[*peer.attrs.public_ip] = {"eth0", std::nullopt, std::nullopt};
+  }
+  std::vector<Prefix> subnets;
+  for (const Route& route : direct.plan(peers).state.routes) {
+    if (route.nexthop == 0) {
+      subnets.push_back(route.key.dst);
+    }
+  }
+  EXPECT_GT(subnets.size(), 4U) << node.backend->type();
+  for (std::size_t n = subnets.size(); n > 0; --n) {
+    subnets.push_back(peers[n * 17].key.v4.value());
+  }
+  return subnets;
+}
+
+struct Wish {
+  const char* backend;
+  bool dual;
+  friend void PrintTo(const Wish& wish, std::ostream* out) { *out << wish.backend << wish.dual; }
+};
+
+class PlannerTest : public testing::TestWithParam<Wish> {
+ protected:
+  PlannerTest() : node(*parse_network_config(network_text(GetParam().backend, GetParam().dual))) {
+    state.network = node.network;
+    state.backend = *make_backend(node.network);
+    state.external = node.external;
+    state.own = std::make_unique<OwnLease>(io.get_executor(), store, node.own,
+                                           std::chrono::minutes(60), OwnLease::Timing{});
+    state.peers =
+        std::make_unique<Peers>(node.network, node.own, [this](const Lease& lease, Family family) {
+          return state.backend->vtep_mac(lease, family);
+        });
+    state.options.route_nexthops = {.from = 9, .until = 5};
+  }
+
+  unsigned below(unsigned bound) { return static_cast<unsigned>(random() % bound); }
+
+  // Of few nodes, some with two leases, some of another backend.
+  Lease peer(const Prefix& subnet) {
+    const unsigned number = below(40);
+    const auto data = [&](unsigned family) {
+      return fmt::format(R"({{"VNI":1,"VtepMAC":"02:00:00:00:{:02x}:{:02x}"}})", family, number);
+    };
+    Lease lease;
+    lease.key.v4 = subnet;
+    lease.attrs.public_ip = IpAddr::from_number(Family::v4, 0xc6130000 + number);
+    lease.attrs.backend_type = below(12) == 0 ? "udp" : state.backend->type();
+    lease.attrs.backend_data = data(4);
+    if (node.network.v6 && below(3) != 0) {
+      lease.key.v6 = Prefix{
+          IpAddr::from_number(Family::v6, ((static_cast<Uint128>(0xfc00000500000000) +
+                                            static_cast<std::uint32_t>(subnet.ip.number() >> 8))
+                                           << 64)),
+          64};
+      lease.attrs.public_ipv6 = IpAddr::from_number(
+          Family::v6, (static_cast<Uint128>(0xfd99000000000000) << 64) + 0x100 + number);
+      lease.attrs.backend_v6_data = data(6);
+    }
+    return lease;
+  }
+
+  std::mt19937 random{1};
+  asio::io_context io;
+  NoStore store;
+  HalfOnLink kernel;
+  TestNode node;
+  DaemonState state;
+};
+
+// Peers that come, change and go: what the planner tells of those that changed leads to what it
+// plans for all.
+TEST_P(PlannerTest, ThePlanOfWhatChangedLeadsToThePlanOfAll) {
+  const std::vector<Prefix> subnets = interesting_subnets(node);
+  Planner planner(state, node.scope, kernel);
+  Snapshot now;
+  NetState want = planner.plan(now);
+  unsigned few = 0;
+  for (int step = 0; step < 3'000; ++step) {
+    const Lease lease = peer(subnets[below(static_cast<unsigned>(subnets.size()))]);
+    LeaseUpdate update;
+    for (const Lease* known : state.peers->usable()) {
+      if (known->key.v4 == lease.key.v4) {
+        update.removed.push_back(known->key);
+      }
+    }
+    if (update.removed.empty() || below(3) == 0) {
+      update.leases.push_back(lease);
+    }
+    planner.peers_changed(state.peers->apply(update));
+    if (below(4) == 0) {
+      planner.preview(now);
+    }
+    if (below(3) == 0) {
+      continue;
+    }
+    now.ours = want;
+    now.taken_nexthops.assign(below(2), node.scope.first_nexthop + 77);
+    const std::optional<PlanDelta> delta = planner.plan_changes(now);
+    const std::optional<std::vector<Op>> ops = delta ? ops_of(*delta, want) : std::nullopt;
+    if (ops) {
+      enter(*ops, want);
+      ++few;
+    } else {
+      want = planner.plan(now);
+    }
+    ASSERT_EQ(to_text(want), to_text(planner.preview(now))) << step;
+  }
+  EXPECT_GT(few, 100U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, PlannerTest,
+                         testing::Values(Wish{R"({"Type":"vxlan"})", false},
+                                         Wish{R"({"Type":"vxlan"})", true},
+                                         Wish{R"({"Type":"vxlan","DirectRouting":true})", true},
+                                         Wish{R"({"Type":"host-gw"})", true}));
+
+}  // namespace
+}  // namespace flannel

@@ -1,0 +1,60 @@
+// Reconciler: what the kernel notifies of.
+
+#include <algorithm>
+
+#include "reconcile/mirror.h"
+#include "reconcile/reconciler.h"
+
+namespace flannel {
+
+Task<void> Reconciler::follow_kernel() {
+  for (;;) {
+    co_await notifications_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                       asio::use_awaitable);
+    absorb_changes();
+  }
+}
+
+void Reconciler::absorb_changes() {
+  absorb(kernel_.changes(scope_));
+}
+
+void Reconciler::absorb(const Changes& changes) {
+  bool differs = changes.dump_needed;
+  for (const Change& change : changes.ours) {
+    differs = calls_for_pass(change) || differs;
+  }
+  for (const Dev& dev : changes.host.links) {
+    differs = differs || leads_our_traffic(dev);
+  }
+  dump_needed_ = dump_needed_ || changes.dump_needed;
+  if (differs && report_.passes > 0) {
+    need_pass();
+  }
+  if (!changes.host.empty()) {
+    retry_soon();
+    if (on_host_changed) {
+      on_host_changed(changes.host);
+    }
+  }
+}
+
+bool Reconciler::calls_for_pass(const Change& change) {
+  dump_needed_ = dump_needed_ || needs_dump(change, have_.ours);
+  const bool differs = enter(change, have_.ours, want_);
+  // What is held down and reported already has its pass when the hold-down ends.
+  const bool held_down = hold_down_.find(change.object, Clock::now()) != nullptr;
+  return differs && !(held_down && find_problem(change.object) != nullptr);
+}
+
+// With a device that goes down, or its last address, the kernel drops the routes by it.
+bool Reconciler::leads_our_traffic(const Dev& dev) {
+  const NetState& have = have_.ours;
+  const auto by_dev = [&dev](const auto& row) { return row.dev == dev; };
+  const bool leads = std::any_of(have.nexthops.begin(), have.nexthops.end(), by_dev) ||
+                     std::any_of(have.routes.begin(), have.routes.end(), by_dev);
+  dump_needed_ = dump_needed_ || leads;
+  return leads;
+}
+
+}  // namespace flannel
