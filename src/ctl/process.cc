@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,7 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <sstream>
+#include <optional>
 #include <system_error>
 
 #include "base/file.h"
@@ -40,6 +39,19 @@ std::array<UniqueFd, 2> make_pipe() {
     fail_with_errno("pipe");
   }
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+std::optional<std::string> in_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  return find_program(program, path == nullptr ? "" : path);
+}
+
+std::string path_of(const std::string& program) {
+  const std::optional<std::string> path = in_path(program);
+  if (!path) {
+    throw std::runtime_error(fmt::format("{}: not in PATH", program));
+  }
+  return *path;
 }
 
 // Field 22 of /proc/PID/stat; 0 where there is no such process, or only its zombie.
@@ -79,50 +91,16 @@ std::uint64_t start_time(pid_t pid) {
 
 }  // namespace
 
-RunningProgram::RunningProgram(const Arguments& arguments, const std::string& input) {
-  std::array<UniqueFd, 2> out = make_pipe();
-  std::array<UniqueFd, 2> in = make_pipe();
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, in[0].get(), 0);
-  ::posix_spawn_file_actions_adddup2(&actions, out[1].get(), 1);
-  ::posix_spawn_file_actions_adddup2(&actions, out[1].get(), 2);
-  posix_spawnattr_t attributes;
-  ::posix_spawnattr_init(&attributes);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  const int error = ::posix_spawnp(&pid_, arguments[0].c_str(), &actions, &attributes,
-                                   pointers(arguments).data(), environ);
-  ::posix_spawnattr_destroy(&attributes);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (error == ENOENT) {
-    throw std::runtime_error(fmt::format("{}: not in PATH", arguments[0]));
-  }
-  if (error != 0) {
-    throw std::system_error(error, std::generic_category(), arguments[0]);
-  }
-  // Our inputs are far smaller than a pipe, so that this does not block.
-  if (::write(in[1].get(), input.data(), input.size()) != static_cast<ssize_t>(input.size())) {
-    fail_with_errno(arguments[0]);
-  }
-  output_ = out[0].release();
-}
+RunningProgram::RunningProgram(const Arguments& arguments, const std::string& input)
+    : program_({.path = path_of(arguments[0]),
+                .arguments = {arguments.begin() + 1, arguments.end()},
+                .input = input,
+                .variables = {},
+                .one_output = true}) {}
 
 ProgramResult RunningProgram::wait() {
-  ProgramResult result;
-  const UniqueFd output(output_);
-  std::array<char, 4096> chunk;
-  for (ssize_t got = 0; (got = ::read(output.get(), chunk.data(), chunk.size())) != 0;) {
-    if (got > 0) {
-      result.output.append(chunk.data(), static_cast<std::size_t>(got));
-    } else if (errno != EINTR) {
-      break;
-    }
-  }
-  int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-  }
-  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return result;
+  ProcessOutput output = program_.wait({.time = std::chrono::hours(24), .output = 1 << 30});
+  return {output.status, std::move(output.out)};
 }
 
 std::string run_program(const Arguments& arguments, const std::string& input) {
@@ -148,14 +126,7 @@ std::string last_line(const std::string& text) {
 }
 
 bool is_in_path(const std::string& program) {
-  const char* path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (::access(fmt::format("{}/{}", folder, program).c_str(), X_OK) == 0) {
-      return true;
-    }
-  }
-  return false;
+  return in_path(program).has_value();
 }
 
 bool is_alive(const ProcessId& process) {

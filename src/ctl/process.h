@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "process/process.h"
 
 namespace flannel {
 
@@ -20,18 +21,15 @@ struct ProgramResult {
   std::string output;  // stdout and stderr together
 };
 
-// A running program whose output is collected.
+// A running program of PATH: Ctrl-C is for us to act on, and nothing but its end ends it.
 class RunningProgram {
  public:
-  // `input` becomes its stdin. The program is looked up in PATH; throws std::runtime_error. It is
-  // in a process group of its own, so that Ctrl-C is for us to act on.
+  // `input` becomes its stdin. Throws std::runtime_error.
   explicit RunningProgram(const Arguments& arguments, const std::string& input = "");
-  RunningProgram(RunningProgram&&) = default;
   ProgramResult wait();
 
  private:
-  pid_t pid_ = -1;
-  int output_ = -1;
+  Program program_;
 };
 
 // Runs a program to its end; throws std::runtime_error with its output where it fails.

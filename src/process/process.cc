@@ -99,57 +99,11 @@ int launch(void* argument) {
   for (int i = 0; i < 3; ++i) {
     ::dup2(launch.streams[static_cast<std::size_t>(i)], i);
   }
+  ::close_range(3, ~0U, 0);  // where there is none (before Linux 5.9), what has O_CLOEXEC
   ::execve(launch.path, launch.words, launch.environment);
   launch.error = errno;
   return 127;
 }
-
-// A program that runs: its end is waited for, or made.
-class Running {
- public:
-  explicit Running(Launch& what) {
-    alignas(16) std::array<char, 16384> stack;
-    int fd = -1;
-    pid_ = ::clone(launch, stack.data() + stack.size(),
-                   CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &what, &fd);
-    if (pid_ < 0) {
-      what.error = errno;
-    }
-    end_ = UniqueFd(fd);  // none before Linux 5.2
-    if (what.error != 0) {
-      (void)has_ended(0);
-    }
-  }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-  ~Running() {
-    if (!ended_ && pid_ > 0) {
-      ::kill(-pid_, SIGKILL);
-      (void)has_ended(0);
-    }
-  }
-
-  // Readable when it has ended; -1 where only asking tells.
-  int end() const { return end_.get(); }
-  // `options` as of waitpid.
-  bool has_ended(int options) {
-    while (!ended_ && pid_ > 0) {
-      const pid_t found = ::waitpid(pid_, &status_, options);
-      ended_ = found == pid_;
-      if (found >= 0 || errno != EINTR) {
-        break;
-      }
-    }
-    return ended_;
-  }
-  int status() const { return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_); }
-
- private:
-  pid_t pid_ = -1;
-  UniqueFd end_;
-  int status_ = 0;
-  bool ended_ = false;
-};
 
 // Adds what is there to read, without waiting; `end` is -1 from its end on.
 bool read_some(pollfd& end, std::string& text) {
@@ -164,41 +118,6 @@ bool read_some(pollfd& end, std::string& text) {
   }
   text.append(chunk.data(), static_cast<std::size_t>(got));
   return true;
-}
-
-// Reads both ends until the program has ended and nothing is there to read any more.
-void drain(const std::string& path, Running& program, const Pipe& out, const Pipe& err,
-           const ProcessLimits& limits, ProcessOutput& result) {
-  using std::chrono::milliseconds;
-  using std::chrono::steady_clock;
-  const auto limit = steady_clock::now() + limits.time;
-  std::array<pollfd, 3> ends = {pollfd{out.read.get(), POLLIN, 0},
-                                pollfd{err.read.get(), POLLIN, 0},
-                                pollfd{program.end(), POLLIN, 0}};
-  for (;;) {
-    const bool ended = program.has_ended(WNOHANG);
-    const auto left = std::chrono::ceil<milliseconds>(limit - steady_clock::now());
-    const milliseconds most = program.end() < 0 ? kAskAgain : limits.time;
-    const auto wait = ended ? milliseconds(0) : std::clamp(left, milliseconds(0), most);
-    if (::poll(ends.data(), ends.size(), static_cast<int>(wait.count())) < 0 && errno != EINTR) {
-      throw ProcessError(ProcessError::Kind::io,
-                         fmt::format("cannot wait for a program: {}", std::strerror(errno)));
-    }
-    const bool more_out = read_some(ends[0], result.out);
-    const bool more_err = read_some(ends[1], result.err);
-    if (std::max(result.out.size(), result.err.size()) > limits.output) {
-      throw ProcessError(ProcessError::Kind::too_much_output,
-                         fmt::format("{} wrote more than {} bytes", path, limits.output));
-    }
-    if (ended && !more_out && !more_err) {
-      return;
-    }
-    if (!ended && left <= milliseconds(0)) {
-      throw ProcessError(
-          ProcessError::Kind::too_slow,
-          fmt::format("{} did not end within {} seconds", path, limits.time.count() / 1000));
-    }
-  }
 }
 
 }  // namespace
@@ -220,42 +139,127 @@ std::optional<std::string> find_program(const std::string& name, const std::stri
   return std::nullopt;
 }
 
+class Program::Child {
+ public:
+  explicit Child(Launch& what) {
+    alignas(16) std::array<char, 16384> stack;
+    int fd = -1;
+    pid_ = ::clone(launch, stack.data() + stack.size(),
+                   CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &what, &fd);
+    if (pid_ < 0) {
+      what.error = errno;
+    }
+    end_ = UniqueFd(fd);  // none before Linux 5.2
+    if (what.error != 0) {
+      (void)has_ended(0);
+    }
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child() {
+    if (!ended_ && pid_ > 0) {
+      ::kill(-pid_, SIGKILL);
+      (void)has_ended(0);
+    }
+  }
+
+  // Readable when it has ended; -1 where only asking tells.
+  int end() const { return end_.get(); }
+  // `options` as of waitpid.
+  bool has_ended(int options) {
+    while (!ended_ && pid_ > 0) {
+      const pid_t found = ::waitpid(pid_, &status_, options);
+      ended_ = found == pid_;
+      if (found >= 0 || errno != EINTR) {
+        break;
+      }
+    }
+    return ended_;
+  }
+  int status() const { return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_); }
+
+  Pipe out, err;  // what it prints, to be read
+
+ private:
+  pid_t pid_ = -1;
+  UniqueFd end_;
+  int status_ = 0;
+  bool ended_ = false;
+};
+
+Program::Program(Program&&) noexcept = default;
+Program::~Program() = default;
+
+Program::Program(const Command& command) : path_(command.path) {
+  const UniqueFd in = input_file(command.input);
+  Pipe out = make_pipe();
+  Pipe err = command.one_output ? Pipe() : make_pipe();
+  std::vector<std::string> words = {path_};
+  words.insert(words.end(), command.arguments.begin(), command.arguments.end());
+  std::vector<std::string> environment = merged_environment(command.variables);
+  const std::vector<char*> word_pointers = pointers(words);
+  const std::vector<char*> environment_pointers = pointers(environment);
+  Launch what{.path = path_.c_str(),
+              .words = word_pointers.data(),
+              .environment = environment_pointers.data(),
+              .streams = {in.get(), out.write.get(), (err.write ? err : out).write.get()},
+              .parent = ::getpid(),
+              .error = ETXTBSY};
+  for (int left = kBusyTries; what.error == ETXTBSY && left > 0; --left) {
+    if (child_) {
+      ::usleep(kBusyWait);
+    }
+    what.error = 0;
+    child_ = std::make_unique<Child>(what);
+  }
+  if (what.error != 0) {
+    throw ProcessError(ProcessError::Kind::not_started,
+                       fmt::format("cannot run {}: {}", path_, std::strerror(what.error)));
+  }
+  child_->out.read = std::move(out.read);
+  child_->err.read = std::move(err.read);
+}
+
+ProcessOutput Program::wait(const ProcessLimits& limits) {
+  using std::chrono::milliseconds;
+  using std::chrono::steady_clock;
+  ProcessOutput result;
+  const auto limit = steady_clock::now() + limits.time;
+  std::array<pollfd, 3> ends = {pollfd{child_->out.read.get(), POLLIN, 0},
+                                pollfd{child_->err.read.get(), POLLIN, 0},
+                                pollfd{child_->end(), POLLIN, 0}};
+  for (bool ended = false;;) {
+    const auto left = std::chrono::ceil<milliseconds>(limit - steady_clock::now());
+    const milliseconds most = child_->end() < 0 ? kAskAgain : limits.time;
+    const auto wait = ended ? milliseconds(0) : std::clamp(left, milliseconds(0), most);
+    if (::poll(ends.data(), ends.size(), static_cast<int>(wait.count())) < 0 && errno != EINTR) {
+      throw ProcessError(ProcessError::Kind::io,
+                         fmt::format("cannot wait for a program: {}", std::strerror(errno)));
+    }
+    const bool more_out = read_some(ends[0], result.out);
+    const bool more_err = read_some(ends[1], result.err);
+    if (std::max(result.out.size(), result.err.size()) > limits.output) {
+      throw ProcessError(ProcessError::Kind::too_much_output,
+                         fmt::format("{} wrote more than {} bytes", path_, limits.output));
+    }
+    if (ended && !more_out && !more_err) {
+      result.status = child_->status();
+      return result;
+    }
+    ended = ended || child_->has_ended(WNOHANG);
+    if (!ended && left <= milliseconds(0)) {
+      throw ProcessError(
+          ProcessError::Kind::too_slow,
+          fmt::format("{} did not end within {} seconds", path_, limits.time.count() / 1000));
+    }
+  }
+}
+
 ProcessOutput run_process(const std::string& path, const std::vector<std::string>& arguments,
                           const std::string& input,
                           const std::vector<std::pair<std::string, std::string>>& variables,
                           const ProcessLimits& limits) {
-  const UniqueFd in = input_file(input);
-  Pipe out = make_pipe();
-  Pipe err = make_pipe();
-  std::vector<std::string> words = {path};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<std::string> environment = merged_environment(variables);
-  const std::vector<char*> word_pointers = pointers(words);
-  const std::vector<char*> environment_pointers = pointers(environment);
-  std::optional<Running> program;
-  Launch what{.path = path.c_str(),
-              .words = word_pointers.data(),
-              .environment = environment_pointers.data(),
-              .streams = {in.get(), out.write.get(), err.write.get()},
-              .parent = ::getpid(),
-              .error = ETXTBSY};
-  for (int left = kBusyTries; what.error == ETXTBSY && left > 0; --left) {
-    if (program) {
-      ::usleep(kBusyWait);
-    }
-    what.error = 0;
-    program.emplace(what);
-  }
-  if (what.error != 0) {
-    throw ProcessError(ProcessError::Kind::not_started,
-                       fmt::format("cannot run {}: {}", path, std::strerror(what.error)));
-  }
-  out.write = UniqueFd();
-  err.write = UniqueFd();
-  ProcessOutput result;
-  drain(path, *program, out, err, limits, result);
-  result.status = program->status();
-  return result;
+  return Program({path, arguments, input, variables}).wait(limits);
 }
 
 std::optional<pid_t> in_background(const std::function<void()>& work) {

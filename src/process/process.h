@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -47,10 +48,35 @@ struct ProcessOutput {
 // name in `folders`, separated by colons. Nothing where there is none.
 std::optional<std::string> find_program(const std::string& name, const std::string& folders);
 
-// Runs it with `input` on its standard input, in a process group of its own, and waits for its end;
-// not for that of children that it leaves behind with its output. `variables` replace those of our
-// own environment. It is killed when we are. ETXTBSY (somebody is just installing it) is waited
-// for, up to a second. Throws ProcessError; where it passes a limit, its group is killed.
+// A program that runs, in a process group of its own and with its standard streams alone: what it
+// prints is collected, its end is waited for or made. It is killed when we are.
+class Program {
+ public:
+  struct Command {
+    std::string path;
+    std::vector<std::string> arguments;
+    std::string input;  // its standard input
+    // In place of those of our own environment.
+    std::vector<std::pair<std::string, std::string>> variables;
+    bool one_output = false;  // what it says to standard error comes between the rest
+  };
+
+  // ETXTBSY (somebody is just installing it) is waited for, up to a second. Throws ProcessError.
+  explicit Program(const Command& command);
+  Program(Program&&) noexcept;
+  ~Program();  // kills its group, unless it has ended
+
+  // Until it has ended; not until children have that it leaves behind with its output. Throws
+  // ProcessError; where it passes a limit it has to be destroyed. Once.
+  ProcessOutput wait(const ProcessLimits& limits = {});
+
+ private:
+  class Child;
+  std::string path_;
+  std::unique_ptr<Child> child_;
+};
+
+// Runs it to its end. Throws as Program does.
 ProcessOutput run_process(const std::string& path, const std::vector<std::string>& arguments,
                           const std::string& input,
                           const std::vector<std::pair<std::string, std::string>>& variables = {},

@@ -46,6 +46,22 @@ TEST_F(Processes, GiveOutputStatusAndTheirOwnVariables) {
   EXPECT_EQ(run_process("/bin/true", {}, much).status, 0);
 }
 
+TEST_F(Processes, HaveTheirStandardStreamsAlone) {
+  const int open = ::fcntl(STDERR_FILENO, F_DUPFD, 200);  // as somebody's library may leave one
+  const ProcessOutput output = run_process("/bin/sh", {"-c", "echo /proc/self/fd/*"}, "");
+  ::close(open);
+  EXPECT_EQ(output.out.find(fmt::format("/fd/{}", open)), std::string::npos) << output.out;
+}
+
+TEST_F(Processes, MaySayEverythingInOneOutput) {
+  Program program({.path = "/bin/sh",
+                   .arguments = {"-c", "echo a; echo b >&2; echo c"},
+                   .input = {},
+                   .variables = {},
+                   .one_output = true});
+  EXPECT_EQ(program.wait().out, "a\nb\nc\n");
+}
+
 TEST_F(Processes, AreNotWaitedForWhenTheyHaveEndedButTheirChildrenHoldTheOutput) {
   const ProcessOutput output =
       run_process(script("leaves", "sleep 20 &\necho $!\n"), {}, "", {}, {.time = kLong});
