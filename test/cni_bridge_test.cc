@@ -44,6 +44,22 @@ TEST_F(CniBridge, TheMasqueradeOfOneInterfaceStaysWhenAnotherGoes) {
   }
 }
 
+TEST_F(CniBridge, WhatAnInterfaceHasLostIsStillItsOwn) {
+  write(env_file(), std::string(kDualEnv) + "FLANNEL_IPMASQ=false\n");
+  const Pod pod = make_pod("two");
+  Pod second = pod;
+  second.ifname = "eth1";
+  const Answer first = add(pod, flannel_config());
+  const Answer other = add(second, flannel_config());
+  in(pod, "ip -4 addr flush dev eth1");
+  del(second, with_result(flannel_config(), other));
+  const std::string rules = shell("iptables-save -t nat");
+  EXPECT_NE(rules.find("-s " + first.ip() + "/"), std::string::npos);
+  EXPECT_EQ(rules.find("-s " + other.ip() + "/"), std::string::npos);
+  del(pod, flannel_config());
+  EXPECT_EQ(leftovers(), Names());
+}
+
 TEST_F(CniBridge, KeepsAnAddressOfAnotherSubnetUnlessForced) {
   const Pod pod = make_pod("pod");
   shell("ip link add cni0 type bridge && ip addr add 10.4.1.1/24 dev cni0 && ip link set cni0 up");

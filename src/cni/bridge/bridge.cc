@@ -305,8 +305,9 @@ void bridge_del(const Request& request) {
   const std::optional<NetNs> netns =
       request.netns.empty() ? std::nullopt : NetNs::open(request.netns);
   if (netns) {
+    // What the link has is what the container left of it: the result, where there is one, is whole.
     std::vector<IpAddr> had = remove_container_link(*netns, request.attachment.ifname);
-    known = had.empty() ? std::move(known) : std::move(had);
+    known = known.empty() ? std::move(had) : std::move(known);
   } else {
     // The namespace may live on without a name, held by a process. Ports of Go's plugin have no
     // alias, nor has one whose ADD was killed as soon as it was made.
