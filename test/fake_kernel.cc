@@ -175,6 +175,9 @@ Snapshot FakeKernel::dump(const Scope& scope) {
     if (is_left_by_reference(scope, row) && !owns_route(scope, on_our_link(row.dev), row)) {
       snapshot.leftovers.put(row);
     }
+    if (in_our_networks(scope, row.key.dst) && !owns_route(scope, on_our_link(row.dev), row)) {
+      snapshot.foreign_routes.put(row);
+    }
   }
   snapshot.ours.routes.remove_if([&](const Route& row) {
     return !owns_route(scope, on_our_link(device_of(row, state)), row);
@@ -257,7 +260,11 @@ Changes FakeKernel::changes(const Scope& scope) {
   };
   std::erase_if(out.ours, [&](const Change& change) {
     if (const Route* route = std::get_if<Route>(&change.object)) {
-      return !owns_route(scope, on_our_link(device_of(*route, state)), *route);
+      const bool ours = owns_route(scope, on_our_link(device_of(*route, state)), *route);
+      if (!ours && in_our_networks(scope, route->key.dst)) {
+        out.foreign_routes.push_back(change);
+      }
+      return !ours;
     }
     if (const Nexthop* nexthop = std::get_if<Nexthop>(&change.object)) {
       return !owns_nexthop(scope, kRouteProtocol, *nexthop);

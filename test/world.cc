@@ -312,7 +312,9 @@ bool World::settles() {
       tell("flanneld ended: " + state.reason);
       return false;
     }
-    if (state.ready && state.reconciler->report().problems.empty() && present() == wanted()) {
+    if (state.ready && state.reconciler->report().problems.empty() && present() == wanted() &&
+        state.reconciler->report().shadows ==
+            find_shadows(wanted().routes, vandal_.dump(scope_).foreign_routes)) {
       return true;
     }
   }

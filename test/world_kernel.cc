@@ -86,7 +86,10 @@ void World::add_beside(const Object& object) {
   const std::string lines[] = {
       fmt::format("route prepend blackhole {} proto 99 metric {}", dst, route->key.metric),
       fmt::format("route prepend {} dev eth0 proto static metric {}", dst, route->key.metric),
-      fmt::format("route append {} dev eth0 metric {}", dst, route->key.metric)};
+      fmt::format("route append {} dev eth0 metric {}", dst, route->key.metric),
+      fmt::format("route replace prohibit {} proto 99 metric {}", dst, route->key.metric / 2),
+      fmt::format("route replace blackhole {}/{} proto 99", route->key.dst.ip.to_text(),
+                  route->key.dst.length + 1)};
   const std::string& line = lines[below(std::size(lines))];
   tell("kernel: " + line);
   host_changed_ = true;

@@ -202,6 +202,9 @@ json::array warning_texts(const DaemonState& state) {
   return all;
 }
 
+// Where a routing daemon has routes to thousands of pods, nobody reads further.
+constexpr std::size_t kMostShadows = 100;
+
 // What makes a node that is ready a degraded one, beside what the kernel refuses: a sentence each.
 std::vector<std::string> troubles(const DaemonState& state) {
   const std::pair<std::string_view, std::string> table[] = {
@@ -217,6 +220,16 @@ std::vector<std::string> troubles(const DaemonState& state) {
   for (const auto& [what, trouble] : table) {
     if (!trouble.empty()) {
       out.push_back(fmt::format("{}{}", what, trouble));
+    }
+  }
+  if (state.reconciler) {
+    const std::vector<Shadow>& shadows = state.reconciler->report().shadows;
+    for (std::size_t i = 0; i < std::min(shadows.size(), kMostShadows); ++i) {
+      out.push_back(to_text(shadows[i]));
+    }
+    if (shadows.size() > kMostShadows) {
+      out.push_back(
+          fmt::format("… of {} that take packets to peers", counted(shadows.size(), "route")));
     }
   }
   return out;
@@ -317,6 +330,9 @@ std::string plan_text(const DaemonState& state) {
   }
   for (const Object& object : preview.foreign) {
     add(fmt::format("# {}: not flannel's, it stays", to_text(object)));
+  }
+  for (const Shadow& shadow : preview.shadows) {
+    add(fmt::format("# {}; not flannel's, it stays", to_text(shadow)));
   }
   return out;
 }

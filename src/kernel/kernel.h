@@ -35,6 +35,9 @@ struct Snapshot {
   // What is on our devices and not ours: an administrator's addresses, routes, permanent neighbours
   // and FDB entries for other networks. It stays.
   std::vector<Object> foreign;
+  // What is in the main table to inside our networks and not ours, of whatever type. None but
+  // pods' own on most hosts.
+  Table<Route> foreign_routes;
 };
 
 // What changed on the host that is not ours.
@@ -60,6 +63,7 @@ struct Changes {
   // Objects of every kind, each as the message had it. Of what the kernel drops along with an
   // object (with a link that goes down its routes) it may say nothing.
   std::vector<Change> ours;
+  std::vector<Change> foreign_routes;  // of the rows of that name in the snapshot
 };
 
 // One address of a host interface.

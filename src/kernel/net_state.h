@@ -136,7 +136,7 @@ struct Nexthop {  // protocol kRouteProtocol
   bool operator==(const Nexthop&) const = default;
 };
 
-struct Route {  // unicast, main table, TOS 0
+struct Route {  // main table, TOS 0
   struct Key {
     Prefix dst;
     std::uint32_t metric = 0;  // RTA_PRIORITY; the kernel's default for v6 is 1024
@@ -151,6 +151,8 @@ struct Route {  // unicast, main table, TOS 0
   Dev dev;
   bool onlink = false;
   std::uint8_t protocol = kRouteProtocol;
+  // RTN_UNICAST (linux/rtnetlink.h), as all of ours; those of others may be blackholes, …
+  std::uint8_t type = 1;
   bool operator==(const Route&) const = default;
 };
 

@@ -45,7 +45,7 @@ struct Text {
   }
 
   std::string operator()(const Route& route) const {
-    std::string out = "route " + route.key.dst.to_text();
+    std::string out = "route " + type(route.type) + route.key.dst.to_text();
     if (route.nexthop != 0) {
       out += fmt::format(" nhid {}", route.nexthop);
     }
@@ -59,6 +59,14 @@ struct Text {
     out += route.key.metric != 0 ? fmt::format(" metric {}", route.key.metric) : "";
     out += " proto " + protocol(route.protocol);
     return out + (route.key.place == 0 ? "" : " (behind another)");
+  }
+
+  // Nothing for a unicast route, as with `ip route`.
+  static std::string type(std::uint8_t number) {
+    constexpr std::string_view kTypes[] = {"unspec ",   "",           "local ",     "broadcast ",
+                                           "anycast ",  "multicast ", "blackhole ", "unreachable ",
+                                           "prohibit ", "throw "};
+    return std::string(number < std::size(kTypes) ? kTypes[number] : "other ");
   }
 
   // As /etc/iproute2/rt_protos has them.

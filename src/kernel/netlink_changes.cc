@@ -76,10 +76,15 @@ class NetlinkKernel::Listener {
     } else if (std::holds_alternative<Address>(reading.object) && !on_our_link) {
       changes.host.links.push_back(links_.name_of(reading.index));
     }
+    const bool in_networks =
+        route != nullptr && reading.may_replace_ours && in_our_networks(scope_, route->key.dst);
+    if (in_networks && !reading.ours) {
+      changes.foreign_routes.push_back({removed, *route});
+    }
     // What has its key now and is not ours has taken the place of ours.
-    const bool in_place_of_ours = reading.may_replace_ours &&
-                                  (on_our_link || std::holds_alternative<Nexthop>(reading.object) ||
-                                   (route != nullptr && in_our_networks(scope_, route->key.dst)));
+    const bool in_place_of_ours =
+        in_networks || (reading.may_replace_ours &&
+                        (on_our_link || std::holds_alternative<Nexthop>(reading.object)));
     if (reading.ours || in_place_of_ours) {
       changes.ours.push_back({removed || !reading.ours, std::move(reading.object)});
     }

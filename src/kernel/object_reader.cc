@@ -65,7 +65,7 @@ std::optional<Reading> route(const MessageView& message, const Scope& scope,
     found->route.dev = links.name_of(found->index);
   }
   const bool ours =
-      found->is_plain() && owns_route(scope, links.is_ours(found->index), found->route);
+      found->in_main_table && owns_route(scope, links.is_ours(found->index), found->route);
   return Reading{found->route, found->index, ours, found->in_main_table};
 }
 
@@ -178,6 +178,9 @@ void SnapshotBuilder::add_row(const Reading& reading, const Route& route) {
   } else if (links_.is_ours(reading.index) && route.protocol != RTPROT_KERNEL) {
     snapshot.foreign.emplace_back(row);
   }
+  if (!reading.ours && in_our_networks(scope_, row.key.dst)) {
+    foreign_routes_.push_back(row);
+  }
 }
 
 // An FDB entry says of no network, but leads to the neighbour that has its MAC.
@@ -206,6 +209,7 @@ Snapshot SnapshotBuilder::finish() {
   snapshot.ours.nexthops = Table<Nexthop>(std::move(nexthops_));
   snapshot.ours.routes = Table<Route>(std::move(routes_));
   snapshot.leftovers = Table<Route>(std::move(leftovers_));
+  snapshot.foreign_routes = Table<Route>(std::move(foreign_routes_));
   std::sort(snapshot.taken_nexthops.begin(), snapshot.taken_nexthops.end());
   return std::move(snapshot);
 }

@@ -81,7 +81,7 @@ class SnapshotBuilder {
   std::vector<Neighbour> neighbours_;
   std::vector<FdbEntry> fdb_;
   std::vector<Nexthop> nexthops_;
-  std::vector<Route> routes_, leftovers_;
+  std::vector<Route> routes_, leftovers_, foreign_routes_;
   std::optional<Route::Key> last_route_;
 };
 

@@ -87,6 +87,9 @@ bool gives_way(std::uint8_t protocol) {
 }
 
 bool owns_route(const Scope& scope, bool on_our_link, const Route& route) {
+  if (route.type != RTN_UNICAST) {
+    return false;
+  }
   if (route.protocol == kRouteProtocol) {
     return on_our_link || in_our_networks(scope, route.key.dst);
   }

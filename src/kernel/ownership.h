@@ -61,9 +61,9 @@ bool is_left_by_reference(const Scope& scope, const Route& route);
 // administrators configure (proto static), of whatever kind. None of the kernel's, of router
 // advertisements, of DHCP or of a routing daemon does.
 bool gives_way(std::uint8_t protocol);
-// Our protocol number, and inside our networks or on our link; or on our link, inside our networks
-// and not of the kernel or a daemon, which takes in what the Go reference left there (proto boot);
-// or left by the reference, with adopt_stale.
+// Unicast. Our protocol number, and inside our networks or on our link; or on our link, inside our
+// networks and not of the kernel or a daemon, which takes in what the Go reference left there
+// (proto boot); or left by the reference, with adopt_stale.
 bool owns_route(const Scope& scope, bool on_our_link, const Route& route);
 
 }  // namespace flannel

@@ -124,7 +124,7 @@ std::optional<RouteMessage> decode_route(const MessageView& message) {
     return std::nullopt;
   }
   out.in_main_table = table == RT_TABLE_MAIN && header->rtm_tos == 0;
-  out.type = header->rtm_type;
+  out.route.type = header->rtm_type;
   out.route.key.dst = {dst, header->rtm_dst_len};
   out.route.protocol = header->rtm_protocol;
   out.route.onlink = (header->rtm_flags & RTNH_F_ONLINK) != 0;
@@ -163,14 +163,9 @@ std::optional<DefaultRouteMessage> decode_default_route(const MessageView& messa
 }
 
 std::string to_text(const RouteMessage& message, const Dev& dev) {
-  constexpr std::string_view kTypes[] = {"unspec",   "",          "local",     "broadcast",
-                                         "anycast",  "multicast", "blackhole", "unreachable",
-                                         "prohibit", "throw"};
   Route route = message.route;
   route.dev = dev;
-  const std::string text = to_text(Object(route)).substr(std::string_view("route ").size());
-  const std::string_view type = message.type < std::size(kTypes) ? kTypes[message.type] : "other";
-  return type.empty() ? text : fmt::format("{} {}", type, text);
+  return to_text(Object(route)).substr(std::string_view("route ").size());
 }
 
 void encode_put(Batch& batch, const Route& route, int index, bool exclusive) {

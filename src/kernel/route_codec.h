@@ -19,10 +19,9 @@ namespace flannel::netlink {
 struct RouteMessage {
   Route route;
   int index = 0;
-  bool in_main_table = true;        // with TOS 0, where ours are
-  std::uint8_t type = RTN_UNICAST;  // else a blackhole, a local address, …
+  bool in_main_table = true;  // with TOS 0, where ours are
 
-  bool is_plain() const { return in_main_table && type == RTN_UNICAST; }
+  bool is_plain() const { return in_main_table && route.type == RTN_UNICAST; }
 };
 
 // As `ip route` prints it, its device as `dev`, for an operator.

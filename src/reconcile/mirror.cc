@@ -52,4 +52,20 @@ bool enter(const Change& change, NetState& have, const NetState& want) {
       change.object);
 }
 
+bool enter_foreign(const Change& change, Table<Route>& foreign) {
+  const Route& route = std::get<Route>(change.object);
+  Route::Key second = route.key;
+  second.place = 1;
+  const Route* known = foreign.find(route.key);
+  if ((known != nullptr && *known != route) || foreign.find(second) != nullptr) {
+    return false;
+  }
+  if (change.removed) {
+    foreign.remove(route.key);
+  } else {
+    foreign.put(route);
+  }
+  return true;
+}
+
 }  // namespace flannel

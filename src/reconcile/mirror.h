@@ -19,4 +19,8 @@ void enter(const std::vector<Op>& done, NetState& state);
 // Enters what is known of one object into `have`; true where that is not as wanted.
 bool enter(const Change& change, NetState& have, const NetState& want);
 
+// Enters what is known of a foreign route; false where only a dump tells what there is now, since
+// there were several of that key, or one that was replaced or lost one of its paths.
+bool enter_foreign(const Change& change, Table<Route>& foreign);
+
 }  // namespace flannel

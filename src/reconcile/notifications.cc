@@ -28,6 +28,7 @@ void Reconciler::absorb(const Changes& changes) {
     differs = differs || leads_our_traffic(dev);
   }
   dump_needed_ = dump_needed_ || changes.dump_needed;
+  differs = absorb_foreign(changes) || differs;
   if (differs && report_.passes > 0) {
     need_pass();
   }
@@ -37,6 +38,20 @@ void Reconciler::absorb(const Changes& changes) {
       on_host_changed(changes.host);
     }
   }
+}
+
+// True where only a dump tells what there is now: the kernel drops the routes of a link that goes
+// down without a word.
+bool Reconciler::absorb_foreign(const Changes& changes) {
+  bool told = report_.shadows.empty() || changes.host.links.empty();
+  for (const Change& change : changes.foreign_routes) {
+    told = enter_foreign(change, have_.foreign_routes) && told;
+  }
+  dump_needed_ = dump_needed_ || !told;
+  if (told && !changes.foreign_routes.empty()) {
+    report_shadows();
+  }
+  return !told;
 }
 
 bool Reconciler::calls_for_pass(const Change& change) {

@@ -167,6 +167,7 @@ void Reconciler::pass() {
   if (all) {  // what is new in a plan puts nothing back
     note_repairs(planned_before, ops, outcomes);
   }
+  report_shadows();
   schedule(news);
   ++report_.passes;
   report_.wanted = want_.size();
@@ -257,6 +258,12 @@ void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Out
   }
 }
 
+void Reconciler::report_shadows() {
+  std::vector<Shadow> now = find_shadows(want_.routes, have_.foreign_routes);
+  log_changes(report_.shadows, now);
+  report_.shadows = std::move(now);
+}
+
 void Reconciler::note_repairs(const NetState& planned_before, const std::vector<Op>& ops,
                               const std::vector<Outcome>& outcomes) {
   std::vector<Object> repaired;
@@ -321,7 +328,8 @@ void Reconciler::retry_soon() {
 Reconciler::Preview Reconciler::preview() {
   const Snapshot now = kernel_.dump(scope_);
   const NetState want = planner_.preview(now);
-  Preview preview{ops_for(want, now.ours), {}, now.foreign};
+  Preview preview{
+      ops_for(want, now.ours), {}, now.foreign, find_shadows(want.routes, now.foreign_routes)};
   std::copy_if(now.leftovers.begin(), now.leftovers.end(), std::back_inserter(preview.leftovers),
                [&](const Route& route) { return want.routes.find(route.key) == nullptr; });
   return preview;
@@ -337,7 +345,8 @@ const Problem* Reconciler::find_problem(const Object& object) const {
 }
 
 ObjectState Reconciler::state_of(const Route& route) const {
-  if (find_problem(route) != nullptr) {
+  if (find_problem(route) != nullptr ||
+      std::ranges::binary_search(report_.shadows, route.key, {}, &Shadow::ours)) {
     return ObjectState::failed;
   }
   const Route* is = have_.ours.routes.find(route.key);

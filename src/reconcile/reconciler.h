@@ -82,6 +82,7 @@ class Reconciler {
     // What no pass touches (Snapshot).
     std::vector<Route> leftovers;
     std::vector<Object> foreign;
+    std::vector<Shadow> shadows;
   };
   Preview preview();
 
@@ -103,6 +104,8 @@ class Reconciler {
   std::vector<Op> plan_all(NetState& planned_before);
   std::vector<Op> ops_for(const NetState& want, const NetState& have) const;
   void absorb(const Changes& changes);
+  bool absorb_foreign(const Changes& changes);
+  void report_shadows();
   bool calls_for_pass(const Change& change);
   bool leads_our_traffic(const Dev& dev);
   const Problem* find_problem(const Object& object) const;

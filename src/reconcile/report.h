@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernel/net_state.h"
+#include "reconcile/shadows.h"
 
 namespace flannel {
 
@@ -33,6 +34,7 @@ struct Report {
   std::chrono::system_clock::time_point last_pass;
   std::chrono::microseconds last_pass_took{0};
   std::vector<Problem> problems;  // in the order of their objects' keys (key_less)
+  std::vector<Shadow> shadows;    // nothing that we may change
 };
 
 }  // namespace flannel
