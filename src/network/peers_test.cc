@@ -2,54 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <random>
-#include <set>
+#include "network/peers_fixture.h"
 
 namespace flannel {
 namespace {
-
-Lease lease(const std::string& key, const std::string& ip, const std::string& ipv6 = "") {
-  Lease out;
-  out.key = *parse_lease_key(key);
-  if (!ip.empty()) {
-    out.attrs.public_ip = *IpAddr::parse(ip);
-  }
-  if (!ipv6.empty()) {
-    out.attrs.public_ipv6 = *IpAddr::parse(ipv6);
-  }
-  out.attrs.backend_type = "vxlan";
-  return out;
-}
-
-NetworkConfig v4_network() {
-  return *parse_network_config(R"({"Network":"10.5.0.0/16"})");
-}
-
-NetworkConfig dual_network() {
-  return *parse_network_config(
-      R"({"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00:5::/48"})");
-}
-
-Peers peers_with(const NetworkConfig& network = v4_network()) {
-  return Peers(network, lease(network.v6 ? "10.5.60.0-24&fc00:5:0:60::-64" : "10.5.60.0-24",
-                              "198.18.0.2", network.v6 ? "fd99::2" : ""));
-}
-
-std::string usable(const Peers& peers) {
-  std::string out;
-  for (const Lease* peer : peers.usable()) {
-    out += (out.empty() ? "" : " ") + to_text(peer->key);
-  }
-  return out;
-}
-
-std::string refused(const Peers& peers) {
-  std::string out;
-  for (const Refused& peer : peers.refused()) {
-    out += peer.name + ": " + peer.reason + "\n";
-  }
-  return out;
-}
 
 TEST(Peers, TellWhomAListLacks) {
   Peers peers = peers_with();
@@ -330,88 +286,6 @@ TEST(Peers, OfBadEntriesAThousandAreNamedAndTheOthersCounted) {
   }
   EXPECT_EQ(refused(peers), "");
   EXPECT_EQ(usable(peers), "10.5.61.0-24");
-}
-
-// Leases that come, change and go at random, of which many contradict others.
-class RandomLeases {
- public:
-  explicit RandomLeases(unsigned seed) : random_(seed) {}
-
-  LeaseUpdate update() {
-    LeaseUpdate update;
-    for (unsigned n = 0; n < 1 + below(3); ++n) {
-      const Lease peer = next();
-      keys.insert(peer.key);
-      if (below(3) == 0) {
-        update.removed.push_back(peer.key);
-      } else {
-        update.leases.push_back(peer);
-      }
-    }
-    return update;
-  }
-
-  std::set<LeaseKey> keys;  // all so far
-
- private:
-  unsigned below(unsigned bound) { return static_cast<unsigned>(random_() % bound); }
-
-  Lease next() {
-    std::string key = fmt::format("10.5.{}.{}", below(12), below(6) == 0 ? "128-25" : "0-24");
-    if (below(4) != 0) {
-      key += fmt::format("&fc00:5:0:{}::-64", 1 + below(12));
-    }
-    const unsigned node = 3 + below(8);
-    Lease peer = lease(key, fmt::format("198.18.0.{}", node), fmt::format("fd99::{}", node));
-    peer.attrs.backend_data = fmt::format("{}", below(10));
-    peer.attrs.backend_v6_data = fmt::format("{}", below(10));
-    return peer;
-  }
-
-  std::mt19937 random_;
-};
-
-TEST(Peers, LookingAtWhatChangedGivesWhatJudgingAllGivesAndTellsTheDifference) {
-  for (unsigned seed = 1; seed <= 50; ++seed) {
-    RandomLeases random(seed);
-    Peers peers(
-        dual_network(), lease("10.5.60.0-24&fc00:5:0:60::-64", "198.18.0.2", "fd99::2"),
-        [](const Lease& peer, Family family) {
-          return std::optional(Mac::local(std::hash<std::string>()(peer.attrs.data(family))));
-        });
-    std::map<LeaseKey, Lease> told;
-    unsigned few = 0;
-    for (int step = 0; step < 60; ++step) {
-      const PeersDelta delta = peers.apply(random.update());
-      Peers judged = peers;
-      judged.judge_all();
-      ASSERT_EQ(usable(peers), usable(judged)) << seed << " " << step;
-      ASSERT_TRUE(
-          std::ranges::equal(peers.refused(), judged.refused(), {}, &Refused::name, &Refused::name))
-          << seed << " " << step;
-      ASSERT_EQ(peers.usable_count(), peers.usable().size());
-      std::map<LeaseKey, Lease> is;
-      for (const LeaseKey& key : random.keys) {
-        if (const Lease* peer = peers.find_usable(key)) {
-          is[key] = *peer;
-        }
-      }
-      for (const PeersDelta::Change& change : delta.changes) {
-        const auto before = told.find(change.key);
-        ASSERT_TRUE(delta.all ||
-                    change.was ==
-                        (before == told.end() ? std::nullopt : std::optional(before->second)));
-        told.erase(change.key);
-        if (is.contains(change.key)) {
-          told[change.key] = is[change.key];
-        }
-      }
-      ASSERT_TRUE(delta.all || told == is) << seed << " " << step;
-      few += delta.all ? 0 : 1;
-      told = is;
-    }
-    EXPECT_GT(few, 0U) << seed;
-  }
 }
 
 }  // namespace
