@@ -18,6 +18,7 @@ namespace flannel {
 namespace {
 
 constexpr int kFolderTries = 100;
+constexpr std::chrono::microseconds kFolderWait{100};
 constexpr int kFolderLockTries = 1000;
 constexpr std::chrono::milliseconds kFolderLockWait{10};
 // Whatever the path leads to, opening it waits for nobody and takes no terminal.
@@ -138,6 +139,9 @@ Result<bool> make_folders(const std::string& path, mode_t mode) {
     reason = errno;
     const std::string parent = folder_of(path);
     if (reason == ENOENT && parent != path) {
+      if (left < kFolderTries) {  // out of step with who removes it each time
+        std::this_thread::sleep_for(kFolderWait);
+      }
       if (const Result<bool> made = make_folders(parent); !made) {
         return made;
       }
