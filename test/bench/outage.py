@@ -66,9 +66,9 @@ def measure(binaries, peers, seconds):
             ip("link", "del", "eth0")
             end = begun + seconds
             while time.monotonic() < end:
-                ip("link", "add", "pod0", "type", "veth", "peer", "name", "pod1")
+                ip("link", "add", "newpod0", "type", "veth", "peer", "name", "newpod1")
                 time.sleep(0.25)
-                ip("link", "del", "pod0")
+                ip("link", "del", "newpod0")
                 time.sleep(0.25)
             away = time.monotonic() - begun
             out = {"peers": peers, "away_s": round(away, 1),
