@@ -5,8 +5,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/write.hpp>
-#include <filesystem>
 #include <system_error>
+
+#include "base/directory_fixture.h"
 
 namespace flannel {
 namespace {
@@ -17,7 +18,7 @@ using namespace std::chrono_literals;
 class HttpServer : public testing::Test {
  protected:
   void SetUp() override {
-    const std::string path = folder_ / "socket";
+    const std::string path = directory_.file("socket");
     const auto pages = [](std::string_view page) -> std::optional<HttpReply> {
       if (page == "/plan") {
         throw std::system_error(EINTR, std::generic_category(), "no complete list of\nlinks");
@@ -27,7 +28,6 @@ class HttpServer : public testing::Test {
     ASSERT_TRUE(serve_unix(io_.get_executor(), path, pages));
     client_.connect(path);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void send(const std::string& text) {
     asio::write(client_, asio::buffer(text));
@@ -55,8 +55,7 @@ class HttpServer : public testing::Test {
   }
 
  private:
-  char pattern_[sizeof("/tmp/flannel-http.XXXXXX")] = "/tmp/flannel-http.XXXXXX";
-  const std::filesystem::path folder_ = ::mkdtemp(pattern_);
+  const TestDirectory directory_;
   asio::io_context io_;
   asio::local::stream_protocol::socket client_{io_};
 };

@@ -2,18 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "daemon/ways_fixture.h"
+
 namespace flannel {
 namespace {
 
 // Answers with one path for all, and counts.
-class CountingKernel : public Kernel {
+class CountingKernel : public WaysKernel {
  public:
-  Result<void> claim(const Scope&) override { return {}; }
-  Snapshot dump(const Scope&) override { return {}; }
-  std::vector<OpResult> apply(std::span<const Op>) override { return {}; }
-  HostView host() override { return {}; }
-  int notify_fd() const override { return -1; }
-  Changes changes(const Scope&) override { return {}; }
   std::vector<Path> paths(std::span<const IpAddr> to) override {
     asked += to.size();
     return std::vector<Path>(to.size(), path);

@@ -7,6 +7,7 @@
 
 #include "backend/backend_fixture.h"
 #include "daemon/state.h"
+#include "daemon/ways_fixture.h"
 #include "reconcile/mirror.h"
 
 namespace flannel {
@@ -23,14 +24,8 @@ class NoStore : public LeaseStore {
 };
 
 // Every other address is on the link.
-class HalfOnLink : public Kernel {
+class HalfOnLink : public WaysKernel {
  public:
-  Result<void> claim(const Scope&) override { return {}; }
-  Snapshot dump(const Scope&) override { return {}; }
-  std::vector<OpResult> apply(std::span<const Op>) override { return {}; }
-  HostView host() override { return {}; }
-  int notify_fd() const override { return -1; }
-  Changes changes(const Scope&) override { return {}; }
   std::vector<Path> paths(std::span<const IpAddr> to) override {
     std::vector<Path> paths;
     for (const IpAddr& ip : to) {

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
 
+#include "base/directory_fixture.h"
 #include "base/file.h"
 
 namespace flannel {
@@ -19,7 +20,6 @@ class SubnetFileTest : public testing::Test {
   SubnetFileTest() {
     file_.on_change = [this] { ++changes_; };
   }
-  ~SubnetFileTest() override { std::filesystem::remove_all(folder_); }
 
   void start() { asio::co_spawn(io_, file_.run(), asio::detached); }
   template <class Condition>
@@ -33,8 +33,8 @@ class SubnetFileTest : public testing::Test {
     return read_file(folder_ / name).value_or("none");
   }
 
-  char pattern_[sizeof("/tmp/flannel-subnet.XXXXXX")] = "/tmp/flannel-subnet.XXXXXX";
-  const std::filesystem::path folder_ = ::mkdtemp(pattern_);
+  const TestDirectory directory_;
+  const std::filesystem::path folder_ = directory_.path();
   asio::io_context io_;
   SubnetFile file_{io_.get_executor(), folder_ / "a/subnet.env", Backoff(1ms, 4ms)};
   int changes_ = 0;

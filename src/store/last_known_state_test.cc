@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/directory_fixture.h"
 #include "store/sqlite.h"
 
 namespace flannel {
@@ -16,12 +17,6 @@ using std::chrono::system_clock;
 
 class LastKnownStateTest : public testing::Test {
  protected:
-  LastKnownStateTest() {
-    char pattern[] = "/tmp/flannel-known.XXXXXX";
-    folder = ::mkdtemp(pattern);
-  }
-  ~LastKnownStateTest() override { std::filesystem::remove_all(folder); }
-
   static Lease lease(unsigned i) {
     return {
         *parse_lease_key(fmt::format("10.5.{}.0-24", i)),
@@ -33,7 +28,8 @@ class LastKnownStateTest : public testing::Test {
     return {folder / "state", identity};
   }
 
-  std::filesystem::path folder;
+  const TestDirectory directory;
+  const std::filesystem::path folder = directory.path();
   const std::vector<Lease> peers{lease(2), lease(3)};
   const system_clock::time_point time{seconds(1'700'000'000)};
 };

@@ -2,47 +2,21 @@
 #pragma once
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "base/directory_fixture.h"
 #include "base/file.h"
 
 namespace flannel {
-
-// A directory of its own, removed with all it contains.
-class TestDirectory {
- public:
-  TestDirectory() {
-    std::string path = std::filesystem::temp_directory_path() / "flannel-test-XXXXXX";
-    if (::mkdtemp(path.data()) == nullptr) {
-      throw std::runtime_error("cannot make " + path);
-    }
-    path_ = path;
-  }
-  TestDirectory(const TestDirectory&) = delete;
-  TestDirectory& operator=(const TestDirectory&) = delete;
-  ~TestDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string file(const std::string& name) const { return path_ / name; }
-  std::size_t count() const {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path_), {}));
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Another process, in step with this one: each waits for the other's tell(). Begin it before this
 // one opens a database, since SQLite's locks do not survive a fork. It ends with the object at the
