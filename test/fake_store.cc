@@ -28,7 +28,7 @@ class FakeWatch : public LeaseWatch {
   FakeWatch& operator=(const FakeWatch&) = delete;
   ~FakeWatch() override { store_.watches_.erase(this); }
 
-  Task<LeaseUpdate> next() override {
+  Task<std::optional<LeaseUpdate>> next(Deadline deadline) override {
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
     for (;;) {
       store_.check();
@@ -44,6 +44,10 @@ class FakeWatch : public LeaseWatch {
         waiting_.pop_front();
         co_return update;
       }
+      if (std::chrono::steady_clock::now() >= deadline) {
+        co_return std::nullopt;
+      }
+      woken_.expires_at(deadline);
       boost::system::error_code woken;
       co_await woken_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
       if (state.cancelled() != asio::cancellation_type::none) {

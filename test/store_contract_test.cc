@@ -308,6 +308,18 @@ TEST_P(StoreContractTest, EntriesThatCannotBeReadAreNamedAndForgottenWithTheirKe
   EXPECT_EQ(run(watch->next()).removed, std::vector{key_of("10.5.1.0-24")});
 }
 
+// Also while changes come: it goes on behind the deadline where it was.
+TEST_P(StoreContractTest, AWatchWaitsNoLongerThanItIsTold) {
+  const std::unique_ptr<LeaseWatch> watch = store->watch();
+  EXPECT_TRUE(run(watch->next(Deadline())).value().snapshot) << "a list is never refused";
+  for (int i = 1; i <= 3; ++i) {
+    EXPECT_EQ(run(watch->next(std::chrono::steady_clock::now() + 5ms)), std::nullopt);
+    const std::string key = fmt::format("10.5.{}.0-24", i);
+    subject->put(key, R"({"PublicIP":"198.18.0.1"})");
+    EXPECT_EQ(key_texts(run(watch->next()).leases), std::set<std::string>{key});
+  }
+}
+
 TEST_P(StoreContractTest, AWaitingWatchCanBeCancelled) {
   const std::unique_ptr<LeaseWatch> watch = store->watch();
   run(watch->next());

@@ -98,7 +98,6 @@ class Daemon {
   LastKnownState known_state(bool all) const;
   Task<Result<void>> write_unwritten() const;
   void write_last_known_state();
-  Task<std::optional<LeaseUpdate>> next_update(LeaseWatch& watch);
   Task<void> take_in(LeaseUpdate update);
   Task<void> remove_departed();
   void note(const PeersDelta& delta);

@@ -1,59 +1,21 @@
 // The daemon follows the leases: who is there, who has left, and what became of our own.
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <variant>
-
 #include "base/counted.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "daemon/daemon.h"
 
 namespace flannel {
-namespace {
-
-// Of two that race, one that throws has not won: so this one does not.
-struct UpdateOrFailure {
-  LeaseUpdate update;
-  std::exception_ptr failure;
-};
-Task<UpdateOrFailure> next_or_failure(LeaseWatch& watch) {
-  UpdateOrFailure result;
-  try {
-    result.update = co_await watch.next();
-  } catch (const std::exception&) {
-    result.failure = std::current_exception();
-  }
-  co_return result;
-}
-
-}  // namespace
-
 Task<void> Daemon::watch_leases() {
   const std::unique_ptr<LeaseWatch> watch = store_->watch();
-  for (std::optional<LeaseUpdate> update = co_await watch->next(); update;
-       update = co_await next_update(*watch)) {
+  for (;;) {
+    std::optional<LeaseUpdate> update = co_await watch->next(departures_->next_list());
+    if (!update) {
+      co_return;  // to begin anew with a list, since some departures are not confirmed
+    }
     store_state(StoreHealth::Use::watch, "");
     co_await take_in(std::move(*update));
   }
-}
-
-// Nothing when it is time to begin anew with a list, since some departures are not confirmed.
-Task<std::optional<LeaseUpdate>> Daemon::next_update(LeaseWatch& watch) {
-  using namespace asio::experimental::awaitable_operators;
-  const Departures::Clock::time_point list_at = departures_->next_list();
-  if (list_at == kNever) {
-    co_return co_await watch.next();
-  }
-  std::variant<UpdateOrFailure, std::monostate> first =
-      co_await (next_or_failure(watch) || sleep_for(list_at - std::chrono::steady_clock::now()));
-  if (first.index() == 1) {
-    co_return std::nullopt;
-  }
-  UpdateOrFailure& result = std::get<0>(first);
-  if (result.failure) {
-    std::rethrow_exception(result.failure);
-  }
-  co_return std::move(result.update);
 }
 
 Task<void> Daemon::take_in(LeaseUpdate update) {

@@ -7,7 +7,7 @@
 
 namespace flannel {
 
-Task<LeaseUpdate> EtcdWatch::next() {
+Task<std::optional<LeaseUpdate>> EtcdWatch::next(Deadline deadline) {
   const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
   for (;;) {
     std::string failure;
@@ -15,8 +15,14 @@ Task<LeaseUpdate> EtcdWatch::next() {
       began_ = Clock::now();
     }
     try {
-      LeaseUpdate update = co_await try_next();
+      LeaseUpdate update = co_await try_next(deadline);
       co_return update;
+    } catch (const DeadlineExceeded& late) {
+      if (following_) {
+        co_return std::nullopt;
+      }
+      failure = late.what();
+      client_.recover_from(failure);
     } catch (const ConnectionError& error) {  // the next call tries the other endpoints
       failure = error.what();
     } catch (const std::exception& error) {
@@ -30,7 +36,8 @@ Task<LeaseUpdate> EtcdWatch::next() {
   }
 }
 
-Task<LeaseUpdate> EtcdWatch::try_next() {
+// Throws DeadlineExceeded where it has come; else when an answer that is due does not come.
+Task<LeaseUpdate> EtcdWatch::try_next(Deadline deadline) {
   for (;;) {
     if (next_revision_ == 0) {
       LeaseUpdate snapshot = co_await list();
@@ -39,7 +46,7 @@ Task<LeaseUpdate> EtcdWatch::try_next() {
     if (!stream_) {
       co_await open();
     }
-    Message message = co_await read();
+    Message message = co_await read(deadline);
     const std::string lost = lost_history(message);
     if (!lost.empty()) {
       log_warning("{}: listing the leases again", lost);
@@ -115,10 +122,10 @@ Task<void> EtcdWatch::open() {
   stream_.emplace(co_await client_.watch(create));
 }
 
-Task<EtcdWatch::Message> EtcdWatch::read() {
-  // Only the first answer is due at once.
-  const Clock::time_point deadline = following_ ? kNever : Clock::now() + kEtcdCallTime;
-  const bool more = co_await stream_->next_message(deadline);
+Task<EtcdWatch::Message> EtcdWatch::read(Deadline deadline) {
+  // Only the first answer is due at once, and a message that has begun is read to its end.
+  const Deadline due = following_ ? kNever : Clock::now() + kEtcdCallTime;
+  const bool more = co_await stream_->next_message(following_ ? deadline : due);
   if (!more) {
     throw std::runtime_error("etcd ended the watch");
   }
@@ -128,7 +135,7 @@ Task<EtcdWatch::Message> EtcdWatch::read() {
   Message message(layout_);
   etcd::WatchDecoder decoder([&](const etcd::Event& event) { take_event(message, event); });
   for (;;) {
-    const std::string part = co_await stream_->read_part(deadline);
+    const std::string part = co_await stream_->read_part(due);
     if (part.empty()) {
       break;
     }

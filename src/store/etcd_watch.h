@@ -29,12 +29,12 @@ class EtcdWatch : public LeaseWatch {
       : client_(client), layout_(std::move(layout)), own_(own), on_state_(std::move(on_state)) {}
 
   // Throws only when cancelled.
-  Task<LeaseUpdate> next() override;
+  Task<std::optional<LeaseUpdate>> next(Deadline deadline) override;
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  Task<LeaseUpdate> try_next();
+  Task<LeaseUpdate> try_next(Deadline deadline);
   Task<LeaseUpdate> list();
   Task<void> open();
   class Listing;
@@ -51,7 +51,7 @@ class EtcdWatch : public LeaseWatch {
     std::int64_t last_revision = 0;
   };
 
-  Task<Message> read();
+  Task<Message> read(Deadline deadline);
   void take_event(Message& message, const etcd::Event& event) const;
   std::string lost_history(const Message& message) const;
   void follow(const Message& message);

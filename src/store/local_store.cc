@@ -25,7 +25,7 @@ class LocalWatch : public LeaseWatch {
   LocalWatch(const asio::any_io_executor& executor, std::shared_ptr<LeaseFile> file, Now now)
       : file_(std::move(file)), now_(std::move(now)), changes_(executor, file_->path()) {}
 
-  Task<LeaseUpdate> next() override {
+  Task<std::optional<LeaseUpdate>> next(Deadline deadline) override {
     for (;;) {
       if (!file_->is_still_there()) {
         throw std::runtime_error(file_->path() + " was removed or replaced");
@@ -35,8 +35,12 @@ class LocalWatch : public LeaseWatch {
       if (update != LeaseUpdate{}) {
         co_return update;
       }
-      const SteadyPoint soon = std::chrono::steady_clock::now() + kWriting;
-      co_await changes_.changed_or(writing_ ? std::min(expiry, soon) : expiry);
+      const SteadyPoint now = std::chrono::steady_clock::now();
+      if (now >= deadline) {
+        co_return std::nullopt;
+      }
+      const SteadyPoint look_at = writing_ ? std::min(expiry, now + kWriting) : expiry;
+      co_await changes_.changed_or(std::min(look_at, deadline));
     }
   }
 

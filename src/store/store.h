@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/task.h"
+#include "base/wake.h"
 #include "network/lease.h"
 #include "network/subnet_picker.h"
 
@@ -21,7 +22,11 @@ class LeaseWatch {
   // The first call delivers a complete snapshot, each later one waits for changes. Our own lease
   // is among them. Reconnecting and resuming is the store's affair; where events may have been
   // missed, a snapshot comes again. Updates are in order and none is lost.
-  virtual Task<LeaseUpdate> next() = 0;
+  // Nothing where `deadline` has come and the store, which can be reached, had no more to tell; the
+  // watch goes on with the next call.
+  virtual Task<std::optional<LeaseUpdate>> next(Deadline deadline) = 0;
+  // However long it takes.
+  Task<LeaseUpdate> next();
 };
 
 class LeaseStore {
@@ -48,6 +53,11 @@ class LeaseStore {
   // The watch may not outlive the store.
   virtual std::unique_ptr<LeaseWatch> watch() = 0;
 };
+
+inline Task<LeaseUpdate> LeaseWatch::next() {
+  std::optional<LeaseUpdate> update = co_await next(kNever);
+  co_return std::move(*update);
+}
 
 // Leases live this long unless renewed, in every store (the reference's 24 h).
 inline constexpr std::chrono::hours kLeaseTime{24};
