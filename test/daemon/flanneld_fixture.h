@@ -1,0 +1,121 @@
+// flanneld as a program in a network namespace of the test's process, with an underlay device eth0.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "base/file.h"
+#include "ctl/status_client.h"
+#include "network/lease.h"
+#include "store/local_store.h"
+#include "test/support/lab_fixture.h"
+
+namespace flannel {
+
+inline constexpr const char* kConfig = R"({"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}})";
+
+// What programs that are started while there is one tell their service manager (sd_notify(3)).
+class NotifySocket {
+ public:
+  explicit NotifySocket(const std::string& path)
+      : socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+              0);
+    const timeval patience{20, 0};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  }
+  ~NotifySocket() { ::unsetenv("NOTIFY_SOCKET"); }
+  NotifySocket(const NotifySocket&) = delete;
+  NotifySocket& operator=(const NotifySocket&) = delete;
+
+  // The next message, which may be waited for; "" where none comes.
+  std::string message(int flags = 0) const {
+    char text[64];
+    const ssize_t size = ::recv(socket_.get(), text, sizeof text, flags);
+    return {text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+  }
+
+ private:
+  UniqueFd socket_;
+};
+
+class FlanneldTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ROOT_OR_SKIP();
+    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+    run_program({"ip", "-batch", "-"},
+                "link set lo up\n"
+                "link add eth0 type veth peer name eth1\n"
+                "addr add 198.18.0.2/24 dev eth0\n"
+                "link set eth0 up\n"
+                "link set eth1 up\n"
+                "route add default via 198.18.0.1\n");
+    std::string name = std::filesystem::temp_directory_path() / "flanneld-test-XXXXXX";
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder = name;
+  }
+  void TearDown() override {
+    if (daemon.pid != 0) {
+      end_process(daemon);
+    }
+    std::filesystem::remove_all(folder);
+  }
+
+  Arguments command(const Arguments& more) const {
+    Arguments words{TestLab::binary("flanneld"), "--local-store=" + store(),
+                    "--subnet-file=" + folder + "/subnet.env"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  void start(const Arguments& more = {}) {
+    daemon = start_detached(command(more), "", folder + "/log", [](const ProcessId&) {});
+  }
+  // Of a daemon that ends by itself: its exit code and what it printed.
+  static ProgramResult run(const Arguments& words) { return RunningProgram(words).wait(); }
+
+  std::string store() const { return folder + "/leases.db"; }
+  std::string log() const { return read_file(folder + "/log").value_or(""); }
+  std::string page(const std::string& path) const {
+    const Result<Page> found = get_page(folder + "/flanneld.sock", path);
+    return found ? fmt::format("{} {}", found->status, found->body) : "";
+  }
+  bool is_ready() const { return page("/readyz") == "200 flanneld is ready\n"; }
+  bool waits_for(const std::string& reason) const {
+    return page("/status").find(reason) != std::string::npos;
+  }
+  int exit_code() {
+    int status = 0;
+    EXPECT_EQ(::waitpid(daemon.pid, &status, 0), daemon.pid);
+    daemon = {};
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+  std::string folder;
+  ProcessId daemon;
+};
+
+inline Lease peer_lease(const std::string& key, const std::string& ip = "198.18.0.3") {
+  return {
+      *parse_lease_key(key),
+      *parse_lease_attrs(fmt::format(
+          R"({{"PublicIP":"{}","BackendType":"vxlan","BackendData":{{"VtepMAC":"02:00:00:00:00:61"}}}})",
+          ip)),
+      {}};
+}
+
+}  // namespace flannel

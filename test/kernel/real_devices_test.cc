@@ -1,0 +1,37 @@
+// What only the real kernel has: devices of others that are in the way of ours, or take them over.
+
+#include "test/kernel/kernel_fixture.h"
+
+namespace flannel {
+namespace {
+
+class RealDevices : public KernelContract {};
+
+// A bridge takes what the device receives.
+TEST_P(RealDevices, ADeviceOfOursThatGotAMasterIsTakenOut) {
+  add(overlay());
+  drain();
+  shell("ip link add master0 type bridge && ip link set flannel.1 master master0");
+  const Link found = *dump().links.begin();
+  EXPECT_EQ(found.master, Dev("master0"));
+  const Changes told = changes([&](const Changes& c) { return says(c, false, found); });
+  EXPECT_TRUE(says(told, false, found));
+  apply({{Op::Verb::change, device()}});
+  EXPECT_EQ(to_text(dump()), to_text(overlay()));
+}
+
+TEST_P(RealDevices, AnotherDeviceWithOurVniIsNamed) {
+  shell("ip link add other type vxlan id 1 dstport 8472 local 198.18.0.2");
+  const OpResult refused = apply_one(Op::Verb::add, device());
+  EXPECT_EQ(refused.error, EEXIST);
+  EXPECT_EQ(refused.text,
+            "other has VNI 1 and port 8472 too: remove it, or give this network a VNI of its own");
+  shell("ip link del other && ip link add other type vxlan id 1 dstport 4789 local 198.18.0.2");
+  apply({{Op::Verb::add, device()}});
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, RealDevices, testing::Values("real"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace flannel

@@ -1,0 +1,30 @@
+// What the tests of the etcd store share beside StoreFixture: servers, and stores in them.
+#pragma once
+
+#include "store/etcd_store.h"
+#include "store/store_fixture.h"
+#include "test/support/etcd_server.h"
+
+namespace flannel {
+
+inline const std::string kSubnets = "/coreos.com/network/subnets/";
+
+class EtcdStoreTest : public StoreFixture {
+ protected:
+  void SetUp() override { ETCD_OR_SKIP(); }
+
+  std::unique_ptr<LeaseStore> open(EtcdOptions options) {
+    Result<std::unique_ptr<LeaseStore>> store =
+        make_etcd_store(loop.get_executor(), std::move(options));
+    if (!store) {
+      ADD_FAILURE() << store.error().text;
+      std::abort();
+    }
+    return std::move(*store);
+  }
+  std::unique_ptr<LeaseStore> open(const EtcdServer& server) {
+    return open(EtcdOptions{.endpoints = {server.url()}});
+  }
+};
+
+}  // namespace flannel

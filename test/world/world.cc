@@ -1,0 +1,325 @@
+#include "test/world/world.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "backend/scope.h"
+#include "ctl/process.h"
+#include "daemon/host.h"
+#include "reconcile/diff.h"
+
+namespace flannel {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr unsigned kPeers = 6;
+// How soon all is well after whatever lasted however long. What has to happen takes some ten
+// milliseconds; the rest is for machines that are busy with other tests.
+constexpr milliseconds kSoon{3'000};
+
+// Every backend and family that this kernel can do. Our own subnet is none of the peers'.
+constexpr const char* kConfigs[] = {
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","Backend":{"Type":"vxlan"}})",
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","Backend":{"Type":"host-gw"}})",
+    R"({"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fc00:5::/48","IPv6SubnetMin":"fc00:5:0:8000::","Backend":{"Type":"vxlan"}})",
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","EnableIPv6":true,"IPv6Network":"fc00:5::/48","IPv6SubnetMin":"fc00:5:0:8000::","Backend":{"Type":"vxlan"}})",
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","EnableIPv6":true,"IPv6Network":"fc00:5::/48","IPv6SubnetMin":"fc00:5:0:8000::","Backend":{"Type":"vxlan","DirectRouting":true}})",
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","EnableIPv6":true,"IPv6Network":"fc00:5::/48","IPv6SubnetMin":"fc00:5:0:8000::","Backend":{"Type":"host-gw"}})",
+};
+
+// Moves the process, before anything of it opens a socket.
+std::uint64_t in_new_namespace(std::uint64_t seed) {
+  if (::unshare(CLONE_NEWNET) != 0) {
+    throw std::runtime_error("no network namespace: root is needed");
+  }
+  return seed;
+}
+
+Daemon::Timing fast() {
+  const Backoff quick(milliseconds(1), milliseconds(8));
+  return {.reconciler = {.most_charged = milliseconds(1),
+                         .retry = milliseconds(2),
+                         .hold_down_first = milliseconds(1),
+                         .hold_down_most = milliseconds(16),
+                         .audit = milliseconds(3'600'000)},  // nothing may need it
+          .host_settle = milliseconds(1),
+          .waits = quick,
+          .failures = quick,
+          .file_writes = quick,
+          .departures = {.grace = milliseconds(2), .unconfirmed = milliseconds(4)},
+          .state_write_delay = milliseconds(1),
+          .own_lease = {
+              .renewals = quick, .between_writes = milliseconds(1), .minute = milliseconds(2)}};
+}
+
+}  // namespace
+
+World::World(std::uint64_t seed) : random_(in_new_namespace(seed)), peers_(kPeers) {
+  store_.config = kConfigs[below(std::size(kConfigs))];
+  network_ = *parse_network_config(*store_.config);
+  backend_ = *make_backend(network_);
+  scope_ = make_scope(network_, *backend_);
+  choose_nexthops();
+  named_interface_ = below(2) == 0;
+  char pattern[] = "/tmp/flannel-world.XXXXXX";
+  folder_ = ::mkdtemp(pattern);
+  make_host();
+  plant_foreign_objects();
+  foreign_ = foreign_now();
+  kernel_ = std::make_unique<NetlinkKernel>();
+  tell(fmt::format("{} named interface {}", *store_.config, named_interface_));
+  start_daemon();
+}
+
+World::~World() {
+  end_daemon();
+  std::filesystem::remove_all(folder_);
+}
+
+std::uint32_t World::below(std::uint32_t bound) {
+  return static_cast<std::uint32_t>(random_() % bound);
+}
+
+// As often as not so that peers who come and go lead from one kind of route to the other.
+void World::choose_nexthops() {
+  using Mode = NexthopChoice::Mode;
+  constexpr Mode kModes[] = {Mode::automatic, Mode::automatic, Mode::on, Mode::off};
+  const std::uint32_t mode = below(std::size(kModes));
+  nexthops_ = {kModes[mode], 2 + below(3), 1 + below(2)};
+  tell(fmt::format("nexthops: choice {}, from {} until {}", mode, nexthops_.from, nexthops_.until));
+}
+
+void World::start_daemon() {
+  Options options;
+  options.subnet_file = folder_ / "subnet.env";
+  options.state_dir = folder_ / "state";
+  if (named_interface_) {
+    options.iface = {"eth0"};
+  }
+  options.route_nexthops = nexthops_;
+  running_ = std::make_unique<Running>(*kernel_);
+  running_->daemon.emplace(running_->io, options, running_->faulty,
+                           store_.open(running_->io.get_executor()), fast());
+  running_->daemon->start();
+}
+
+void World::run_daemon(milliseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (running_ && std::chrono::steady_clock::now() < end) {
+    running_->io.run_one_until(end);
+    if (running_->faulty.killed()) {
+      tell("  (it is gone)");
+      end_daemon();
+    }
+  }
+}
+
+void World::step() {
+  switch (below(10)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+      change_peer();
+      break;
+    case 4:
+      change_store();
+      break;
+    case 5:
+      change_daemon();
+      break;
+    case 6:
+      change_host();
+      break;
+    default:
+      change_kernel();
+  }
+  run_daemon(milliseconds(below(3) == 0 ? 0 : below(6)));
+}
+
+// Numbers keep peers apart, so that none is refused for another's sake.
+Lease World::make_peer(unsigned number) {
+  const bool direct = below(2) == 0;
+  const unsigned subnet = 64 + number * 4 + below(2);
+  const unsigned address = 20 + number * 4 + below(2);
+  const unsigned mac = number * 4 + below(2);
+  const unsigned families = below(4);
+  std::string key, v4 = "0.0.0.0", v6 = "null";
+  if (families != 1) {
+    key = fmt::format("10.5.{}.0-24", subnet);
+    v4 = fmt::format("198.{}.0.{}", direct ? 18 : 19, address);
+  }
+  if (families != 2) {
+    key += fmt::format("{}fc00:5:0:{:x}::-64", key.empty() ? "0.0.0.0-0&" : "&", subnet);
+    v6 = fmt::format("\"fd{}::{:x}\"", direct ? 99 : 98, address);
+  }
+  const std::string type = below(8) == 0 ? "udp" : backend_->type();
+  return {
+      *parse_lease_key(key),
+      *parse_lease_attrs(fmt::format(
+          R"({{"PublicIP":"{0}","PublicIPv6":{1},"BackendType":"{2}","BackendData":{{"VtepMAC":"02:00:00:00:00:{3:02x}"}},"BackendV6Data":{{"VtepMAC":"02:00:00:00:06:{3:02x}"}}}})",
+          v4, v6, type, mac)),
+      {}};
+}
+
+void World::change_peer() {
+  const unsigned number = below(kPeers);
+  std::optional<Lease>& peer = peers_[number];
+  const Lease next = make_peer(number);
+  if (peer && (below(3) == 0 || peer->key != next.key)) {
+    tell("peer leaves " + to_text(peer->key));
+    store_.remove(peer->key);
+    peer.reset();
+    if (below(2) == 0) {
+      return;
+    }
+  }
+  tell("peer " + to_text(next.key) + " " + to_json(next.attrs));
+  store_.put(next);
+  peer = next;
+}
+
+void World::change_store() {
+  switch (below(8)) {
+    case 0:
+      tell("the store is away");
+      return store_.fail_with("the store is away");
+    case 1:
+      tell("the store is back");
+      return store_.fail_with("");
+    case 2:
+      tell("events are lost");
+      return store_.lose_events();
+    case 3:
+      tell("a junk entry");
+      return store_.put_bad({fmt::format("10.5.{}.0-99", below(200)), "not a subnet"});
+    case 4:
+    case 5:
+    case 6:
+      return change_own_lease();
+    default:
+      tell("a peer outside the network");
+      return store_.put({*parse_lease_key("10.77.1.0-24"),
+                         *parse_lease_attrs(R"({"PublicIP":"198.18.0.99","BackendType":"vxlan"})"),
+                         {}});
+  }
+}
+
+void World::change_own_lease() {
+  if (!running_ || !running_->daemon->state().lease()) {
+    return;
+  }
+  Lease own = *running_->daemon->state().lease();
+  switch (below(3)) {
+    case 0:
+      tell("our own lease is removed");
+      return store_.remove(own.key);
+    case 1:
+      tell("junk under our own key");
+      return store_.put_bad({to_text(own.key), "junk"});
+    default:
+      // A third time within a minute would be another node with our address.
+      if (usurped_++ < 2) {
+        tell("our own lease is written by somebody else");
+        own.attrs.backend_data = R"({"VNI":1,"VtepMAC":"02:00:00:00:77:77"})";
+        store_.put(own);
+      }
+  }
+}
+
+// Through the daemon's page; that a dump is interrupted meanwhile is the asker's trouble alone.
+void World::ask_for_plan() {
+  if (!running_ || !running_->daemon->state().reconciler || running_->faulty.killed()) {
+    return;
+  }
+  tell("somebody asks for the plan");
+  try {
+    running_->daemon->state().reconciler->preview();
+  } catch (const std::system_error&) {
+  }
+}
+
+void World::change_daemon() {
+  if (!running_) {
+    choose_nexthops();
+    tell("flanneld starts");
+    return start_daemon();
+  }
+  switch (below(4)) {
+    case 0:
+      tell("flanneld is stopped");
+      return end_daemon();
+    case 1:
+      running_->faulty.live_for = 1 + below(8);
+      return tell(
+          fmt::format("flanneld will be killed after {} operations", running_->faulty.live_for));
+    case 2:
+      return ask_for_plan();
+    default:
+      running_->faulty.interrupted_dumps = 1 + below(2);
+      running_->faulty.lose_notifications = true;
+      return tell("dumps are interrupted, notifications lost");
+  }
+}
+
+NetState World::wanted() {
+  const DaemonState& state = running_->daemon->state();
+  if (!state.lease()) {
+    return {};
+  }
+  Peers peers(network_, *state.lease());
+  LeaseUpdate update{.snapshot = true};
+  for (const auto& [key, lease] : store_.leases()) {
+    update.leases.push_back(lease);
+  }
+  peers.apply(update);
+  Paths paths;
+  for (const Lease* peer : peers.usable()) {
+    for (const Family family : kFamilies) {
+      if (const std::optional<IpAddr>& ip = peer->attrs.public_address(family)) {
+        paths[*ip] = vandal_.paths({&*ip, 1}).front();
+      }
+    }
+  }
+  const Snapshot now = vandal_.dump(scope_);
+  return backend_
+      ->plan({network_,
+              *state.external,
+              *state.lease(),
+              scope_,
+              paths,
+              {nexthops_.use(peers.usable_count(), now.ours), now.taken_nexthops}},
+             peers.usable())
+      .state;
+}
+
+bool World::settles() {
+  tell("nothing happens");
+  store_.fail_with("");
+  restore_host();
+  if (!running_ || running_->faulty.killed()) {
+    start_daemon();
+  }
+  running_->faulty.live_for = std::numeric_limits<std::size_t>::max();
+  const auto end = std::chrono::steady_clock::now() + kSoon;
+  while (std::chrono::steady_clock::now() < end) {
+    run_daemon(milliseconds(5));
+    const DaemonState& state = running_->daemon->state();
+    if (running_->daemon->exit_code() != 0) {
+      tell("flanneld ended: " + state.reason);
+      return false;
+    }
+    if (state.ready && state.reconciler->report().problems.empty() && present() == wanted() &&
+        state.reconciler->report().shadows ==
+            find_shadows(wanted().routes, vandal_.dump(scope_).foreign_routes)) {
+      return true;
+    }
+  }
+  tell("reason: " + running_->daemon->state().reason);
+  return false;
+}
+
+}  // namespace flannel
