@@ -12,7 +12,6 @@
 #include "daemon/pages.h"
 #include "daemon/sd_notify.h"
 #include "network/subnet_env.h"
-#include "store/etcd_client.h"
 
 namespace flannel {
 
@@ -97,7 +96,7 @@ Task<T> Daemon::wait_for(std::string what, std::function<Task<Result<T>>()> atte
         co_return std::move(*result);
       }
       failure = result.error().text;
-    } catch (const EtcdCredentialsError& error) {
+    } catch (const StoreRefused& error) {
       throw Fatal(fmt::format("Failed to create SubnetManager: {}", error.what()));
     } catch (const std::runtime_error& error) {  // the store or the kernel cannot be reached
       failure = error.what();

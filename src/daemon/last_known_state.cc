@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "store/etcd_client.h"
 
 namespace flannel {
 namespace {
@@ -44,7 +43,7 @@ Task<Result<std::string>> Daemon::config_text() {
       co_return std::move(*text);
     }
     co_return fail("no network configuration in {} yet", state_.store_name);
-  } catch (const EtcdCredentialsError&) {
+  } catch (const StoreRefused&) {
     throw;
   } catch (const std::runtime_error& error) {
     failure = error.what();

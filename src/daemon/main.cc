@@ -16,25 +16,12 @@
 #include "daemon/claim.h"
 #include "daemon/daemon.h"
 #include "daemon/http_server.h"
+#include "daemon/open_store.h"
 #include "daemon/options.h"
 #include "kernel/netlink_kernel.h"
-#include "store/etcd_store.h"
-#include "store/local_store.h"
 
 namespace flannel {
 namespace {
-
-using OnState = std::function<void(const std::string&)>;
-
-Result<std::unique_ptr<LeaseStore>> open_store(const asio::any_io_executor& executor,
-                                               const Options& options, OnState on_state) {
-  if (!options.local_store.empty()) {
-    return make_local_store(executor, options.local_store);
-  }
-  EtcdOptions etcd = options.etcd();
-  etcd.on_state = std::move(on_state);
-  return make_etcd_store(executor, std::move(etcd));
-}
 
 // Tables of thousands of peers go back to the kernel as soon as they are freed. By itself the C
 // library would keep blocks of their size from then on (mallopt(3), M_MMAP_THRESHOLD).
@@ -59,7 +46,7 @@ int run(const Options& options) {
   const UniqueFd claims[] = {claim_file(options.subnet_file), claim_file(socket)};
   // One thread: asio needs no locks.
   asio::io_context io(1);
-  OnState tell_daemon;
+  std::function<void(const std::string&)> tell_daemon;
   Result<std::unique_ptr<LeaseStore>> store =
       open_store(io.get_executor(), options,
                  [&tell_daemon](const std::string& trouble) { tell_daemon(trouble); });

@@ -291,22 +291,6 @@ std::string Options::status_socket_path() const {
              : (std::filesystem::path(subnet_file).parent_path() / "flanneld.sock").string();
 }
 
-EtcdOptions Options::etcd() const {
-  EtcdOptions out;
-  out.endpoints.clear();
-  const Result<std::vector<Endpoint>> endpoints = parse_endpoints(etcd_endpoints);
-  for (const Endpoint& endpoint : endpoints.value_or(std::vector<Endpoint>())) {
-    out.endpoints.push_back(endpoint.to_text());
-  }
-  out.prefix = etcd_prefix;
-  out.keyfile = etcd_keyfile;
-  out.certfile = etcd_certfile;
-  out.cafile = etcd_cafile;
-  out.username = etcd_username;
-  out.password = etcd_password;
-  return out;
-}
-
 ParsedOptions parse_options(std::span<const std::string> words,
                             const std::function<std::string(const std::string&)>& variable) {
   using Outcome = ParsedOptions::Outcome;

@@ -11,7 +11,6 @@
 
 #include "backend/backend.h"
 #include "daemon/host.h"
-#include "store/etcd_store.h"
 
 namespace flannel {
 
@@ -42,7 +41,6 @@ struct Options {
   InterfaceWish interface_wish() const {
     return {iface, iface_regex, iface_can_reach, public_ip, public_ipv6};
   }
-  EtcdOptions etcd() const;
 };
 
 struct ParsedOptions {

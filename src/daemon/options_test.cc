@@ -7,6 +7,7 @@
 #include <map>
 
 #include "daemon/go_flags.h"
+#include "daemon/open_store.h"
 
 namespace flannel {
 namespace {
@@ -289,7 +290,7 @@ TEST(Options, TheStatusSocketLiesBesideTheSubnetFile) {
 }
 
 TEST(Options, EndpointsAreTakenAsTheReferenceDoesAndNeverShowAPassword) {
-  EXPECT_EQ(parse({"--etcd-endpoints=HTTP://a:2379, b:1,"}).options.etcd().endpoints,
+  EXPECT_EQ(etcd_options(parse({"--etcd-endpoints=HTTP://a:2379, b:1,"}).options).endpoints,
             (std::vector<std::string>{"http://a:2379", "b:1"}));
   for (const char* list : {"http://u:pa/geheim@h:1", "http://u:se,geheim@h", "u:pa?#geheim@h"}) {
     const ParsedOptions parsed = parse({fmt::format("--etcd-endpoints={}", list)});
@@ -321,7 +322,7 @@ TEST(Options, NorAreCredentialsInAnEndpoint) {
 }
 
 TEST(Options, EndpointsAreSplitAtCommas) {
-  EXPECT_EQ(parse({"--etcd-endpoints=http://a:1,b:2"}).options.etcd().endpoints,
+  EXPECT_EQ(etcd_options(parse({"--etcd-endpoints=http://a:1,b:2"}).options).endpoints,
             (std::vector<std::string>{"http://a:1", "b:2"}));
 }
 

@@ -212,7 +212,7 @@ Task<void> EtcdClient::authenticate() {
   } catch (const GrpcError& error) {
     const std::string_view text = error.what();
     if (text.contains(kWrongPassword)) {
-      throw EtcdCredentialsError(error.code(), error.what());
+      throw StoreRefused(error.what());
     }
     if (!text.contains(kNotEnabled)) {
       throw;

@@ -9,6 +9,7 @@
 
 #include "rpc/grpc.h"
 #include "store/etcd_messages.h"
+#include "store/store.h"
 
 namespace flannel {
 
@@ -16,11 +17,6 @@ namespace flannel {
 struct EtcdCredentials {
   std::string username;
   std::string password;
-};
-
-// The server does not know this user and password: a wrong configuration, not worth a retry.
-struct EtcdCredentialsError : GrpcError {
-  using GrpcError::GrpcError;
 };
 
 // What takes the entries of a list as they come.
@@ -43,9 +39,9 @@ struct EtcdEntry {
 // No answer to a call within this time is a failure.
 inline constexpr std::chrono::seconds kEtcdCallTime{10};
 
-// Calls throw GrpcError with etcd's words, ConnectionError, and EtcdCredentialsError. A token that
-// expired is fetched anew without the caller noticing; a server that has authentication turned off
-// is used without.
+// Calls throw GrpcError with etcd's words, ConnectionError, and StoreRefused where the server does
+// not know this user and password. A token that expired is fetched anew without the caller
+// noticing; a server that has authentication turned off is used without.
 class EtcdClient {
  public:
   EtcdClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,

@@ -250,6 +250,9 @@ Task<bool> EtcdStore::commit(etcd::TxnRequest txn) {
       own_.done(done.header.revision);
       co_return true;
     }
+  } catch (const StoreRefused&) {
+    own_.refused();
+    throw;
   } catch (const GrpcError& error) {
     if (error.code() == GrpcCode::unavailable || error.code() == GrpcCode::deadline_exceeded) {
       throw;  // it may have been written all the same

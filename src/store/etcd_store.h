@@ -25,7 +25,7 @@ struct EtcdOptions {
 // Does not connect yet. Each endpoint's scheme decides about TLS; without one, it is TLS where a
 // CA, a certificate or a key is given. Where some endpoints have TLS and a user name is given, the
 // others are not used. Error: an endpoint that cannot be read, or `open FILE: REASON`. Calls of the
-// store throw EtcdCredentialsError (etcd_client.h) where the password is wrong.
+// store throw StoreRefused where the password is wrong.
 Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor executor,
                                                     EtcdOptions options);
 

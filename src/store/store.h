@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "base/task.h"
@@ -15,6 +16,12 @@
 #include "network/subnet_picker.h"
 
 namespace flannel {
+
+// The store cannot be used as it is configured, with a wrong password for one: waiting does not
+// help.
+struct StoreRefused : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 class LeaseWatch {
  public:

@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <set>
 
-#include "store/etcd_client.h"
 #include "test/store/etcd_store_fixture.h"
 
 namespace flannel {
@@ -218,7 +217,7 @@ TEST_F(EtcdStoreTest, AWrongPasswordIsAnErrorOfItsOwn) {
   try {
     run(store->config());
     FAIL() << "logged in";
-  } catch (const EtcdCredentialsError& error) {
+  } catch (const StoreRefused& error) {
     EXPECT_STREQ(error.what(), "etcdserver: authentication failed, invalid user ID or password");
   }
   const auto nobody = open(server);
