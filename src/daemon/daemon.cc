@@ -24,7 +24,6 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
       store_health_(store_->name()),
       subnet_file_(io.get_executor(), options.subnet_file, timing.file_writes),
       departures_changed_(io.get_executor()),
-      host_changed_(io.get_executor()),
       last_known_state_stale_(io.get_executor()) {
   state_.options = std::move(options);
   state_.store_name = store_->name();
@@ -96,6 +95,8 @@ Task<T> Daemon::wait_for(std::string what, std::function<Task<Result<T>>()> atte
         co_return std::move(*result);
       }
       failure = result.error().text;
+    } catch (const Fatal&) {
+      throw;
     } catch (const StoreRefused& error) {
       throw Fatal(fmt::format("Failed to create SubnetManager: {}", error.what()));
     } catch (const std::runtime_error& error) {  // the store or the kernel cannot be reached
@@ -114,7 +115,7 @@ Task<void> Daemon::run() {
   do {
     co_await read_network();
     co_await claim_devices();
-    co_await choose_external();
+    co_await choose_interface();
   } while (!co_await acquire_lease());
   start_loops();
 }
@@ -139,35 +140,36 @@ void Daemon::serve_pages() {
 }
 
 Task<void> Daemon::read_network() {
-  const auto attempt = [](Daemon* self) -> Task<Result<NetworkConfig>> {
-    const Result<std::string> text = co_await self->config_text();
+  const auto attempt = [](Daemon* self) -> Task<Result<Overlay>> {
+    Result<std::string> text = co_await self->config_text();
     if (!text) {
       co_return std::unexpected(text.error());
     }
-    self->config_text_ = *text;
-    co_return parse_network_config(*text);
+    Result<NetworkConfig> config = parse_network_config(*text);
+    if (!config) {
+      co_return std::unexpected(config.error());
+    }
+    for (const std::string& warning : warnings(*config)) {
+      log_warning("{}", warning);
+    }
+    Result<Overlay> overlay =
+        make_overlay(std::move(*text), std::move(*config), self->state_.options.adopt_stale);
+    if (!overlay) {
+      throw Fatal(fmt::format("Error fetching backend: {}", overlay.error().text));
+    }
+    co_return overlay;
   };
-  state_.external.reset();
-  state_.network =
-      co_await wait_for<NetworkConfig>("Couldn't fetch network config", std::bind(attempt, this));
-  const NetworkConfig& network = *state_.network;
-  for (const std::string& warning : warnings(network)) {
-    log_warning("{}", warning);
-  }
-  Result<std::unique_ptr<Backend>> backend = make_backend(network);
-  if (!backend) {
-    throw Fatal(fmt::format("Error fetching backend: {}", backend.error().text));
-  }
-  state_.backend = std::move(*backend);
-  scope_ = make_scope(network, *state_.backend);
-  scope_->adopt_stale = state_.options.adopt_stale;
-  log_info("Found network config - Backend type: {}", network.backend_type);
+  state_.host.reset();
+  Overlay overlay =
+      co_await wait_for<Overlay>("Couldn't fetch network config", std::bind(attempt, this));
+  state_.overlay = std::make_unique<Overlay>(std::move(overlay));
+  log_info("Found network config - Backend type: {}", state_.overlay->config.backend_type);
 }
 
 // A network whose devices another daemon has is waited for, until that one ends.
 Task<void> Daemon::claim_devices() {
   const auto attempt = [](Daemon* self) -> Task<Result<std::monostate>> {
-    const Result<void> claimed = self->kernel_.claim(*self->scope_);
+    const Result<void> claimed = self->kernel_.claim(self->state_.overlay->scope);
     if (!claimed) {
       co_return std::unexpected(claimed.error());
     }
@@ -176,62 +178,22 @@ Task<void> Daemon::claim_devices() {
   co_await wait_for<std::monostate>("no device for this network", std::bind(attempt, this));
 }
 
-Task<void> Daemon::choose_external() {
-  const auto attempt = [](Daemon* self) -> Task<Result<ExternalInterface>> {
-    co_return self->find_external(self->host_now());
-  };
-  const ExternalInterface external =
-      co_await wait_for<ExternalInterface>("no external interface", std::bind(attempt, this));
-  if (const Result<void> usable = set_external(external); !usable) {
-    throw Fatal(usable.error().text);
-  }
-}
-
-Result<ExternalInterface> Daemon::find_external(const HostView& host) {
-  return choose_interface(
-      state_.options.interface_wish(), *state_.network, host,
-      [this](const IpAddr& to) { return kernel_.paths({&to, 1}).front(); },
-      state_.external ? &*state_.external : nullptr);
-}
-
-HostView Daemon::host_now() {
-  if (!state_.reconciler) {  // which begins with a dump, and reads them from then on
-    kernel_.changes(*scope_);
-  }
-  return kernel_.host();
-}
-
-HostUse Daemon::host_use_now() {
-  return host_use(host_now(), *scope_);
-}
-
-// Error: the backend cannot use it, and nothing has changed.
-Result<void> Daemon::set_external(const ExternalInterface& external) {
-  const Result<std::uint32_t> mtu = state_.backend->mtu(*state_.network, external);
-  if (!mtu) {
-    return std::unexpected(mtu.error());
-  }
-  state_.external = external;
-  state_.pod_mtu = *mtu;
-  for (const Family family : kFamilies) {
-    const std::optional<IpAddr>& own = family == Family::v4 ? external.v4 : external.v6;
-    if (own) {
-      log_info("Using interface with name {} and address {}", external.name.text(), own->to_text());
+Task<void> Daemon::choose_interface() {
+  const auto attempt = [](Daemon* self) -> Task<Result<std::monostate>> {
+    const Result<void> chosen = self->state_.host->choose();
+    if (!chosen) {
+      co_return std::unexpected(chosen.error());
     }
-  }
-  for (const std::string& warning : state_.backend->warnings(external)) {
-    log_warning("{}", warning);
-  }
-  return {};
-}
-
-LeaseAttrs Daemon::announcement(const ExternalInterface& external) {
-  return state_.backend->announce(*state_.network, external, kernel_.dump(*scope_).ours);
+    co_return std::monostate();
+  };
+  state_.host = std::make_unique<HostWatch>(io_.get_executor(), kernel_, *state_.overlay,
+                                            state_.options.interface_wish(), timing_.host);
+  co_await wait_for<std::monostate>("no external interface", std::bind(attempt, this));
 }
 
 Task<bool> Daemon::acquire_lease() {
   if (last_known_state_) {
-    std::optional<Lease> lease = last_known_lease(announcement(*state_.external));
+    std::optional<Lease> lease = last_known_lease(state_.host->announcement());
     if (!lease) {
       end_last_known_state();
       co_return false;
@@ -241,15 +203,15 @@ Task<bool> Daemon::acquire_lease() {
     co_return true;
   }
   AcquireRequest request;
-  request.network = *state_.network;
+  request.network = state_.overlay->config;
   if (const Result<std::string> text = read_file(state_.options.subnet_file)) {
     request.previous = parse_subnet_env(*text).key();
   }
   const auto attempt = [](Daemon* self, AcquireRequest* wanted) {
-    wanted->attrs = self->announcement(*self->state_.external);
+    wanted->attrs = self->state_.host->announcement();
     wanted->avoid.clear();
     for (const OccupiedRange& range :
-         occupied_ranges(self->host_use_now(), wanted->network, LeaseKey())) {
+         occupied_ranges(self->state_.host->use(), wanted->network, LeaseKey())) {
       wanted->avoid.push_back(range.range);
     }
     return self->store_->acquire(*wanted);
@@ -270,17 +232,18 @@ void Daemon::own_lease(Lease lease) {
 }
 
 void Daemon::start_loops() {
-  state_.peers = std::make_unique<Peers>(*state_.network, *state_.lease(),
-                                         [this](const Lease& lease, Family family) {
-                                           return state_.backend->vtep_mac(lease, family);
+  const Overlay& overlay = *state_.overlay;
+  state_.peers = std::make_unique<Peers>(overlay.config, *state_.lease(),
+                                         [&overlay](const Lease& lease, Family family) {
+                                           return overlay.backend->vtep_mac(lease, family);
                                          });
-  state_.peers->set_host(host_use_now());
-  warn_of_host();
-  state_.planner = std::make_unique<Planner>(state_, *scope_, kernel_);
+  state_.planner = std::make_unique<Planner>(
+      Planner::Inputs{overlay, *state_.external(), *state_.lease(), *state_.peers},
+      state_.options.route_nexthops, kernel_);
   state_.reconciler = std::make_unique<Reconciler>(
-      io_.get_executor(), kernel_, *scope_,
+      io_.get_executor(), kernel_, overlay.scope,
       Reconciler::Planner{
-          .plan = [this](const Snapshot& kernel) { return plan(kernel); },
+          .plan = [this](const Snapshot& kernel) { return state_.planner->plan(kernel); },
           .plan_changes =
               [this](const Snapshot& kernel) { return state_.planner->plan_changes(kernel); },
           .preview = [this](const Snapshot& kernel) { return state_.planner->preview(kernel); }},
@@ -289,6 +252,8 @@ void Daemon::start_loops() {
   state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
     host_changed(changes);
   };
+  follow_host();
+  state_.peers->set_host(state_.host->use());
   subnet_file_.set(subnet_file_text());
   log_info("Running backend.");
   if (last_known_state_) {
@@ -306,13 +271,7 @@ void Daemon::start_loops() {
   spawn(remove_departed());
   spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
-  spawn(run_forever("interfaces", timing_.failures, [this] { return follow_host(); }));
-}
-
-NetState Daemon::plan(const Snapshot& kernel) {
-  NetState state = state_.planner->plan(kernel);
-  log_refusals();
-  return state;
+  spawn(run_forever("interfaces", timing_.failures, [this] { return state_.host->run(); }));
 }
 
 void Daemon::check_ready() {

@@ -4,7 +4,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include "base/wake.h"
 #include "daemon/options.h"
 #include "daemon/own_lease.h"
+#include "daemon/standing_warnings.h"
 #include "daemon/state.h"
 #include "daemon/store_health.h"
 #include "daemon/subnet_file.h"
@@ -28,11 +28,7 @@ class Daemon {
  public:
   struct Timing {
     Reconciler::Timing reconciler;
-    // One change of an interface rarely comes alone: what comes up gets its addresses after that.
-    std::chrono::milliseconds host_settle{100};
-    // The most that a look at the host is charged (RateLimit): on a busy node pods' interfaces come
-    // and go all the time.
-    std::chrono::milliseconds look_most_charged{100};
+    HostWatch::Timing host;
     // Between looks at something that is not there yet: as often as the reference.
     Backoff waits{std::chrono::milliseconds(100), std::chrono::milliseconds(1'000)};
     Backoff failures = Backoff();  // of the loops that need the kernel
@@ -68,25 +64,19 @@ class Daemon {
   void serve_pages();
   Task<void> read_network();
   Task<void> claim_devices();
-  Task<void> choose_external();
+  Task<void> choose_interface();
   // False where the last known state that the steps before went by is refused: they begin anew.
   Task<bool> acquire_lease();
   void start_loops();
 
   // The loops.
   Task<void> watch_leases();
-  Task<void> follow_host();
   Task<void> keep_last_known_state();
 
-  NetState plan(const Snapshot& kernel);
-  LeaseAttrs announcement(const ExternalInterface& external);
-  Result<ExternalInterface> find_external(const HostView& host);
-  HostView host_now();
-  HostUse host_use_now();
-  Result<void> set_external(const ExternalInterface& external);
   void host_changed(const HostChanges& changes);
-  void look_at_host();
-  void warn_of_host();
+  void follow_host();
+  void set_host_use(HostUse use);
+  void set_announcement(const LeaseAttrs& attrs);
   Task<Result<std::string>> config_text();
   bool begin_last_known_state(const std::string& why);
   std::optional<Lease> last_known_lease(const LeaseAttrs& attrs);
@@ -103,7 +93,6 @@ class Daemon {
   void note(const PeersDelta& delta);
   void peers_changed();
   void check_ready();
-  void log_refusals();
   void waiting_for(const std::string& reason);
   void spawn(Task<void> task);
   void fail_with(const std::string& text);
@@ -120,16 +109,13 @@ class Daemon {
   const Timing timing_;
   StoreHealth store_health_;
   SubnetFile subnet_file_;
-  std::optional<Scope> scope_;
   std::optional<LastKnownStateFile> last_known_state_file_;  // none where there is to be none
   PeerChanges unwritten_;                                    // what the file does not have yet
   std::optional<asio::thread_pool> writer_;         // of that, so that no disk holds the loop up
   std::optional<LastKnownState> last_known_state_;  // while we go by it
-  std::string config_text_;
   std::optional<Departures> departures_;
-  Wake departures_changed_, host_changed_, last_known_state_stale_;
-  std::vector<std::string> host_warnings_told_;       // those there are
-  std::map<std::string, std::string> refusals_told_;  // name and reason, of those there are
+  Wake departures_changed_, last_known_state_stale_;
+  StandingWarnings host_warnings_;
   bool reconciling_ = false;
   bool may_use_last_known_state_ = true;
   int exit_code_ = 0;

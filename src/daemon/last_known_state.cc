@@ -95,7 +95,7 @@ Task<void> Daemon::replace_last_known_state() {
     co_return;
   }
   const std::optional<std::string> text = co_await store_->config();
-  if (text && *text != config_text_) {
+  if (text && *text != state_.overlay->text) {
     throw Fatal("the network configuration changed while the store was away: starting anew");
   }
   log_info("{} is back: the last known state of {} is replaced", state_.store_name,
@@ -136,7 +136,7 @@ Task<void> Daemon::keep_last_known_state() {
 
 // A copy, for the writer's thread: of all peers, or of those alone that the file does not have yet.
 LastKnownState Daemon::known_state(bool all) const {
-  LastKnownState state{config_text_, *state_.lease(), {}, std::chrono::system_clock::now()};
+  LastKnownState state{state_.overlay->text, *state_.lease(), {}, std::chrono::system_clock::now()};
   for (const Lease* peer : all ? state_.peers->usable() : unwritten_.come(*state_.peers)) {
     state.peers.push_back(*peer);
   }

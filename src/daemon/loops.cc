@@ -21,7 +21,7 @@ void Daemon::start_reconciling() {
 }
 
 std::string Daemon::subnet_file_text() const {
-  return subnet_env_text(*state_.network, state_.lease()->key, state_.pod_mtu,
+  return subnet_env_text(state_.overlay->config, state_.lease()->key, state_.host->pod_mtu(),
                          state_.options.ip_masq);
 }
 
@@ -30,63 +30,29 @@ void Daemon::host_changed(const HostChanges& changes) {
     state_.reconciler->wake();
   }
   if (changes.concern_interfaces()) {
-    host_changed_.set();
+    state_.host->changed();
   }
 }
 
-// Begins with a look: one that failed is made again.
-Task<void> Daemon::follow_host() {
-  for (RateLimit rate_limit(timing_.look_most_charged);;) {
-    const auto began = std::chrono::steady_clock::now();
-    host_changed_.clear();
-    store_->host_changed();
-    look_at_host();
-    rate_limit.charge(began, std::chrono::steady_clock::now());
-    co_await host_changed_.wait();
-    const auto now = std::chrono::steady_clock::now();
-    co_await sleep_for(std::max(now + timing_.host_settle, rate_limit.next()) - now);
-  }
+void Daemon::follow_host() {
+  state_.host->on_look = [this] { store_->host_changed(); };
+  state_.host->on_use = [this](HostUse use) { set_host_use(std::move(use)); };
+  state_.host->on_trouble = [this] {
+    state_.reconciler->wake();  // also where the interface comes back as it was
+  };
+  state_.host->on_interface = [this](const LeaseAttrs& attrs) { set_announcement(attrs); };
 }
 
-// Once for as long as it is so.
-void Daemon::warn_of_host() {
-  std::vector<std::string> now =
-      overlay_warnings(state_.peers->host(), *state_.network, state_.lease()->key);
-  for (const std::string& warning : now) {
-    if (std::ranges::count(host_warnings_told_, warning) == 0) {
-      log_warning("{}", warning);
-    }
-  }
-  host_warnings_told_ = std::move(now);
-}
-
-// Where another interface, address or MTU is chosen, it is used from now on.
-void Daemon::look_at_host() {
-  const HostView host = host_now();
-  const Result<ExternalInterface> chosen = find_external(host);
-  const bool same = chosen && *chosen == *state_.external;
-  // Before anything changes: a dump may fail, and this is then done again.
-  const LeaseAttrs attrs = chosen && !same ? announcement(*chosen) : state_.lease()->attrs;
-  const Result<void> usable = !chosen ? std::unexpected(chosen.error())
-                              : same  ? Result<void>()
-                                      : set_external(*chosen);
-  if (state_.peers->set_host(host_use(host, *scope_))) {
+void Daemon::set_host_use(HostUse use) {
+  if (state_.peers->set_host(std::move(use))) {
     note({.any = true, .all = true});
     peers_changed();
-    warn_of_host();
   }
-  const std::string trouble = usable ? "" : usable.error().text;
-  if (trouble != state_.interface_trouble) {
-    log_trouble(!trouble.empty(),
-                trouble.empty()
-                    ? fmt::format("interface {} is there again", chosen->name.text())
-                    : fmt::format("{}; keeping {}", trouble, state_.external->name.text()));
-    state_.interface_trouble = trouble;
-    state_.reconciler->wake();  // also where it comes back as it was
-  }
-  if (!usable || same) {
-    return;
-  }
+  const std::vector<std::string> warnings = state_.host_warnings();
+  host_warnings_.set({warnings.begin(), warnings.end()});
+}
+
+void Daemon::set_announcement(const LeaseAttrs& attrs) {
   state_.own->publish(attrs);
   state_.peers->set_own(*state_.lease());
   note({.any = true, .all = true});

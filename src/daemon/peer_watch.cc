@@ -51,29 +51,6 @@ void Daemon::peers_changed() {
   last_known_state_stale_.set();
 }
 
-// Each once; of thousands the first few.
-void Daemon::log_refusals() {
-  constexpr std::size_t kMostLogged = 5;
-  std::map<std::string, std::string> now;
-  std::size_t news = 0;
-  const auto look = [&](std::span<const Refused> peers, std::string_view what) {
-    for (const Refused& peer : peers) {
-      const auto told = refusals_told_.find(peer.name);
-      const bool is_new = told == refusals_told_.end() || told->second != peer.reason;
-      if (is_new && ++news <= kMostLogged) {
-        log_warning("peer {} is {}: {}", printable(peer.name), what, printable(peer.reason));
-      }
-      now.emplace(peer.name, peer.reason);
-    }
-  };
-  look(state_.peers->refused(), "refused");
-  look(state_.planner->skipped(), "skipped");
-  if (news > kMostLogged) {
-    log_warning("… and {} that flannelctl status lists", counted(news - kMostLogged, "more peer"));
-  }
-  refusals_told_ = std::move(now);
-}
-
 Task<void> Daemon::remove_departed() {
   for (;;) {
     const LeaseUpdate gone = departures_->due(Departures::Clock::now());

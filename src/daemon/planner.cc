@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "daemon/state.h"
+#include "base/printable.h"
 
 namespace flannel {
 
@@ -16,21 +16,22 @@ bool Planner::forget(const HostChanges& changes) {
 }
 
 NexthopUse Planner::nexthops(const Snapshot& kernel) const {
-  const bool use = state_.options.route_nexthops.use(state_.peers->usable_count(), kernel.ours);
+  const bool use = nexthop_choice_.use(inputs_.peers.usable_count(), kernel.ours);
   return {kernel.nexthops_supported && use, kernel.taken_nexthops};
 }
 
 Plan Planner::plan_for(PeerList peers, const Paths& paths, NexthopUse nexthops) const {
-  const Node node{*state_.network, *state_.external,   *state_.lease(), scope_,
-                  paths,           std::move(nexthops)};
-  return state_.backend->plan(node, peers);
+  const Node node{
+      inputs_.overlay.config, inputs_.external, inputs_.own, inputs_.overlay.scope, paths,
+      std::move(nexthops)};
+  return inputs_.overlay.backend->plan(node, peers);
 }
 
 Plan Planner::plan_for_all(const Snapshot& kernel) {
-  const std::vector<const Lease*> peers = state_.peers->usable();
+  const std::vector<const Lease*> peers = inputs_.peers.usable();
   const PathCache::Clock::time_point now = PathCache::Clock::now();
   const Paths& paths =
-      state_.backend->uses_paths() ? paths_.paths_to(peers, kernel_, now) : paths_.known();
+      inputs_.overlay.backend->uses_paths() ? paths_.paths_to(peers, kernel_, now) : paths_.known();
   return plan_for(peers, paths, nexthops(kernel));
 }
 
@@ -40,7 +41,21 @@ NetState Planner::plan(const Snapshot& kernel) {
   nexthops_ = nexthops(kernel);
   unusable_ids_ = std::move(plan.unusable_ids);
   skipped_ = std::move(plan.skipped);
+  log_refusals();
   return std::move(plan.state);
+}
+
+void Planner::log_refusals() {
+  std::set<std::string> now;
+  const auto add = [&now](std::span<const Refused> peers, std::string_view what) {
+    for (const Refused& peer : peers) {
+      now.insert(
+          fmt::format("peer {} is {}: {}", printable(peer.name), what, printable(peer.reason)));
+    }
+  };
+  add(inputs_.peers.refused(), "refused");
+  add(skipped_, "skipped");
+  refusals_.set(std::move(now));
 }
 
 NetState Planner::preview(const Snapshot& kernel) {
@@ -54,9 +69,9 @@ std::optional<PlanDelta> Planner::plan_changes(const Snapshot& kernel) {
   }
   // Whose id another peer has as well is no matter of one peer.
   std::ranges::copy(unusable_ids_, std::back_inserter(use.taken));
-  const std::vector<const Lease*> gone = changes_.gone(), come = changes_.come(*state_.peers);
+  const std::vector<const Lease*> gone = changes_.gone(), come = changes_.come(inputs_.peers);
   const Paths& paths =
-      state_.backend->uses_paths() ? paths_.paths_to_more(come, kernel_) : paths_.known();
+      inputs_.overlay.backend->uses_paths() ? paths_.paths_to_more(come, kernel_) : paths_.known();
   Plan before = plan_for(gone, paths, use), after = plan_for(come, paths, use);
   if (!before.skipped.empty() || !after.skipped.empty() || !before.unusable_ids.empty() ||
       !after.unusable_ids.empty()) {

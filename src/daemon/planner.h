@@ -5,26 +5,33 @@
 #include <optional>
 #include <vector>
 
-#include "backend/backend.h"
+#include "daemon/overlay.h"
 #include "daemon/path_cache.h"
+#include "daemon/standing_warnings.h"
 #include "network/peer_changes.h"
 #include "reconcile/diff.h"
 
 namespace flannel {
 
-struct DaemonState;
-
 class Planner {
  public:
-  // `state`, `scope` and `kernel` outlive this object.
-  Planner(const DaemonState& state, const Scope& scope, Kernel& kernel)
-      : state_(state), scope_(scope), kernel_(kernel) {}
+  // What a plan follows from, as it is at any moment.
+  struct Inputs {
+    const Overlay& overlay;
+    const ExternalInterface& external;
+    const Lease& own;
+    const Peers& peers;
+  };
+
+  // `inputs` and `kernel` outlive this object.
+  Planner(Inputs inputs, NexthopChoice nexthop_choice, Kernel& kernel)
+      : inputs_(inputs), nexthop_choice_(nexthop_choice), kernel_(kernel) {}
 
   void peers_changed(const PeersDelta& delta) { changes_.add(delta); }
   // Forgets the paths that `changes` may have changed; true where that is anything.
   bool forget(const HostChanges& changes);
 
-  // For all peers.
+  // For all peers. Logs which of them are refused or skipped, each once.
   NetState plan(const Snapshot& kernel);
   // How that differs from what this or plan() gave last, from the peers alone that changed.
   // Nothing where only plan() tells: many have changed, or what is theirs depends on others.
@@ -39,15 +46,17 @@ class Planner {
   NexthopUse nexthops(const Snapshot& kernel) const;
   Plan plan_for(PeerList peers, const Paths& paths, NexthopUse nexthops) const;
   Plan plan_for_all(const Snapshot& kernel);
+  void log_refusals();
 
-  const DaemonState& state_;
-  const Scope& scope_;
+  const Inputs inputs_;
+  const NexthopChoice nexthop_choice_;
   Kernel& kernel_;
   PathCache paths_;
   PeerChanges changes_;  // since the last plan
   NexthopUse nexthops_;  // of the last plan
   std::vector<std::uint32_t> unusable_ids_;
   std::vector<Refused> skipped_;
+  StandingWarnings refusals_;
 };
 
 }  // namespace flannel

@@ -2,26 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/io_context.hpp>
 #include <random>
 
 #include "backend/backend_fixture.h"
-#include "daemon/state.h"
 #include "daemon/ways_fixture.h"
 #include "reconcile/mirror.h"
 
 namespace flannel {
 namespace {
-
-// The store and the kernel that a node without loops has.
-class NoStore : public LeaseStore {
- public:
-  std::string name() const override { return "none"; }
-  Task<std::optional<std::string>> config() override { co_return std::nullopt; }
-  Task<Result<Lease>> acquire(AcquireRequest) override { co_return fail("not asked for"); }
-  Task<Result<Lease>> renew(Lease) override { co_return fail("not asked for"); }
-  std::unique_ptr<LeaseWatch> watch() override { return nullptr; }
-};
 
 // Every other address is on the link.
 class HalfOnLink : public WaysKernel {
@@ -75,18 +63,12 @@ struct Wish {
 
 class PlannerTest : public testing::TestWithParam<Wish> {
  protected:
-  PlannerTest() : node(*parse_network_config(network_text(GetParam().backend, GetParam().dual))) {
-    state.network = node.network;
-    state.backend = *make_backend(node.network);
-    state.external = node.external;
-    state.own = std::make_unique<OwnLease>(io.get_executor(), store, node.own,
-                                           std::chrono::minutes(60), OwnLease::Timing{});
-    state.peers =
-        std::make_unique<Peers>(node.network, node.own, [this](const Lease& lease, Family family) {
-          return state.backend->vtep_mac(lease, family);
-        });
-    state.options.route_nexthops = {.from = 9, .until = 5};
-  }
+  PlannerTest()
+      : node(*parse_network_config(network_text(GetParam().backend, GetParam().dual))),
+        overlay(*make_overlay("", node.network, false)),
+        peers(node.network, node.own, [this](const Lease& lease, Family family) {
+          return overlay.backend->vtep_mac(lease, family);
+        }) {}
 
   unsigned below(unsigned bound) { return static_cast<unsigned>(random() % bound); }
 
@@ -99,7 +81,7 @@ class PlannerTest : public testing::TestWithParam<Wish> {
     Lease lease;
     lease.key.v4 = subnet;
     lease.attrs.public_ip = IpAddr::from_number(Family::v4, 0xc6130000 + number);
-    lease.attrs.backend_type = below(12) == 0 ? "udp" : state.backend->type();
+    lease.attrs.backend_type = below(12) == 0 ? "udp" : overlay.backend->type();
     lease.attrs.backend_data = data(4);
     if (node.network.v6 && below(3) != 0) {
       lease.key.v6 = Prefix{
@@ -115,25 +97,24 @@ class PlannerTest : public testing::TestWithParam<Wish> {
   }
 
   std::mt19937 random{1};
-  asio::io_context io;
-  NoStore store;
   HalfOnLink kernel;
   TestNode node;
-  DaemonState state;
+  Overlay overlay;
+  Peers peers;
 };
 
 // Peers that come, change and go: what the planner tells of those that changed leads to what it
 // plans for all.
 TEST_P(PlannerTest, ThePlanOfWhatChangedLeadsToThePlanOfAll) {
   const std::vector<Prefix> subnets = interesting_subnets(node);
-  Planner planner(state, node.scope, kernel);
+  Planner planner({overlay, node.external, node.own, peers}, {.from = 9, .until = 5}, kernel);
   Snapshot now;
   NetState want = planner.plan(now);
   unsigned few = 0;
   for (int step = 0; step < 3'000; ++step) {
     const Lease lease = peer(subnets[below(static_cast<unsigned>(subnets.size()))]);
     LeaseUpdate update;
-    for (const Lease* known : state.peers->usable()) {
+    for (const Lease* known : peers.usable()) {
       if (known->key.v4 == lease.key.v4) {
         update.removed.push_back(known->key);
       }
@@ -141,7 +122,7 @@ TEST_P(PlannerTest, ThePlanOfWhatChangedLeadsToThePlanOfAll) {
     if (update.removed.empty() || below(3) == 0) {
       update.leases.push_back(lease);
     }
-    planner.peers_changed(state.peers->apply(update));
+    planner.peers_changed(peers.apply(update));
     if (below(4) == 0) {
       planner.preview(now);
     }

@@ -8,8 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
+#include "daemon/host_watch.h"
 #include "daemon/options.h"
+#include "daemon/overlay.h"
 #include "daemon/own_lease.h"
 #include "daemon/planner.h"
 #include "network/peers.h"
@@ -33,18 +34,21 @@ struct DaemonState {
   // Set while we go by the last known state, since the store was away at the start: of when it is.
   std::optional<std::chrono::system_clock::time_point> last_known_state_of;
   std::string last_known_state_trouble;  // why it cannot be written
-  std::optional<NetworkConfig> network;
-  std::unique_ptr<Backend> backend;
-  std::optional<ExternalInterface> external;
-  std::string interface_trouble;  // why no interface can be chosen now; the last one is kept
+  std::unique_ptr<Overlay> overlay;
+  std::unique_ptr<HostWatch> host;
   std::unique_ptr<OwnLease> own;
-  std::uint32_t pod_mtu = 0;
   bool listed = false;  // a complete list of peers has been seen
   std::unique_ptr<Peers> peers;
   std::unique_ptr<Planner> planner;
   std::unique_ptr<Reconciler> reconciler;
 
+  const ExternalInterface* external() const { return host ? host->external() : nullptr; }
   const Lease* lease() const { return own ? &own->get() : nullptr; }
+  // What an operator should know of the host, given the overlay.
+  std::vector<std::string> host_warnings() const {
+    return peers ? overlay_warnings(peers->host(), overlay->config, lease()->key)
+                 : std::vector<std::string>();
+  }
 };
 
 // What the node is not ready for yet, in one sentence.

@@ -108,7 +108,7 @@ ObjectState state_of(const LeaseKey& peer, const std::map<Prefix, ObjectState>& 
 // Skipped ones are not waited for: they are listed by themselves.
 json::object peers_object(const DaemonState& state) {
   const std::map<Prefix, ObjectState> routes = route_states(*state.reconciler);
-  const bool makes_routes = state.backend->makes_routes();
+  const bool makes_routes = state.overlay->backend->makes_routes();
   std::set<std::string_view> skipped;
   for (const Refused& peer : state.planner->skipped()) {
     skipped.insert(peer.name);
@@ -170,17 +170,17 @@ json::object kernel_object(const Report& report) {
 }
 
 json::object interface_object(const DaemonState& state) {
-  const ExternalInterface& external = *state.external;
+  const ExternalInterface& external = *state.external();
   json::array devices;
-  for (const Dev& device : state.backend->links(*state.network)) {
+  for (const Dev& device : state.overlay->backend->links(state.overlay->config)) {
     devices.emplace_back(device.text());
   }
   return {{"name", text(external.name.text())},
-          {"trouble", text(state.interface_trouble)},
+          {"trouble", text(state.host->trouble())},
           {"mtu", external.mtu},
           {"addresses", present(external.v4, external.v6)},
           {"devices", std::move(devices)},
-          {"pod_mtu", state.pod_mtu}};
+          {"pod_mtu", state.host->pod_mtu()}};
 }
 
 // Those of the start, and what follows from the configuration and the host as they are now.
@@ -190,15 +190,13 @@ json::array warning_texts(const DaemonState& state) {
     const json::array items = texts(more);
     all.insert(all.end(), items.begin(), items.end());
   };
-  if (state.network) {
-    add(warnings(*state.network));
+  if (state.overlay) {
+    add(warnings(state.overlay->config));
   }
-  if (state.external) {
-    add(state.backend->warnings(*state.external));
+  if (const ExternalInterface* external = state.external()) {
+    add(state.overlay->backend->warnings(*external));
   }
-  if (state.peers) {
-    add(overlay_warnings(state.peers->host(), *state.network, state.lease()->key));
-  }
+  add(state.host_warnings());
   return all;
 }
 
@@ -212,7 +210,7 @@ std::vector<std::string> troubles(const DaemonState& state) {
       {"from last known state of ",
        state.last_known_state_of ? utc_text(*state.last_known_state_of) : ""},
       {"state-dir: ", state.last_known_state_trouble},
-      {"interface: ", state.interface_trouble},
+      {"interface: ", state.host ? state.host->trouble() : ""},
       {"our lease ", state.own ? state.own->trouble() : ""},
       {"", state.ready ? state.reason : ""},
   };
@@ -287,17 +285,18 @@ std::string status_json(const DaemonState& state) {
                    {"subnet_file", text(state.options.subnet_file)},
                    {"troubles", texts(troubles(state))},
                    {"warnings", warning_texts(state)}};
-  if (state.network) {
+  if (state.overlay) {
+    const NetworkConfig& config = state.overlay->config;
     json::array networks;
-    for (const std::optional<FamilyConfig>* family : {&state.network->v4, &state.network->v6}) {
+    for (const std::optional<FamilyConfig>* family : {&config.v4, &config.v6}) {
       if (*family) {
         networks.emplace_back((*family)->network.to_text());
       }
     }
     out["network"] = {{"networks", std::move(networks)},
-                      {"backend", printable(state.network->backend_type)}};
+                      {"backend", printable(config.backend_type)}};
   }
-  if (state.external) {
+  if (state.external() != nullptr) {
     out["interface"] = interface_object(state);
   }
   if (state.own) {

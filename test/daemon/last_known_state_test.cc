@@ -73,11 +73,11 @@ class LastKnownStateTest : public DaemonFixture<> {
         << state().reason;
     EXPECT_FALSE(state().last_known_state_of);
     EXPECT_TRUE(state().store_trouble.empty()) << state().store_trouble;
-    EXPECT_EQ(state().external->v6, IpAddr::parse("fd99::2"));
+    EXPECT_EQ(state().external()->v6, IpAddr::parse("fd99::2"));
     const Lease* const own = state().lease();
     EXPECT_TRUE(own->key.v4 && own->key.v6) << to_text(own->key);
-    EXPECT_EQ(own->attrs.public_ip, state().external->v4);
-    EXPECT_EQ(own->attrs.public_ipv6, state().external->v6);
+    EXPECT_EQ(own->attrs.public_ip, state().external()->v4);
+    EXPECT_EQ(own->attrs.public_ipv6, state().external()->v6);
     EXPECT_EQ(store.leases().size(), 2U);
     EXPECT_EQ(store.leases().at(own->key).attrs, own->attrs);
     for (const char* device : {"flannel.6", "flannel-v6.6"}) {

@@ -88,7 +88,7 @@ TEST_F(LongOutage, ALookAtTheHostThatFailsIsMadeAgain) {
   kernel.host_view.interfaces.front().addresses.front().prefix.ip = address;
   kernel.interruptions = 2;
   kernel.change_host({.all = true});
-  EXPECT_TRUE(run_until([&] { return state().external->v4 == address; }));
+  EXPECT_TRUE(run_until([&] { return state().external()->v4 == address; }));
   EXPECT_TRUE(run_until(
       [&] { return store.leases().at(state().lease()->key).attrs.public_ip == address; }));
 }

@@ -45,7 +45,7 @@ Daemon::Timing fast() {
                          .hold_down_first = milliseconds(1),
                          .hold_down_most = milliseconds(16),
                          .audit = milliseconds(3'600'000)},  // nothing may need it
-          .host_settle = milliseconds(1),
+          .host = {.settle = milliseconds(1)},
           .waits = quick,
           .failures = quick,
           .file_writes = quick,
@@ -287,7 +287,7 @@ NetState World::wanted() {
   const Snapshot now = vandal_.dump(scope_);
   return backend_
       ->plan({network_,
-              *state.external,
+              *state.external(),
               *state.lease(),
               scope_,
               paths,

@@ -1,0 +1,106 @@
+#include "daemon/host_watch.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/rate_limit.h"
+
+namespace flannel {
+
+HostWatch::HostWatch(const asio::any_io_executor& executor, Kernel& kernel, const Overlay& overlay,
+                     InterfaceWish wish, Timing timing)
+    : kernel_(kernel),
+      overlay_(overlay),
+      wish_(std::move(wish)),
+      timing_(timing),
+      changed_(executor) {}
+
+HostView HostWatch::host_at_start() const {
+  kernel_.changes(overlay_.scope);
+  return kernel_.host();
+}
+
+Result<ExternalInterface> HostWatch::find(const HostView& host) const {
+  return choose_interface(
+      wish_, overlay_.config, host,
+      [this](const IpAddr& to) { return kernel_.paths({&to, 1}).front(); }, external());
+}
+
+Result<void> HostWatch::choose() {
+  const Result<ExternalInterface> chosen = find(host_at_start());
+  if (!chosen) {
+    return std::unexpected(chosen.error());
+  }
+  if (const Result<void> usable = use(*chosen); !usable) {
+    throw Fatal(usable.error().text);
+  }
+  return {};
+}
+
+HostUse HostWatch::use() const {
+  return host_use(host_at_start(), overlay_.scope);
+}
+
+LeaseAttrs HostWatch::announcement(const ExternalInterface& external) const {
+  return overlay_.backend->announce(overlay_.config, external, kernel_.dump(overlay_.scope).ours);
+}
+
+// Error: the backend cannot use it, and nothing has changed.
+Result<void> HostWatch::use(const ExternalInterface& external) {
+  const Result<std::uint32_t> mtu = overlay_.backend->mtu(overlay_.config, external);
+  if (!mtu) {
+    return std::unexpected(mtu.error());
+  }
+  external_ = external;
+  pod_mtu_ = *mtu;
+  for (const std::optional<IpAddr>& own : {external.v4, external.v6}) {
+    if (own) {
+      log_info("Using interface with name {} and address {}", external.name.text(), own->to_text());
+    }
+  }
+  for (const std::string& warning : overlay_.backend->warnings(external)) {
+    log_warning("{}", warning);
+  }
+  return {};
+}
+
+void HostWatch::set_trouble(const std::string& trouble) {
+  if (trouble != trouble_) {
+    const std::string_view name = external_->name.text();
+    log_trouble(!trouble.empty(), trouble.empty() ? fmt::format("interface {} is there again", name)
+                                                  : fmt::format("{}; keeping {}", trouble, name));
+    trouble_ = trouble;
+    on_trouble();
+  }
+}
+
+void HostWatch::look() {
+  const HostView host = kernel_.host();
+  const Result<ExternalInterface> chosen = find(host);
+  const bool is_other = chosen && *chosen != *external_;
+  // Before anything changes: a dump may fail, and this is then done again.
+  const LeaseAttrs attrs = is_other ? announcement(*chosen) : LeaseAttrs();
+  const Result<void> usable = !chosen    ? std::unexpected(chosen.error())
+                              : is_other ? use(*chosen)
+                                         : Result<void>();
+  on_use(host_use(host, overlay_.scope));
+  set_trouble(usable ? "" : usable.error().text);
+  if (is_other && usable) {
+    on_interface(attrs);
+  }
+}
+
+Task<void> HostWatch::run() {
+  for (RateLimit rate_limit(timing_.most_charged);;) {
+    const auto began = std::chrono::steady_clock::now();
+    changed_.clear();
+    on_look();
+    look();
+    rate_limit.charge(began, std::chrono::steady_clock::now());
+    co_await changed_.wait();
+    const auto now = std::chrono::steady_clock::now();
+    co_await sleep_for(std::max(now + timing_.settle, rate_limit.next()) - now);
+  }
+}
+
+}  // namespace flannel
