@@ -13,21 +13,16 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/directory_fixture.h"
+
 namespace flannel {
 namespace {
 
 class Files : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_NE(::mkdtemp(folder_.data()), nullptr); }
-  void TearDown() override {
-    ::umount2(folder_.c_str(), MNT_DETACH);
-    std::filesystem::remove_all(folder_);
-  }
-  std::string path(const std::string& name) const { return folder_ + "/" + name; }
-  std::size_t count() const {
-    const std::filesystem::directory_iterator entries(folder_);
-    return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
-  }
+  void TearDown() override { ::umount2(folder_.c_str(), MNT_DETACH); }
+  std::string path(const std::string& name) const { return directory_.file(name); }
+  std::size_t count() const { return directory_.count(); }
   static mode_t mode_of(const std::string& path) {
     struct stat about{};
     EXPECT_EQ(::stat(path.c_str(), &about), 0);
@@ -38,7 +33,8 @@ class Files : public testing::Test {
     return ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0;
   }
 
-  std::string folder_ = testing::TempDir() + "file-test-XXXXXX";
+  const TestDirectory directory_;
+  const std::string folder_ = directory_.path();
 };
 
 TEST_F(Files, ReplacesWholeFiles) {

@@ -2,10 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <filesystem>
-
+#include "base/directory_fixture.h"
 #include "base/file.h"
 
 namespace flannel {
@@ -39,26 +37,23 @@ TEST(LabRecord, AnotherLineIsAnErrorThatNamesIt) {
 }
 
 TEST(LabJournal, KeepsWhatIsAdded) {
-  const std::string path =
-      std::filesystem::temp_directory_path() / fmt::format("flannel-journal-{}", ::getpid());
-  const LabJournal journal(path);
+  const TestDirectory directory;
+  const LabJournal journal(directory.file("journal"));
   EXPECT_TRUE(journal.read()->namespaces.empty());
   journal.add_setting("nodes", "2");
   journal.add_namespace("flab-net");
   journal.add_process("n1", {100, 5000});
   const LabRecord record = *journal.read();
-  ::unlink(path.c_str());
   EXPECT_EQ(record.setting("nodes"), "2");
   EXPECT_EQ(record.namespaces.size(), 1U);
   EXPECT_EQ(record.processes.at("n1"), (ProcessId{100, 5000}));
 }
 
 TEST(Process, IsToldFromALaterOneWithItsPid) {
-  const std::string log =
-      std::filesystem::temp_directory_path() / fmt::format("flannel-process-{}", ::getpid());
+  const TestDirectory directory;
   ProcessId announced;
-  const ProcessId process =
-      start_detached({"sleep", "60"}, "", log, [&](const ProcessId& id) { announced = id; });
+  const ProcessId process = start_detached({"sleep", "60"}, "", directory.file("log"),
+                                           [&](const ProcessId& id) { announced = id; });
   EXPECT_EQ(announced, process);
   EXPECT_TRUE(is_alive(process));
   EXPECT_FALSE(is_alive({process.pid, process.start + 1}));
@@ -66,7 +61,6 @@ TEST(Process, IsToldFromALaterOneWithItsPid) {
   EXPECT_TRUE(is_alive(process)) << "the process with that pid is another one";
   EXPECT_TRUE(end_process(process));
   EXPECT_FALSE(is_alive(process));
-  ::unlink(log.c_str());
 }
 
 TEST(Program, ReturnsItsOutputAndItsFailure) {

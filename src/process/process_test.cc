@@ -13,6 +13,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/directory_fixture.h"
 #include "base/file.h"
 
 namespace flannel {
@@ -22,15 +23,14 @@ constexpr std::chrono::milliseconds kLong{60'000};
 
 class Processes : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_NE(::mkdtemp(folder_.data()), nullptr); }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string script(const std::string& name, const std::string& text) const {
     const std::string path = folder_ + "/" + name;
     std::ofstream(path) << "#!/bin/sh\n" << text;
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
     return path;
   }
-  std::string folder_ = testing::TempDir() + "process-test-XXXXXX";
+  const TestDirectory directory_;
+  const std::string folder_ = directory_.path();
 };
 
 TEST_F(Processes, GiveOutputStatusAndTheirOwnVariables) {

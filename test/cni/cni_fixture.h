@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/directory_fixture.h"
 #include "base/file.h"
 #include "cni/protocol/request.h"
 #include "process/process.h"
@@ -65,9 +66,6 @@ class CniFixture : public testing::Test {
     ASSERT_EQ(::unshare(CLONE_NEWNET | CLONE_NEWNS), 0);
     ASSERT_EQ(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
     ASSERT_EQ(::mount("sysfs", "/sys", "sysfs", 0, nullptr), 0);  // of the new namespace
-    std::string name = std::filesystem::temp_directory_path() / "cni-test-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder = name;
     ASSERT_EQ(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64m"), 0);
     std::filesystem::create_directories(folder + "/bin");
     for (const char* plugin : {"flannel", "bridge", "host-local", "loopback", "portmap"}) {
@@ -76,12 +74,7 @@ class CniFixture : public testing::Test {
     shell("ip link set lo up");
     write(env_file(), kEnv);
   }
-  void TearDown() override {
-    if (!folder.empty()) {
-      ::umount2(folder.c_str(), MNT_DETACH);
-      std::filesystem::remove(folder);
-    }
-  }
+  void TearDown() override { ::umount2(folder.c_str(), MNT_DETACH); }
 
   static constexpr const char* kEnv =
       "FLANNEL_NETWORK=10.5.0.0/16\n"
@@ -259,7 +252,8 @@ class CniFixture : public testing::Test {
   }
   using Names = std::set<std::string>;
 
-  std::string folder;
+  const TestDirectory directory;
+  const std::string folder = directory.path();
 };
 
 }  // namespace flannel::cni

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/directory_fixture.h"
 #include "cni/protocol/error.h"
 #include "cni/protocol/plugin.h"
 #include "test/cni/pod_fixture.h"
@@ -231,7 +232,6 @@ TEST_F(Portmap, AnExternalMarkChainThatIsMissingChangesNothing) {
 class RunCounter {
  public:
   RunCounter() {
-    std::filesystem::create_directories(folder_);
     for (const std::string name : {"iptables-restore", "ip6tables-restore", "iptables-save",
                                    "ip6tables-save", "iptables", "ip6tables", "nft"}) {
       std::ofstream(folder_ + "/" + name) << "#!/bin/sh\necho " << name << " >> " << folder_
@@ -240,10 +240,7 @@ class RunCounter {
     }
     ::setenv("PATH", (folder_ + ":" + path_).c_str(), 1);
   }
-  ~RunCounter() {
-    ::setenv("PATH", path_.c_str(), 1);
-    std::filesystem::remove_all(folder_);
-  }
+  ~RunCounter() { ::setenv("PATH", path_.c_str(), 1); }
   // Since the last call, in alphabetical order.
   std::string runs() {
     const std::string out = output_of("touch {0}/log; sort {0}/log | tr '\\n' ' '; : > {0}/log");
@@ -254,7 +251,8 @@ class RunCounter {
   }
 
  private:
-  std::string folder_ = fmt::format("/tmp/portmap_test.{}", ::getpid());
+  const TestDirectory directory_;
+  const std::string folder_ = directory_.path();
   std::string path_ = std::getenv("PATH");
 };
 

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "base/directory_fixture.h"
 #include "daemon/daemon.h"
 #include "test/support/fake_kernel.h"
 #include "test/support/fake_store.h"
@@ -23,13 +24,11 @@ class DaemonFixture : public testing::Test {
  protected:
   DaemonFixture() {
     using std::chrono::milliseconds;
-    char pattern[] = "/tmp/flannel-daemon.XXXXXX";
-    folder = ::mkdtemp(pattern);
     kernel.host_view.interfaces.push_back({"eth0", 2, 1500, true, {}});
     add_address("198.18.0.2", 16);
     store.config =
         R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","Backend":{"Type":"vxlan"}})";
-    options.subnet_file = folder / "subnet.env";
+    options.subnet_file = directory.file("subnet.env");
     options.state_dir = "";
     options.iface = {"eth0"};
     timing.host = {.settle = milliseconds(1), .most_charged = milliseconds(1)};
@@ -40,7 +39,6 @@ class DaemonFixture : public testing::Test {
     timing.own_lease.renewals = Backoff(milliseconds(1), milliseconds(8));
     timing.own_lease.between_writes = milliseconds(1);
   }
-  ~DaemonFixture() override { std::filesystem::remove_all(folder); }
 
   void start() {
     running_ = std::make_unique<Running>();
@@ -82,7 +80,7 @@ class DaemonFixture : public testing::Test {
         {}};
   }
 
-  std::filesystem::path folder;
+  const TestDirectory directory;
   HostKernel kernel;
   FakeStore store;
   Options options;

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/directory_fixture.h"
 #include "base/file.h"
 #include "ctl/status_client.h"
 #include "network/lease.h"
@@ -65,15 +66,11 @@ class FlanneldTest : public testing::Test {
                 "link set eth0 up\n"
                 "link set eth1 up\n"
                 "route add default via 198.18.0.1\n");
-    std::string name = std::filesystem::temp_directory_path() / "flanneld-test-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder = name;
   }
   void TearDown() override {
     if (daemon.pid != 0) {
       end_process(daemon);
     }
-    std::filesystem::remove_all(folder);
   }
 
   Arguments command(const Arguments& more) const {
@@ -105,7 +102,8 @@ class FlanneldTest : public testing::Test {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
-  std::string folder;
+  const TestDirectory directory;
+  const std::string folder = directory.path();
   ProcessId daemon;
 };
 

@@ -35,7 +35,7 @@ class SlowDisk {
 
 class LastKnownStateTest : public DaemonFixture<> {
  protected:
-  LastKnownStateTest() { options.state_dir = folder / "state"; }
+  LastKnownStateTest() { options.state_dir = directory.file("state"); }
 
   LastKnownStateFile file() { return {options.state_dir, "fake " + options.subnet_file}; }
   std::vector<Lease> written_peers() {
@@ -189,7 +189,7 @@ TEST_F(LastKnownStateTest, IsTheFormerOneOrTheNewOneAndNeverAHalf) {
   const Lease own = peer(9, "198.18.0.2");
   ASSERT_TRUE(file().write({"former", own, former, {}}));
   unsigned moments = 0;
-  const auto copy = [&] { return folder / fmt::format("copy{}", moments); };
+  const auto copy = [&] { return directory.path() / fmt::format("copy{}", moments); };
   {
     const DiskWrites writes([&] {
       ++moments;

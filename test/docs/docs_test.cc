@@ -7,6 +7,7 @@
 #include <regex>
 #include <sstream>
 
+#include "base/directory_fixture.h"
 #include "base/file.h"
 #include "ctl/commands.h"
 #include "test/support/lab_fixture.h"
@@ -166,17 +167,15 @@ TEST(Docs, NameCommandsThatFlannelctlHas) {
 // On a machine that has nothing of it: programs say that no package is installed, and what would
 // be.
 TEST(Docs, DependenciesAreInstalledWhereNothingIs) {
-  char pattern[] = "/tmp/flannel-bare.XXXXXX";
-  const std::filesystem::path bare = ::mkdtemp(pattern);
-  ASSERT_TRUE(replace_file(bare / "dpkg-query", "#!/bin/sh\nexit 1\n", 0755));
-  ASSERT_TRUE(replace_file(bare / "apt-get", "#!/bin/sh\n:\n", 0755));
-  ASSERT_TRUE(replace_file(bare / "id", "#!/bin/sh\necho 0\n", 0755));
-  ASSERT_TRUE(replace_file(bare / "grep", "#!/bin/sh\nexit 1\n", 0755));
+  const TestDirectory bare;
+  ASSERT_TRUE(replace_file(bare.file("dpkg-query"), "#!/bin/sh\nexit 1\n", 0755));
+  ASSERT_TRUE(replace_file(bare.file("apt-get"), "#!/bin/sh\n:\n", 0755));
+  ASSERT_TRUE(replace_file(bare.file("id"), "#!/bin/sh\necho 0\n", 0755));
+  ASSERT_TRUE(replace_file(bare.file("grep"), "#!/bin/sh\nexit 1\n", 0755));
   const std::string script = (kSource / "scripts/install-dependencies").string();
-  const ProgramResult result = RunningProgram({"env", "PATH=" + bare.string(), "/bin/sh", script,
-                                               "build", "test", "lint", "bench"})
+  const ProgramResult result = RunningProgram({"env", "PATH=" + bare.path().string(), "/bin/sh",
+                                               script, "build", "test", "lint", "bench"})
                                    .wait();
-  std::filesystem::remove_all(bare);
   ASSERT_EQ(result.status, 0) << result.output;
   for (const char* package : {"clang-19", "cmake", "iproute2", "golang-go", "etcd-server",
                               "nftables", "clang-tidy-19", "git", "python3"}) {

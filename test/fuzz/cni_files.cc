@@ -1,49 +1,34 @@
 // Fuzzes the files that the CNI plugin finds on a node: a reservation, the last one's address, and
 // a container's record, of the same bytes. An ADD and a DEL go on, or say what is wrong.
-#include <unistd.h>
-
 #include <cstdint>
-#include <filesystem>
 #include <fstream>
 #include <string_view>
 
+#include "base/directory_fixture.h"
 #include "cni/flannel/delegate_record.h"
 #include "cni/ipam/host_local.h"
 #include "cni/protocol/error.h"
 
-namespace {
-
-std::string make_folder() {
-  std::string name = std::filesystem::temp_directory_path() / "fuzz-cni-files-XXXXXX";
-  return ::mkdtemp(name.data());
-}
-
-struct Folder {
-  std::string path = make_folder();
-  ~Folder() { std::filesystem::remove_all(path); }
-};
-
-}  // namespace
-
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace flannel;
   using namespace flannel::cni;
-  static const Folder folder;
+  static const TestDirectory directory;
+  static const std::string folder = directory.path();
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  for (const char* name : {"/10.5.1.2", "/last_reserved_ip.0", "/id"}) {
-    std::ofstream(folder.path + name) << text;
+  for (const char* name : {"10.5.1.2", "last_reserved_ip.0", "id"}) {
+    std::ofstream(directory.file(name)) << text;
   }
   const Prefix subnet = *Prefix::parse("10.5.1.0/29");
   const Range range{subnet, *IpAddr::parse("10.5.1.1"), *IpAddr::parse("10.5.1.6"),
                     *IpAddr::parse("10.5.1.1")};
   const HostLocalConfig config{
-      .folder = folder.path, .sets = {{{range}}}, .requested = {}, .routes = {}, .resolv_conf = {}};
+      .folder = folder, .sets = {{{range}}}, .requested = {}, .routes = {}, .resolv_conf = {}};
   try {
     (void)allocate(config, {"x", "eth0"});
   } catch (const CniError&) {
   }
-  release(folder.path, {"x", "eth0"});
-  (void)find_record(folder.path, {"id", "eth0"});
+  release(folder, {"x", "eth0"});
+  (void)find_record(folder, {"id", "eth0"});
   (void)list_records(folder.path);
   return 0;
 }

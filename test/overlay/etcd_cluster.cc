@@ -10,7 +10,7 @@ namespace flannel {
 
 EtcdCluster::EtcdCluster(std::string name, unsigned nodes) : name_(std::move(name)) {
   const std::string net = name_ + "-net";
-  run_program({"ip", "netns", "add", net}, "");
+  run_program({"ip", "netns", "add", net});
   namespaces_.push_back(net);
   ip(net,
      "link set lo up\nlink add br0 type bridge\naddr add 198.18.0.1/24 dev br0\n"
@@ -65,7 +65,7 @@ void EtcdCluster::ip(const std::string& netns, const std::string& lines) const {
 
 void EtcdCluster::add_place(const std::string& name, const std::string& port,
                             const std::string& address) {
-  run_program({"ip", "netns", "add", name}, "");
+  run_program({"ip", "netns", "add", name});
   namespaces_.push_back(name);
   ip(name_ + "-net", fmt::format("link add {0} type veth peer name eth0 netns {1}\n"
                                  "link set {0} master br0 up\n",

@@ -27,7 +27,7 @@ class EtcdCluster {
 
   std::string place(char kind, unsigned i) const;  // the namespace of member ('m') or node ('n') i
   std::string endpoints() const;                   // for --etcd-endpoints
-  std::string file(const std::string& name) const { return directory_.path() / name; }
+  std::string file(const std::string& name) const { return directory_.file(name); }
 
   // Members are numbered from 1. What is so already stays.
   void start(unsigned member);
@@ -51,7 +51,7 @@ class EtcdCluster {
   void ip(const std::string& netns, const std::string& lines) const;
 
   std::string name_;
-  TemporaryDirectory directory_;
+  TestDirectory directory_;
   std::vector<std::string> namespaces_;
   std::vector<std::optional<ProcessId>> members_{kMembers + 1};
 };

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/directory_fixture.h"
 #include "base/file.h"
 #include "ctl/lab_journal.h"
 #include "test/support/lab_fixture.h"
@@ -213,15 +214,14 @@ TEST_F(LabTest, WhatACrashLeftIsRemovedByDown) {
 // `ip` is slow to make the first node, and outlives who ran it.
 TEST_F(LabTest, WhatIsMadeAfterTheCrashIsRemovedByDownToo) {
   const TestLab lab;
-  const std::string folder = testing::TempDir() + lab.name() + "-slow-ip";
-  std::filesystem::create_directories(folder);
-  ASSERT_TRUE(replace_file(folder + "/ip",
+  const TestDirectory directory;
+  ASSERT_TRUE(replace_file(directory.file("ip"),
                            "#!/bin/sh\n"
                            "case \"$*\" in \"netns add\"*-n1) sleep 0.5;; esac\n"
                            "PATH=${PATH#*:} exec ip \"$@\"\n",
                            0755));
   const std::string path = std::getenv("PATH");
-  ::setenv("PATH", (folder + ":" + path).c_str(), 1);
+  ::setenv("PATH", (directory.path().string() + ":" + path).c_str(), 1);
   const pid_t up = begin_up(lab, 2);
   ::setenv("PATH", path.c_str(), 1);
   ::kill(up, SIGKILL);
@@ -229,7 +229,6 @@ TEST_F(LabTest, WhatIsMadeAfterTheCrashIsRemovedByDownToo) {
   EXPECT_EQ(lab.ctl({"down"}).status, 0);
   std::this_thread::sleep_for(std::chrono::seconds(1));
   expect_no_trace(lab);
-  std::filesystem::remove_all(folder);
 }
 
 TEST_F(LabTest, TheSecondOfTwoAtOnceFindsTheFirstOnesLab) {

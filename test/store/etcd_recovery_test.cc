@@ -1,6 +1,7 @@
 // What happens to a real etcd, and that the store comes through it.
 #include <filesystem>
 
+#include "ctl/process.h"
 #include "test/store/etcd_store_fixture.h"
 
 namespace flannel {
@@ -178,8 +179,8 @@ TEST_F(EtcdRecovery, ATokenThatExpiredIsFetchedAnew) {
 
 // Its end is in whole seconds: one for two seconds is good for more than one.
 TEST_F(EtcdRecovery, ATokenThatIsSignedExpiresToo) {
-  const TemporaryDirectory keys;
-  const std::string key = (keys.path() / "key").string(), pub = (keys.path() / "pub").string();
+  const TestDirectory keys;
+  const std::string key = keys.file("key"), pub = keys.file("pub");
   run_program({"openssl", "genrsa", "-out", key, "2048"});
   run_program({"openssl", "rsa", "-in", key, "-pubout", "-out", pub});
   EtcdServer server(
@@ -250,18 +251,17 @@ TEST_F(EtcdRecovery, AWatchWaitsForItsPasswordToBeTaken) {
 TEST_F(EtcdRecovery, CertificatesThatRotateAreReadAgain) {
   EtcdServer server(EtcdServer::Security::tls_client_certificates);
   EtcdOptions files = options(server);
-  const TemporaryDirectory directory;
-  const auto place = [&](const std::string& name) { return (directory.path() / name).string(); };
+  const TestDirectory directory;
   const auto copy = [&](const std::string& from, const std::string& to) {
-    std::filesystem::copy_file(server.file(from), place(to),
+    std::filesystem::copy_file(server.file(from), directory.file(to),
                                std::filesystem::copy_options::overwrite_existing);
   };
   copy("client.crt", "crt");
   copy("client.key", "key");
   copy("other-ca.crt", "ca");  // does not know the server
-  files.certfile = place("crt");
-  files.keyfile = place("key");
-  files.cafile = place("ca");
+  files.certfile = directory.file("crt");
+  files.keyfile = directory.file("key");
+  files.cafile = directory.file("ca");
   const auto store = open(files);
   EXPECT_NE(error_of(store->config()).find("not accepted"), std::string::npos);
   copy("ca.crt", "ca");

@@ -170,8 +170,8 @@ TEST_F(EtcdStoreTest, NamesAFileItCannotRead) {
   EtcdOptions options{.keyfile = "/nonexistent/key", .certfile = "/nonexistent/cert"};
   const std::string missing = make_etcd_store(loop.get_executor(), options).error().text;
   EXPECT_TRUE(missing.starts_with("open /nonexistent/cert: ")) << missing;
-  const TemporaryDirectory directory;
-  const std::string junk = (directory.path() / "junk.pem").string();
+  const TestDirectory directory;
+  const std::string junk = directory.file("junk.pem");
   std::filesystem::copy_file("/proc/self/cmdline", junk);
   options = {.keyfile = junk, .certfile = junk};
   const Result<std::unique_ptr<LeaseStore>> store = make_etcd_store(loop.get_executor(), options);

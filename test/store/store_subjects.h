@@ -95,8 +95,8 @@ class LocalSubject : public Subject {
     return {path_, LeaseFile::IfMissing::create, [this] { return now(); }};
   }
 
-  TemporaryDirectory directory_;
-  std::string path_ = directory_.path() / "leases.db";
+  TestDirectory directory_;
+  std::string path_ = directory_.file("leases.db");
   std::chrono::system_clock::duration passed_{};
 };
 

@@ -12,10 +12,12 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
 #include <thread>
 
 #include "base/file.h"
+#include "ctl/process.h"
 
 namespace flannel {
 namespace {
@@ -45,7 +47,7 @@ bool accepts(std::uint16_t port) {
   return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
 }
 
-// Both streams of the child go to `output`; it dies with us.
+// Both streams of the child go to `output`; it dies with us, unlike those of start_detached().
 pid_t start_program(const std::vector<std::string>& words, int output) {
   std::vector<char*> arguments;
   for (const std::string& word : words) {
@@ -55,7 +57,6 @@ pid_t start_program(const std::vector<std::string>& words, int output) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::setenv("ETCDCTL_API", "3", 1);
     ::dup2(output, STDOUT_FILENO);
     ::dup2(output, STDERR_FILENO);
     ::execvp(arguments[0], arguments.data());
@@ -68,41 +69,6 @@ pid_t start_program(const std::vector<std::string>& words, int output) {
 }
 
 }  // namespace
-
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = (std::filesystem::temp_directory_path() / "flannel-test-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) {
-    throw std::runtime_error("mkdtemp " + name);
-  }
-  path_ = name;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string run_program(const std::vector<std::string>& words) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    throw std::runtime_error("pipe2 failed");
-  }
-  const UniqueFd from(ends[0]);
-  UniqueFd to(ends[1]);
-  const pid_t pid = start_program(words, to.get());
-  ::close(to.release());  // so that the child's end is the end of the text
-  std::string output;
-  char buffer[4096];
-  for (ssize_t count = 0; (count = ::read(from.get(), buffer, sizeof(buffer))) > 0;) {
-    output.append(buffer, static_cast<std::size_t>(count));
-  }
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  if (status != 0) {
-    throw std::runtime_error(fmt::format("{}: {}", fmt::join(words, " "), output));
-  }
-  return output;
-}
 
 std::string EtcdServer::program() {
   const char* const named = std::getenv("FLANNEL_ETCD");
@@ -176,31 +142,26 @@ void EtcdServer::go_on() const {
 }
 
 void EtcdServer::save_data() const {
-  std::filesystem::copy(directory_.path() / "data", directory_.path() / "saved",
-                        std::filesystem::copy_options::recursive);
+  std::filesystem::copy(file("data"), file("saved"), std::filesystem::copy_options::recursive);
 }
 
 void EtcdServer::restore_data() {
   erase_data();
-  std::filesystem::rename(directory_.path() / "saved", directory_.path() / "data");
+  std::filesystem::rename(file("saved"), file("data"));
 }
 
 void EtcdServer::erase_data() {
-  std::filesystem::remove_all(directory_.path() / "data");
+  std::filesystem::remove_all(file("data"));
 }
 
 std::string EtcdServer::ctl(std::vector<std::string> words) const {
-  std::vector<std::string> command = {"etcdctl", "--endpoints=" + url()};
+  std::vector<std::string> command = {"env", "ETCDCTL_API=3", "etcdctl", "--endpoints=" + url()};
   if (security_ == Security::tls_client_certificates) {
     command.insert(command.end(), {"--cacert=" + file("ca.crt"), "--cert=" + file("client.crt"),
                                    "--key=" + file("client.key")});
   }
   command.insert(command.end(), words.begin(), words.end());
   return run_program(command);
-}
-
-std::string EtcdServer::file(const std::string& name) const {
-  return (directory_.path() / name).string();
 }
 
 std::vector<std::string> EtcdServer::command() const {

@@ -6,28 +6,12 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "base/directory_fixture.h"
+
 namespace flannel {
-
-// A directory under the system's temporary one, removed with all it contains.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory();
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-// Runs a program to its end and returns what it printed, both streams; throws
-// std::runtime_error with that text when it fails.
-std::string run_program(const std::vector<std::string>& words);
 
 class EtcdServer {
  public:
@@ -66,7 +50,7 @@ class EtcdServer {
 
   // The files of tls_client_certificates: ca.crt, client.crt, client.key, and other-ca.crt, which
   // signed nothing of these.
-  std::string file(const std::string& name) const;
+  std::string file(const std::string& name) const { return directory_.file(name); }
 
  private:
   void make_certificates() const;
@@ -76,7 +60,7 @@ class EtcdServer {
 
   Security security_;
   std::vector<std::string> flags_;
-  TemporaryDirectory directory_;
+  TestDirectory directory_;
   std::uint16_t port_ = 0;
   std::uint16_t peer_port_ = 0;
   pid_t pid_ = -1;

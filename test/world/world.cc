@@ -64,19 +64,12 @@ World::World(std::uint64_t seed) : random_(in_new_namespace(seed)), peers_(kPeer
   scope_ = make_scope(network_, *backend_);
   choose_nexthops();
   named_interface_ = below(2) == 0;
-  char pattern[] = "/tmp/flannel-world.XXXXXX";
-  folder_ = ::mkdtemp(pattern);
   make_host();
   plant_foreign_objects();
   foreign_ = foreign_now();
   kernel_ = std::make_unique<NetlinkKernel>();
   tell(fmt::format("{} named interface {}", *store_.config, named_interface_));
   start_daemon();
-}
-
-World::~World() {
-  end_daemon();
-  std::filesystem::remove_all(folder_);
 }
 
 std::uint32_t World::below(std::uint32_t bound) {
@@ -94,8 +87,8 @@ void World::choose_nexthops() {
 
 void World::start_daemon() {
   Options options;
-  options.subnet_file = folder_ / "subnet.env";
-  options.state_dir = folder_ / "state";
+  options.subnet_file = directory_.file("subnet.env");
+  options.state_dir = directory_.file("state");
   if (named_interface_) {
     options.iface = {"eth0"};
   }

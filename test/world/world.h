@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/directory_fixture.h"
 #include "daemon/daemon.h"
 #include "kernel/netlink_kernel.h"
 #include "test/support/fake_store.h"
@@ -24,7 +25,6 @@ class World {
  public:
   // Needs root: moves this process to a new network namespace.
   explicit World(std::uint64_t seed);
-  ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -84,7 +84,7 @@ class World {
   bool named_interface_ = true;  // by --iface; else that of the default route
   unsigned usurped_ = 0;         // how often somebody else wrote our lease
   bool host_changed_ = false;    // the underlay is not as it should be, or a route is in our way
-  std::filesystem::path folder_;
+  TestDirectory directory_;
   FakeStore store_;
   std::vector<std::optional<Lease>> peers_;
   std::unique_ptr<NetlinkKernel> kernel_;  // the daemon's

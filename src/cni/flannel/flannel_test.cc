@@ -4,11 +4,11 @@
 
 #include <barrier>
 #include <boost/json/serialize.hpp>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
 
+#include "base/directory_fixture.h"
 #include "base/file.h"
 #include "cni/bridge/bridge_config.h"
 #include "cni/flannel/delegate_record.h"
@@ -117,15 +117,11 @@ TEST(FlannelDelegate, RefusesWhatItSetsItself) {
 
 class Records : public testing::Test {
  protected:
-  Records() {
-    std::string name = std::filesystem::temp_directory_path() / "records-test-XXXXXX";
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~Records() override { std::filesystem::remove_all(folder_); }
   void put(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ + "/" + name) << text;
   }
-  std::string folder_;
+  const TestDirectory directory_;
+  const std::string folder_ = directory_.path();
   json::object delegate_{{"type", "bridge"}, {"name", "cbr0"}};
 };
 

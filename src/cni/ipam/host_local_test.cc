@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/directory_fixture.h"
 #include "cni/protocol/error.h"
 
 namespace flannel::cni {
@@ -15,12 +16,6 @@ namespace {
 
 class HostLocal : public testing::Test {
  protected:
-  HostLocal() {
-    std::string name = std::filesystem::temp_directory_path() / "host-local-test-XXXXXX";
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~HostLocal() override { std::filesystem::remove_all(folder_); }
-
   // `ranges` as in a configuration.
   HostLocalConfig config(const std::string& ranges, const std::string& more = "") const {
     Request request;
@@ -54,7 +49,8 @@ class HostLocal : public testing::Test {
     std::ofstream(network() + "/" + name) << text;
   }
 
-  std::string folder_;
+  const TestDirectory directory_;
+  const std::string folder_ = directory_.path();
 };
 
 TEST_F(HostLocal, GivesAddressesInTurnAndSkipsTheGateway) {
