@@ -23,7 +23,6 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
       timing_(timing),
       store_health_(store_->name()),
       subnet_file_(io.get_executor(), options.subnet_file, timing.file_writes),
-      departures_changed_(io.get_executor()),
       last_known_state_stale_(io.get_executor()) {
   state_.options = std::move(options);
   state_.store_name = store_->name();
@@ -228,17 +227,13 @@ void Daemon::own_lease(Lease lease) {
   state_.own->on_store_state = [this](const std::string& trouble) {
     store_state(StoreHealth::Use::renewal, trouble);
   };
-  departures_.emplace(state_.lease()->key, timing_.departures);
 }
 
 void Daemon::start_loops() {
   const Overlay& overlay = *state_.overlay;
-  state_.peers = std::make_unique<Peers>(overlay.config, *state_.lease(),
-                                         [&overlay](const Lease& lease, Family family) {
-                                           return overlay.backend->vtep_mac(lease, family);
-                                         });
+  follow_peers();
   state_.planner = std::make_unique<Planner>(
-      Planner::Inputs{overlay, *state_.external(), *state_.lease(), *state_.peers},
+      Planner::Inputs{overlay, *state_.external(), *state_.lease(), *state_.peers()},
       state_.options.route_nexthops, kernel_);
   state_.reconciler = std::make_unique<Reconciler>(
       io_.get_executor(), kernel_, overlay.scope,
@@ -253,7 +248,6 @@ void Daemon::start_loops() {
     host_changed(changes);
   };
   follow_host();
-  state_.peers->set_host(state_.host->use());
   subnet_file_.set(subnet_file_text());
   log_info("Running backend.");
   if (last_known_state_) {
@@ -265,10 +259,10 @@ void Daemon::start_loops() {
   }
   spawn(subnet_file_.run());
   spawn(run_forever(
-      "leases", timing_.waits, [this] { return watch_leases(); },
+      "leases", timing_.waits, [this] { return state_.peer_watch->follow(); },
       [this](const std::string& text) { store_state(StoreHealth::Use::watch, text); }));
   spawn(state_.own->run());
-  spawn(remove_departed());
+  spawn(state_.peer_watch->remove_departed());
   spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
   spawn(run_forever("interfaces", timing_.failures, [this] { return state_.host->run(); }));
@@ -287,7 +281,7 @@ void Daemon::check_ready() {
   if (!state_.ready && subnet_file_.is_written()) {
     state_.ready = true;
     state_.reason.clear();
-    log_info("flannel is ready: {}", counted(state_.peers->usable_count(), "peer"));
+    log_info("flannel is ready: {}", counted(state_.peers()->usable_count(), "peer"));
   }
 }
 

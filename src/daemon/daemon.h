@@ -17,7 +17,6 @@
 #include "daemon/store_health.h"
 #include "daemon/subnet_file.h"
 #include "kernel/kernel.h"
-#include "network/departures.h"
 #include "network/peer_changes.h"
 #include "store/last_known_state.h"
 #include "store/store.h"
@@ -70,7 +69,6 @@ class Daemon {
   void start_loops();
 
   // The loops.
-  Task<void> watch_leases();
   Task<void> keep_last_known_state();
 
   void host_changed(const HostChanges& changes);
@@ -88,10 +86,9 @@ class Daemon {
   LastKnownState known_state(bool all) const;
   Task<Result<void>> write_unwritten() const;
   void write_last_known_state();
-  Task<void> take_in(LeaseUpdate update);
-  Task<void> remove_departed();
-  void note(const PeersDelta& delta);
-  void peers_changed();
+  void follow_peers();
+  Task<void> first_list();
+  void peers_changed(const PeersDelta& delta);
   void check_ready();
   void waiting_for(const std::string& reason);
   void spawn(Task<void> task);
@@ -113,8 +110,7 @@ class Daemon {
   PeerChanges unwritten_;                                    // what the file does not have yet
   std::optional<asio::thread_pool> writer_;         // of that, so that no disk holds the loop up
   std::optional<LastKnownState> last_known_state_;  // while we go by it
-  std::optional<Departures> departures_;
-  Wake departures_changed_, last_known_state_stale_;
+  Wake last_known_state_stale_;
   StandingWarnings host_warnings_;
   bool reconciling_ = false;
   bool may_use_last_known_state_ = true;

@@ -84,7 +84,7 @@ std::optional<Lease> Daemon::last_known_lease(const LeaseAttrs& attrs) {
 
 // What others have changed meanwhile is not known, so nothing is removed.
 void Daemon::start_from_last_known_state() {
-  state_.peers->apply({.snapshot = true, .leases = last_known_state_->peers});
+  state_.peer_watch->assume(last_known_state_->peers);
   state_.reconciler->set_additive(true);
   start_reconciling();
 }
@@ -137,7 +137,7 @@ Task<void> Daemon::keep_last_known_state() {
 // A copy, for the writer's thread: of all peers, or of those alone that the file does not have yet.
 LastKnownState Daemon::known_state(bool all) const {
   LastKnownState state{state_.overlay->text, *state_.lease(), {}, std::chrono::system_clock::now()};
-  for (const Lease* peer : all ? state_.peers->usable() : unwritten_.come(*state_.peers)) {
+  for (const Lease* peer : all ? state_.peers()->usable() : unwritten_.come(*state_.peers())) {
     state.peers.push_back(*peer);
   }
   return state;
@@ -158,7 +158,7 @@ Task<Result<void>> Daemon::write_unwritten() const {
 // that is under way, and no disk keeps the process for long; what SQLite has not finished is undone
 // by whoever opens the file next.
 void Daemon::write_last_known_state() {
-  if (!last_known_state_file_ || !state_.listed) {
+  if (!last_known_state_file_ || !state_.peer_watch || !state_.peer_watch->listed()) {
     return;
   }
   std::future<Result<void>> writing = asio::co_spawn(

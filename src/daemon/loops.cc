@@ -34,6 +34,35 @@ void Daemon::host_changed(const HostChanges& changes) {
   }
 }
 
+void Daemon::follow_peers() {
+  const Overlay& overlay = *state_.overlay;
+  Peers peers(overlay.config, *state_.lease(), [&overlay](const Lease& lease, Family family) {
+    return overlay.backend->vtep_mac(lease, family);
+  });
+  peers.set_host(state_.host->use());
+  state_.peer_watch = std::make_unique<PeerWatch>(io_.get_executor(), *store_, std::move(peers),
+                                                  state_.lease()->key, timing_.departures);
+  state_.peer_watch->on_answer = [this] { store_state(StoreHealth::Use::watch, ""); };
+  state_.peer_watch->on_own = [this](const OwnEntry& entry) { state_.own->seen(entry); };
+  state_.peer_watch->on_change = [this](const PeersDelta& delta) { peers_changed(delta); };
+  state_.peer_watch->on_list = [this] { return first_list(); };
+}
+
+void Daemon::peers_changed(const PeersDelta& delta) {
+  state_.planner->peers_changed(delta);
+  state_.reconciler->wake_for_changes();
+  unwritten_.add(delta);
+  if (reconciling_) {
+    last_known_state_stale_.set();
+  }
+}
+
+Task<void> Daemon::first_list() {
+  co_await replace_last_known_state();
+  start_reconciling();
+  last_known_state_stale_.set();
+}
+
 void Daemon::follow_host() {
   state_.host->on_look = [this] { store_->host_changed(); };
   state_.host->on_use = [this](HostUse use) { set_host_use(std::move(use)); };
@@ -44,21 +73,16 @@ void Daemon::follow_host() {
 }
 
 void Daemon::set_host_use(HostUse use) {
-  if (state_.peers->set_host(std::move(use))) {
-    note({.any = true, .all = true});
-    peers_changed();
-  }
+  state_.peer_watch->set_host(std::move(use));
   const std::vector<std::string> warnings = state_.host_warnings();
   host_warnings_.set({warnings.begin(), warnings.end()});
 }
 
 void Daemon::set_announcement(const LeaseAttrs& attrs) {
   state_.own->publish(attrs);
-  state_.peers->set_own(*state_.lease());
-  note({.any = true, .all = true});
+  state_.peer_watch->set_own(*state_.lease());
   subnet_file_.set(subnet_file_text());
   state_.reconciler->wake();
-  last_known_state_stale_.set();
 }
 
 }  // namespace flannel

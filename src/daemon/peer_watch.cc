@@ -1,64 +1,75 @@
-// The daemon follows the leases: who is there, who has left, and what became of our own.
+#include "daemon/peer_watch.h"
+
+#include <utility>
 
 #include "base/counted.h"
 #include "base/log.h"
-#include "base/printable.h"
-#include "daemon/daemon.h"
 
 namespace flannel {
-Task<void> Daemon::watch_leases() {
-  const std::unique_ptr<LeaseWatch> watch = store_->watch();
+
+PeerWatch::PeerWatch(const asio::any_io_executor& executor, LeaseStore& store, Peers peers,
+                     const LeaseKey& own, Departures::Timing timing)
+    : store_(store),
+      peers_(std::move(peers)),
+      departures_(own, timing),
+      departures_changed_(executor) {}
+
+void PeerWatch::assume(std::vector<Lease> peers) {
+  apply({.snapshot = true, .leases = std::move(peers)});
+}
+
+void PeerWatch::set_own(const Lease& own) {
+  peers_.set_own(own);
+  on_change({.any = true, .all = true});
+}
+
+void PeerWatch::set_host(HostUse host) {
+  if (peers_.set_host(std::move(host))) {
+    on_change({.any = true, .all = true});
+  }
+}
+
+void PeerWatch::apply(const LeaseUpdate& update) {
+  if (const PeersDelta delta = peers_.apply(update); delta.any) {
+    on_change(delta);
+  }
+}
+
+Task<void> PeerWatch::follow() {
+  const std::unique_ptr<LeaseWatch> watch = store_.watch();
   for (;;) {
-    std::optional<LeaseUpdate> update = co_await watch->next(departures_->next_list());
+    std::optional<LeaseUpdate> update = co_await watch->next(departures_.next_list());
     if (!update) {
-      co_return;  // to begin anew with a list, since some departures are not confirmed
+      co_return;
     }
-    store_state(StoreHealth::Use::watch, "");
+    on_answer();
     co_await take_in(std::move(*update));
   }
 }
 
-Task<void> Daemon::take_in(LeaseUpdate update) {
+Task<void> PeerWatch::take_in(LeaseUpdate update) {
   if (update.own) {
-    state_.own->seen(*update.own);
+    on_own(*update.own);
   }
-  const std::size_t before = departures_->unconfirmed();
-  const PeersDelta delta = state_.peers->apply(
-      departures_->filter(std::move(update), *state_.peers, Departures::Clock::now()));
-  if (departures_->unconfirmed() > before) {
-    log_warning("{} lacks {} that nobody saw leave: kept until a second list", state_.store_name,
-                counted(departures_->unconfirmed(), "peer"));
+  const std::size_t before = departures_.unconfirmed();
+  const LeaseUpdate believed =
+      departures_.filter(std::move(update), peers_, Departures::Clock::now());
+  if (departures_.unconfirmed() > before) {
+    log_warning("{} lacks {} that nobody saw leave: kept until a second list", store_.name(),
+                counted(departures_.unconfirmed(), "peer"));
   }
   departures_changed_.set();
-  note(delta);
-  if (!state_.listed) {
-    co_await replace_last_known_state();
-    state_.listed = true;
-    start_reconciling();
-    last_known_state_stale_.set();
-  } else if (delta.any) {
-    peers_changed();
+  apply(believed);
+  if (!listed_) {
+    co_await on_list();
+    listed_ = true;
   }
 }
 
-void Daemon::note(const PeersDelta& delta) {
-  state_.planner->peers_changed(delta);
-  unwritten_.add(delta);
-}
-
-void Daemon::peers_changed() {
-  state_.reconciler->wake_for_changes();
-  last_known_state_stale_.set();
-}
-
-Task<void> Daemon::remove_departed() {
+Task<void> PeerWatch::remove_departed() {
   for (;;) {
-    const LeaseUpdate gone = departures_->due(Departures::Clock::now());
-    if (const PeersDelta delta = state_.peers->apply(gone); delta.any) {
-      note(delta);
-      peers_changed();
-    }
-    co_await departures_changed_.wait(departures_->next_due());
+    apply(departures_.due(Departures::Clock::now()));
+    co_await departures_changed_.wait(departures_.next_due());
   }
 }
 

@@ -12,8 +12,8 @@
 #include "daemon/options.h"
 #include "daemon/overlay.h"
 #include "daemon/own_lease.h"
+#include "daemon/peer_watch.h"
 #include "daemon/planner.h"
-#include "network/peers.h"
 #include "reconcile/reconciler.h"
 
 namespace flannel {
@@ -37,17 +37,17 @@ struct DaemonState {
   std::unique_ptr<Overlay> overlay;
   std::unique_ptr<HostWatch> host;
   std::unique_ptr<OwnLease> own;
-  bool listed = false;  // a complete list of peers has been seen
-  std::unique_ptr<Peers> peers;
+  std::unique_ptr<PeerWatch> peer_watch;
   std::unique_ptr<Planner> planner;
   std::unique_ptr<Reconciler> reconciler;
 
   const ExternalInterface* external() const { return host ? host->external() : nullptr; }
   const Lease* lease() const { return own ? &own->get() : nullptr; }
+  const Peers* peers() const { return peer_watch ? &peer_watch->peers() : nullptr; }
   // What an operator should know of the host, given the overlay.
   std::vector<std::string> host_warnings() const {
-    return peers ? overlay_warnings(peers->host(), overlay->config, lease()->key)
-                 : std::vector<std::string>();
+    return peers() ? overlay_warnings(peers()->host(), overlay->config, lease()->key)
+                   : std::vector<std::string>();
   }
 };
 

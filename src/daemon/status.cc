@@ -114,7 +114,7 @@ json::object peers_object(const DaemonState& state) {
     skipped.insert(peer.name);
   }
   json::array list;
-  for (const Lease* lease : state.peers->usable()) {
+  for (const Lease* lease : state.peers()->usable()) {
     const Lease& peer = *lease;
     if (!skipped.empty() && skipped.contains(to_text(peer.key))) {
       continue;
@@ -127,7 +127,7 @@ json::object peers_object(const DaemonState& state) {
   }
   return {{"count", list.size()},
           {"list", std::move(list)},
-          {"refused", refusals(state.peers->refused())},
+          {"refused", refusals(state.peers()->refused())},
           {"skipped", refusals(state.planner->skipped())}};
 }
 
@@ -256,7 +256,7 @@ std::string waiting_for(const DaemonState& state) {
     return state.reason;
   }
   const Report& report = state.reconciler->report();
-  if (!state.listed && !state.last_known_state_of) {
+  if (!state.peer_watch->listed() && !state.last_known_state_of) {
     return state.store_trouble.empty() ? "the list of peers is not complete yet"
                                        : state.store_trouble;
   }

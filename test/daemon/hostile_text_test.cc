@@ -209,12 +209,12 @@ TEST_P(HostileLeases, AreShownInPrintableTextAndStopNothing) {
   testing::internal::CaptureStderr();
   start();
   const bool settled = run_until(
-      [&] { return state().ready && state().peers && state().peers->refused().size() > 100; });
+      [&] { return state().ready && state().peers() && state().peers()->refused().size() > 100; });
   const std::string log = testing::internal::GetCapturedStderr();
   ASSERT_TRUE(settled) << log;
   expect_lines(log, "log");
   expect_fit_to_be_shown();
-  EXPECT_NE(state().peers->find_usable(*parse_lease_key("10.5.0.0-24")), nullptr);
+  EXPECT_NE(state().peers()->find_usable(*parse_lease_key("10.5.0.0-24")), nullptr);
 }
 
 TEST_F(HostileConfiguration, IsShownInPrintableText) {

@@ -69,7 +69,7 @@ class LastKnownStateTest : public DaemonFixture<> {
   }
   // Of the network of kDual, and of nothing else.
   void expect_dual_stack_alone() {
-    ASSERT_TRUE(run_until([&] { return is_as_planned() && state().peers->usable().size() == 1; }))
+    ASSERT_TRUE(run_until([&] { return is_as_planned() && state().peers()->usable().size() == 1; }))
         << state().reason;
     EXPECT_FALSE(state().last_known_state_of);
     EXPECT_TRUE(state().store_trouble.empty()) << state().store_trouble;
@@ -145,7 +145,7 @@ TEST_F(LastKnownStateTest, ACleanStopWritesTheNewestStateAlsoBehindAWriteThatIsU
   store.put(peer(1, "198.18.1.1"));
   ASSERT_TRUE(run_until([&] { return disk.is_written_to(); }));
   store.put(peer(2, "198.18.1.2"));
-  ASSERT_TRUE(run_until([&] { return state().peers->usable().size() == 2; }));
+  ASSERT_TRUE(run_until([&] { return state().peers()->usable().size() == 2; }));
   std::thread later([&] {
     std::this_thread::sleep_for(20ms);
     disk.answer();

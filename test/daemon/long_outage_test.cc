@@ -63,7 +63,7 @@ TEST_F(LongOutage, KeepsEverythingAndTakesItsLeaseAgain) {
   store.put(peer(4, "198.18.1.4"));
   store.fail_with("");
   EXPECT_TRUE(run_until([&] { return store.leases().contains(own); })) << "the same subnet";
-  EXPECT_TRUE(run_until([&] { return state().peers->usable_count() == 3; }));
+  EXPECT_TRUE(run_until([&] { return state().peers()->usable_count() == 3; }));
   EXPECT_TRUE(run_until([&] { return is_as_planned(); }));
   EXPECT_TRUE(run_until([&] { return state().store_trouble.empty(); }));
   EXPECT_TRUE(run_until([&] { return *state().lease()->expiry > now() + 23h; }));
