@@ -1,8 +1,6 @@
 #include "firewall/nft.h"
 
-#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +11,7 @@
 #include "base/printable.h"
 #include "firewall/hash_name.h"
 #include "firewall/iptables.h"
+#include "firewall/nft_message.h"
 #include "kernel/netlink_socket.h"
 #include "process/process.h"
 
@@ -24,8 +23,7 @@ using netlink::Batch;
 using netlink::Bytes;
 using netlink::MessageView;
 
-constexpr std::size_t kMostOfOutput = 1000;   // characters that are quoted of it
-constexpr std::uint8_t kUserdataComment = 0;  // libnftnl's NFTNL_UDATA_RULE_COMMENT
+constexpr std::size_t kMostOfOutput = 1000;  // characters that are quoted of it
 
 struct ChainName {
   std::string family, table, chain;
@@ -43,36 +41,12 @@ nfgenmsg header_of(const ChainName& name) {
        {"ip", NFPROTO_IPV4},
        {"bridge", NFPROTO_BRIDGE},
        {"ip6", NFPROTO_IPV6}}};
-  nfgenmsg header{};
-  header.version = NFNETLINK_V0;
   for (const auto& [text, family] : kFamilies) {
     if (text == name.family) {
-      header.nfgen_family = family;
+      return nft_header(family);
     }
   }
-  return header;
-}
-
-constexpr std::uint16_t message_type(int message) {
-  return static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message);
-}
-
-// nft keeps a rule's comment in what the kernel only stores: a type, a length and that many bytes,
-// as often as there is something to keep.
-std::string_view comment_in(Bytes userdata) {
-  while (userdata.size() >= 2) {
-    const std::uint8_t type = userdata[0];
-    const std::size_t length = userdata[1];
-    userdata = userdata.subspan(2);
-    if (length > userdata.size()) {
-      return "";
-    }
-    if (type == kUserdataComment) {
-      return Attribute{0, userdata.first(length)}.text();
-    }
-    userdata = userdata.subspan(length);
-  }
-  return "";
+  return nft_header(NFPROTO_UNSPEC);
 }
 
 std::string program() {
@@ -91,7 +65,7 @@ std::vector<NftRule> list_rules(const std::string& chain,
   const ChainName name = parse_chain(chain);
   netlink::RequestSocket socket(NETLINK_NETFILTER);
   Batch list;
-  list.begin(message_type(NFT_MSG_GETRULE), 0, header_of(name));
+  list.begin(nft_message_type(NFT_MSG_GETRULE), 0, header_of(name));
   list.put_text(NFTA_RULE_TABLE, name.table);
   list.put_text(NFTA_RULE_CHAIN, name.chain);
   return socket.dump<NftRule>(list, "rules", [&](const MessageView& message) {
@@ -139,13 +113,10 @@ NftRule decode_nft_rule(Bytes attributes) {
         rule.chain = attribute->text();
         break;
       case NFTA_RULE_HANDLE:
-        rule.handle = 0;
-        for (const std::uint8_t byte : attribute->data) {
-          rule.handle = rule.handle << 8 | byte;
-        }
+        rule.handle = nft_u64(*attribute).value_or(0);
         break;
       case NFTA_RULE_USERDATA:
-        rule.comment = comment_in(attribute->data);
+        rule.comment = nft_comment(attribute->data);
         break;
       default:
         break;
@@ -169,7 +140,7 @@ bool Nft::has_chain(const std::string& chain) {
   const ChainName name = parse_chain(chain);
   netlink::RequestSocket socket(NETLINK_NETFILTER);
   Batch ask;
-  ask.ask(message_type(NFT_MSG_GETCHAIN), header_of(name));
+  ask.ask(nft_message_type(NFT_MSG_GETCHAIN), header_of(name));
   ask.put_text(NFTA_CHAIN_TABLE, name.table);
   ask.put_text(NFTA_CHAIN_NAME, name.chain);
   return socket.transact(ask)[0].ok();

@@ -96,14 +96,14 @@ Ruleset nft_table(const FirewallNetwork& our, const FirewallOptions& options) {
       fmt::format("\tcomment \"rules for {}\"", name),
   };
   if (options.masquerade) {
-    add_nft_chain(lines, "postrtg", "chain to manage traffic masquerading by flannel",
+    add_nft_chain(lines, kNftChains[0], "chain to manage traffic masquerading by flannel",
                   "nat hook postrouting priority srcnat", masquerade_rules(our, options));
   }
   if (options.masquerade && options.forward_rules) {
     lines.emplace_back();
   }
   if (options.forward_rules) {
-    add_nft_chain(lines, "forward", "chain to accept flannel traffic",
+    add_nft_chain(lines, kNftChains[1], "chain to accept flannel traffic",
                   "filter hook forward priority filter", forward_rules(our.network));
   }
   lines.emplace_back("}");

@@ -1,7 +1,9 @@
 // Which firewall rules a node should have: a pure function.
 #pragma once
 
+#include <array>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -47,5 +49,6 @@ inline constexpr std::string_view kMasqueradeComment = "flanneld masq";
 inline constexpr std::string_view kForwardComment = "flanneld forward";
 // `flannel-ipv4`, `flannel-ipv6`
 std::string_view nft_table_name(Family family);
+inline constexpr std::array<std::string_view, 2> kNftChains = {"postrtg", "forward"};
 
 }  // namespace flannel

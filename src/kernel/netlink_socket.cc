@@ -165,6 +165,33 @@ std::vector<OpResult> RequestSocket::transact(
   return results;
 }
 
+std::optional<Refusal> RequestSocket::commit(Batch& batch) {
+  const std::uint32_t first = sequence_;
+  sequence_ += static_cast<std::uint32_t>(batch.count());
+  send(batch.finish(first));
+  // Only refusals are sure to be told: that a batch was done, kernels before 6.10 say of none of
+  // its messages that asks for it at the end. All that there is to be told is there when send() is
+  // back.
+  std::optional<Refusal> refused;
+  for (;;) {
+    const ssize_t got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      return refused;
+    }
+    if (got < 0 && errno != EINTR) {
+      fail_with_errno("receive");
+    }
+    Bytes rest = Bytes(buffer_).first(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    while (const std::optional<MessageView> message = next_message(rest)) {
+      const std::uint32_t index = message->sequence - first;
+      const std::optional<OpResult> answer = decode_answer(*message);
+      if (index < batch.count() && answer && !answer->ok() && !refused) {
+        refused = {index, *answer};
+      }
+    }
+  }
+}
+
 void RequestSocket::dump_messages(Batch& request, std::string_view what,
                                   const std::function<void()>& restart,
                                   const std::function<void(const MessageView&)>& take) {
@@ -226,7 +253,15 @@ int RequestSocket::dump_once(Batch& request, std::string_view what,
 }
 
 NotificationSocket::NotificationSocket()
-    : fd_(open_socket(SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE)), buffer_(kReceiveSize) {
+    : NotificationSocket(NETLINK_ROUTE,
+                         std::array<int, 8>{RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                            RTNLGRP_NEIGH, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+                                            RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}) {
+  (void)join(RTNLGRP_NEXTHOP);  // which kernels before 5.3 do not have
+}
+
+NotificationSocket::NotificationSocket(int protocol, std::span<const int> groups)
+    : fd_(open_socket(SOCK_RAW | SOCK_NONBLOCK, protocol)), buffer_(kReceiveSize) {
   set_receive_buffer(fd_.get(), kNotificationReceiveBuffer);
   // One that asks has a number as soon as it does. One that only listens needs one as well: the
   // kernel's own is 0, and whose number a notification bears does not get it.
@@ -235,17 +270,15 @@ NotificationSocket::NotificationSocket()
   if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     fail_with_errno("bind");
   }
-  constexpr std::array kGroups = {RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                                  RTNLGRP_NEIGH,      RTNLGRP_NEXTHOP,     RTNLGRP_IPV4_ROUTE,
-                                  RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE};
-  for (const rtnetlink_groups group : kGroups) {
-    const int number = group;
-    const bool joined =
-        ::setsockopt(fd_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number, sizeof number) == 0;
-    if (!joined && group != RTNLGRP_NEXTHOP) {  // which kernels before 5.3 do not have
+  for (const int group : groups) {
+    if (!join(group)) {
       fail_with_errno("subscribe");
     }
   }
+}
+
+bool NotificationSocket::join(int group) {
+  return ::setsockopt(fd_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0;
 }
 
 bool NotificationSocket::drain(const std::function<void(const MessageView&)>& take) {

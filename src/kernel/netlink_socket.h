@@ -1,8 +1,10 @@
-// Two kinds of NETLINK_ROUTE sockets: one to ask, one to listen.
+// Two kinds of netlink sockets: one to ask, one to listen.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +13,12 @@
 #include "kernel/netlink_message.h"
 
 namespace flannel::netlink {
+
+// The first of a transaction's messages that the kernel refuses.
+struct Refusal {
+  std::size_t message = 0;  // its place in the batch
+  OpResult answer;
+};
 
 // For requests: batches with one answer a message, and dumps that are complete.
 class RequestSocket {
@@ -24,6 +32,10 @@ class RequestSocket {
   std::vector<OpResult> transact(
       Batch& batch,
       const std::function<void(std::size_t index, const MessageView&)>& take = [](auto...) {});
+
+  // Sends a batch of nfnetlink, of which the kernel does all or, where it refuses one message,
+  // nothing. Throws as transact().
+  std::optional<Refusal> commit(Batch& batch);
 
   // Sends the dump request that is the batch's only message and collects what `decode` makes of
   // the answers. A dump during which the list changed (NLM_F_DUMP_INTR, EINTR) or that overran
@@ -63,6 +75,8 @@ class NotificationSocket {
  public:
   // Subscribes to links, addresses, neighbours, nexthops, and routes and rules of both families.
   NotificationSocket();
+  // To groups of any protocol. Throws std::system_error.
+  NotificationSocket(int protocol, std::span<const int> groups);
 
   int fd() const { return fd_.get(); }
 
@@ -70,6 +84,8 @@ class NotificationSocket {
   bool drain(const std::function<void(const MessageView&)>& take);
 
  private:
+  bool join(int group);
+
   UniqueFd fd_;
   std::vector<std::uint8_t> buffer_;
 };

@@ -1,0 +1,327 @@
+#include "firewall/nft_table.h"
+
+#include <fmt/format.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/printable.h"
+#include "firewall/nft_message.h"
+#include "firewall/nft_rule.h"
+
+namespace flannel {
+namespace {
+
+using netlink::Attribute;
+using netlink::Bytes;
+
+constexpr std::size_t kMostComment = 200;  // NFT_USERDATA_MAXLEN is 256
+
+// Base chains as nft prints them.
+struct ChainType {
+  std::string_view text, type;
+  std::uint32_t hook;
+  std::int32_t priority;
+};
+constexpr std::array kChainTypes = {
+    ChainType{"type nat hook postrouting priority srcnat; policy accept;", "nat",
+              NF_INET_POST_ROUTING, 100},
+    ChainType{"type filter hook forward priority filter; policy accept;", "filter", NF_INET_FORWARD,
+              0},
+};
+
+std::optional<std::string_view> comment_of(std::string_view line) {
+  constexpr std::string_view kBefore = "comment \"";
+  if (!line.starts_with(kBefore) || !line.ends_with('"') || line.size() <= kBefore.size() ||
+      line.size() > kMostComment) {
+    return std::nullopt;
+  }
+  return line.substr(kBefore.size(), line.size() - kBefore.size() - 1);
+}
+
+std::string comment_line(std::string_view comment) {
+  return fmt::format("comment \"{}\"", printable(comment));
+}
+
+std::string other_type(std::string_view type, std::uint32_t hook, std::int32_t priority,
+                       std::uint32_t policy, std::uint32_t flags) {
+  return fmt::format("# type {} hook {} priority {}; policy {}; flags {:#x}", printable(type), hook,
+                     priority, policy, flags);
+}
+
+}  // namespace
+
+std::vector<std::string> nft_lines(const NftTable& table, const Ruleset::Key& key) {
+  std::vector<std::string> out = {
+      fmt::format("table {} {} {{", key.family == Family::v4 ? "ip" : "ip6", key.table)};
+  for (const std::string& line : table.head) {
+    out.push_back("\t" + line);
+  }
+  for (const NftTable::Chain& chain : table.chains) {
+    if (&chain != table.chains.data()) {
+      out.emplace_back();
+    }
+    out.push_back(fmt::format("\tchain {} {{", printable(chain.name)));
+    for (const std::vector<std::string>& part : {chain.head, chain.rules}) {
+      for (const std::string& line : part) {
+        out.push_back("\t\t" + line);
+      }
+    }
+    out.emplace_back("\t}");
+  }
+  out.emplace_back("}");
+  return out;
+}
+
+NftTable parse_nft_lines(const std::vector<std::string>& lines) {
+  NftTable table;
+  for (const std::string& line : lines) {
+    if (line.starts_with("\tchain ") && line.ends_with(" {")) {
+      table.chains.push_back({line.substr(7, line.size() - 9), {}, {}});
+    } else if (line.starts_with("\t\t") && !table.chains.empty()) {
+      const std::string text = line.substr(2);
+      const bool is_head = text.starts_with("comment ") || text.starts_with("type ");
+      NftTable::Chain& chain = table.chains.back();
+      (is_head ? chain.head : chain.rules).push_back(text);
+    } else if (line.starts_with('\t') && table.chains.empty()) {
+      table.head.push_back(line.substr(1));
+    }
+  }
+  return table;
+}
+
+NftTableNews decode_nft_table(Bytes attributes) {
+  NftTableNews news;
+  std::vector<std::string>& head = news.table.head;
+  while (const std::optional<Attribute> attribute = netlink::next_attribute(attributes)) {
+    if (attribute->type == NFTA_TABLE_USE) {
+      news.used = nft_u32(*attribute).value_or(0);
+    } else if (attribute->type == NFTA_TABLE_FLAGS && nft_u32(*attribute).value_or(0) != 0) {
+      head.push_back(fmt::format("# flags {:#x}", *nft_u32(*attribute)));
+    } else if (attribute->type == NFTA_TABLE_USERDATA) {
+      head.push_back(comment_line(nft_comment(attribute->data)));
+    }
+  }
+  return news;
+}
+
+NftChainNews decode_nft_chain(Bytes attributes) {
+  NftChainNews news;
+  std::string type, comment;
+  std::uint32_t hook = 0, policy = NF_ACCEPT, flags = 0;
+  std::int32_t priority = 0;
+  const auto take_hook = [&](Bytes rest) {
+    while (const std::optional<Attribute> attribute = netlink::next_attribute(rest)) {
+      if (attribute->type == NFTA_HOOK_HOOKNUM) {
+        hook = nft_u32(*attribute).value_or(0);
+      } else if (attribute->type == NFTA_HOOK_PRIORITY) {
+        priority = static_cast<std::int32_t>(nft_u32(*attribute).value_or(0));
+      }
+    }
+  };
+  while (const std::optional<Attribute> attribute = netlink::next_attribute(attributes)) {
+    switch (attribute->type) {
+      case NFTA_CHAIN_TABLE:
+        news.table = attribute->text();
+        break;
+      case NFTA_CHAIN_HANDLE:
+        news.handle = nft_u64(*attribute).value_or(0);
+        break;
+      case NFTA_CHAIN_NAME:
+        news.chain.name = attribute->text();
+        break;
+      case NFTA_CHAIN_HOOK:
+        take_hook(attribute->data);
+        break;
+      case NFTA_CHAIN_TYPE:
+        type = attribute->text();
+        break;
+      case NFTA_CHAIN_POLICY:
+        policy = nft_u32(*attribute).value_or(NF_ACCEPT);
+        break;
+      case NFTA_CHAIN_FLAGS:
+        flags = nft_u32(*attribute).value_or(0);
+        break;
+      case NFTA_CHAIN_USERDATA:
+        comment = nft_comment(attribute->data);
+        break;
+      default:
+        break;
+    }
+  }
+  if (!comment.empty()) {
+    news.chain.head.push_back(comment_line(comment));
+  }
+  if (type.empty()) {
+    return news;  // no base chain
+  }
+  const auto* known =
+      std::find_if(kChainTypes.begin(), kChainTypes.end(), [&](const ChainType& each) {
+        return each.type == type && each.hook == hook && each.priority == priority;
+      });
+  const bool plain = known != kChainTypes.end() && policy == NF_ACCEPT && flags <= NFT_CHAIN_BASE;
+  news.chain.head.push_back(plain ? std::string(known->text)
+                                  : other_type(type, hook, priority, policy, flags));
+  return news;
+}
+
+namespace {
+
+class Change {
+ public:
+  explicit Change(const Ruleset::Key& key) : key_(key) {
+    out_.messages.begin(NFNL_MSG_BATCH_BEGIN, 0, batch_header());
+    out_.about.emplace_back("the transaction");
+  }
+
+  void add_table(const NftTable& table) {
+    begin(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, "table " + key_.table);
+    out_.messages.put_text(NFTA_TABLE_NAME, key_.table);
+    for (const std::string& line : table.head) {
+      put_comment(NFTA_TABLE_USERDATA, line);
+    }
+  }
+  void remove_table() {
+    begin(NFT_MSG_DELTABLE, 0, "table " + key_.table);
+    out_.messages.put_text(NFTA_TABLE_NAME, key_.table);
+  }
+
+  void add_chain(const NftTable::Chain& chain) {
+    begin(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, "chain " + chain.name);
+    put_chain(NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, chain.name);
+    for (const std::string& line : chain.head) {
+      const auto* type = std::find_if(kChainTypes.begin(), kChainTypes.end(),
+                                      [&](const ChainType& each) { return each.text == line; });
+      if (type != kChainTypes.end()) {
+        out_.about.back() += ", " + line;
+        put_type(*type);
+      } else {
+        put_comment(NFTA_CHAIN_USERDATA, line);
+      }
+    }
+  }
+  void remove_chain(const std::string& chain) {
+    begin(NFT_MSG_DELCHAIN, 0, "chain " + chain);
+    put_chain(NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, chain);
+  }
+
+  void add_rules(const NftTable::Chain& chain) {
+    for (const std::string& line : chain.rules) {
+      begin(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, line);
+      put_chain(NFTA_RULE_TABLE, NFTA_RULE_CHAIN, chain.name);
+      const std::optional<FirewallRule> rule = parse_nft_rule(line);
+      if (rule) {
+        put_nft_expressions(out_.messages, *rule);
+      } else {
+        unknown_ = line;
+      }
+    }
+  }
+  void remove_rules(const std::string& chain) {
+    begin(NFT_MSG_DELRULE, 0, "rules of " + chain);
+    put_chain(NFTA_RULE_TABLE, NFTA_RULE_CHAIN, chain);
+  }
+
+  Result<NftBatch> finish(bool commit) {
+    if (!unknown_.empty()) {
+      return fail("no rule of ours: {}", printable(unknown_));
+    }
+    // Without an end the kernel checks everything and drops it (nfnetlink_rcv_batch).
+    if (commit) {
+      out_.messages.begin(NFNL_MSG_BATCH_END, 0, batch_header());
+      out_.about.emplace_back("the transaction");
+    }
+    return std::move(out_);
+  }
+
+ private:
+  static nfgenmsg batch_header() {
+    nfgenmsg header = nft_header(NFPROTO_UNSPEC);
+    header.res_id = htons(NFNL_SUBSYS_NFTABLES);
+    return header;
+  }
+  void begin(int message, std::uint16_t flags, std::string about) {
+    out_.messages.begin(nft_message_type(message), flags, nft_header(nft_family(key_.family)));
+    out_.about.push_back(std::move(about));
+  }
+  void put_chain(std::uint16_t table_type, std::uint16_t chain_type, const std::string& chain) {
+    out_.messages.put_text(table_type, key_.table);
+    out_.messages.put_text(chain_type, chain);
+  }
+  void put_type(const ChainType& type) {
+    const std::size_t hook = out_.messages.nest(NFTA_CHAIN_HOOK);
+    put_nft_u32(out_.messages, NFTA_HOOK_HOOKNUM, type.hook);
+    put_nft_u32(out_.messages, NFTA_HOOK_PRIORITY, static_cast<std::uint32_t>(type.priority));
+    out_.messages.end_nest(hook);
+    put_nft_u32(out_.messages, NFTA_CHAIN_POLICY, NF_ACCEPT);
+    out_.messages.put_text(NFTA_CHAIN_TYPE, type.type);
+  }
+  void put_comment(std::uint16_t type, const std::string& line) {
+    if (const std::optional<std::string_view> comment = comment_of(line)) {
+      put_nft_comment(out_.messages, type, *comment);
+    } else {
+      unknown_ = line;
+    }
+  }
+
+  Ruleset::Key key_;
+  NftBatch out_;
+  std::string unknown_;
+};
+
+// How many chains, from the first, can stay: those behind one that cannot are made anew, as the
+// order of chains is that in which they were made.
+std::size_t chains_that_stay(const NftTable& have, const NftTable& want) {
+  const auto same = [](const NftTable::Chain& a, const NftTable::Chain& b) {
+    return a.name == b.name && a.head == b.head;
+  };
+  return static_cast<std::size_t>(std::ranges::mismatch(have.chains, want.chains, same).in1 -
+                                  have.chains.begin());
+}
+
+void change_chains(Change& change, const NftTable& have, const NftTable& want) {
+  const std::size_t kept = chains_that_stay(have, want);
+  // Rules go before chains, which they may jump to.
+  for (std::size_t i = 0; i < have.chains.size(); ++i) {
+    if (i >= kept || have.chains[i].rules != want.chains[i].rules) {
+      change.remove_rules(have.chains[i].name);
+    }
+  }
+  for (std::size_t i = kept; i < have.chains.size(); ++i) {
+    change.remove_chain(have.chains[i].name);
+  }
+  for (std::size_t i = 0; i < want.chains.size(); ++i) {
+    if (i >= kept) {
+      change.add_chain(want.chains[i]);
+    }
+    if (i >= kept || have.chains[i].rules != want.chains[i].rules) {
+      change.add_rules(want.chains[i]);
+    }
+  }
+}
+
+}  // namespace
+
+Result<NftBatch> plan_nft_change(const Ruleset::Key& key, const NftTable* have,
+                                 const NftTable* want, bool commit) {
+  static const NftTable kNothing;
+  Change change(key);
+  const bool stays = have != nullptr && want != nullptr && have->head == want->head;
+  if (have != nullptr && !stays) {
+    change.remove_table();
+  }
+  if (want != nullptr && !stays) {
+    change.add_table(*want);
+  }
+  if (want != nullptr) {
+    change_chains(change, stays ? *have : kNothing, *want);
+  }
+  return change.finish(commit);
+}
+
+}  // namespace flannel
