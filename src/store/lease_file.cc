@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "store/store.h"
 
 namespace flannel {
@@ -32,6 +33,16 @@ constexpr DatabaseFormat kFormat{
         "INSERT INTO counter VALUES(0)",
     .links = Links::followed,  // people choose the path
 };
+// Who looks after each change needs the latest; the rest is for who was busy meanwhile.
+constexpr const char* kRemovals =
+    "CREATE TABLE IF NOT EXISTS removed(number INTEGER PRIMARY KEY, key TEXT NOT NULL);"
+    "CREATE TRIGGER IF NOT EXISTS removal AFTER DELETE ON leases BEGIN"
+    " INSERT INTO removed(key) VALUES(OLD.key); END;"
+    "CREATE TRIGGER IF NOT EXISTS renaming AFTER UPDATE OF key ON leases BEGIN"
+    " INSERT INTO removed(key) VALUES(OLD.key); END;"
+    "CREATE TRIGGER IF NOT EXISTS forgetting AFTER INSERT ON removed BEGIN"
+    " DELETE FROM removed WHERE number <= NEW.number - 1000; END";
+constexpr std::int64_t kBeforeAll = -1;  // revisions count from 0
 // Opening holds the lock for milliseconds; the daemon's loop stands still while it is waited for.
 constexpr milliseconds kLockWithin{1'000};
 
@@ -91,6 +102,7 @@ Database open_file(const std::string& path, LeaseFile::IfMissing missing) {
     Database::create(path);
   }
   Database database = Database::open_own(path, kFormat);
+  database.execute(kRemovals);
   // Little memory, no sync at each commit: a crash of the machine may lose the last renewal.
   database.execute("PRAGMA cache_size=-256; PRAGMA synchronous=NORMAL");
   return database;
@@ -116,8 +128,11 @@ void LeaseFile::set_config(std::string_view text) {
   transaction.commit();
 }
 
-std::int64_t LeaseFile::revision() const {
-  return database_.number("SELECT revision FROM counter");
+LeaseFile::Position LeaseFile::position() const {
+  Statement select(database_,
+                   "SELECT (SELECT revision FROM counter), (SELECT max(number) FROM removed)");
+  select.step();
+  return {select.number(0), select.number(1)};
 }
 
 Result<Lease> LeaseFile::read_row(const Statement& row) const {
@@ -288,26 +303,54 @@ std::optional<LeaseFile::OwnRow> LeaseFile::own_row() const {
   return own;
 }
 
-LeaseFile::Rows LeaseFile::rows_since(std::int64_t revision) const {
-  const Transaction transaction(database_, Transaction::Kind::read);
-  Rows rows;
-  rows.revision = this->revision();
+// The numbers of what is removed have no gaps, and the latest is never forgotten.
+bool LeaseFile::knows_all_since(const Position& seen, const Position& now) const {
+  return seen.revision <= now.revision && seen.removals <= now.removals &&
+         (seen.removals == now.removals ||
+          database_.number("SELECT min(number) FROM removed") <= seen.removals + 1);
+}
+
+void LeaseFile::add_rows(LeaseUpdate& update, std::int64_t after_revision) const {
   Statement changed(database_, "SELECT key, value, expiry FROM leases WHERE revision > ?");
-  changed.bind(0, revision);
+  changed.bind(0, after_revision);
   while (changed.step()) {
     Result<Lease> lease = read_row(changed);
     if (lease) {
-      rows.changes.leases.push_back(std::move(*lease));
+      update.leases.push_back(std::move(*lease));
     } else {
-      add_bad(rows.changes, changed.text(0), lease.error().text);
+      add_bad(update, changed.text(0), lease.error().text);
     }
   }
-  Statement keys(database_, "SELECT key FROM leases ORDER BY key");
-  while (keys.step()) {
-    rows.keys.emplace_back(keys.text(0));
+}
+
+void LeaseFile::add_removed(LeaseUpdate& update, std::int64_t after) const {
+  Statement removed(database_,
+                    "SELECT DISTINCT key FROM removed WHERE number > ?"
+                    " AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.key = removed.key)"
+                    " ORDER BY key");
+  removed.bind(0, after);
+  while (removed.step()) {
+    const std::string_view text = removed.text(0);
+    const Result<LeaseKey> key = parse_lease_key(text);
+    if (key && is_text_of(text, *key)) {
+      update.removed.push_back(*key);
+    } else {
+      update.bad_removed.push_back(printable(text));
+    }
   }
-  rows.own = own_row();
-  return rows;
+}
+
+LeaseFile::Changes LeaseFile::changes_since(const std::optional<Position>& seen) const {
+  const Transaction transaction(database_, Transaction::Kind::read);
+  Changes changes;
+  changes.position = position();
+  changes.update.snapshot = !seen || !knows_all_since(*seen, changes.position);
+  add_rows(changes.update, changes.update.snapshot ? kBeforeAll : seen->revision);
+  if (!changes.update.snapshot) {
+    add_removed(changes.update, seen->removals);
+  }
+  changes.own = own_row();
+  return changes;
 }
 
 }  // namespace flannel

@@ -4,6 +4,10 @@
 //   leases(key, value, expiry, revision)  key and value as in etcd; expiry in milliseconds since
 //                                         1970, NULL for a reservation; revision as of its change
 //   counter(revision)                     one row: transactions so far that changed leases
+//   removed(number, key)                  the latest leases that were deleted, in order
+//
+// `removed` is filled by triggers, so by whoever deletes; a file without is given them when it is
+// opened.
 //
 // A file that is not ours is not written to. What may be in ours is not trusted either: it is a
 // file, and people have editors.
@@ -41,7 +45,7 @@ class LeaseFile {
   std::optional<std::string> config() const;
   void set_config(std::string_view text);
 
-  // Those that have not expired; bad entries are skipped here, and listed by rows_since().
+  // Those that have not expired; bad entries are skipped here, and listed by changes_since().
   std::vector<Lease> leases() const;
   // Writes leases as they are given, over what is there.
   void put(std::span<const Lease> leases);
@@ -54,8 +58,13 @@ class LeaseFile {
   // Removes what has expired; when the next one will.
   std::optional<std::chrono::system_clock::time_point> expire();
 
-  // Of the last change any process made.
-  std::int64_t revision() const;
+  // How far the file is: the last change that any process made.
+  struct Position {
+    std::int64_t revision = 0;
+    std::int64_t removals = 0;
+    bool operator==(const Position&) const = default;
+  };
+  Position position() const;
   // True while another process writes: its bytes are in the file, and inotify has told of them, a
   // moment before others can see what it wrote.
   bool is_being_written() const { return database_.is_being_written(); }
@@ -65,14 +74,16 @@ class LeaseFile {
     std::int64_t revision = -1;  // of the row; -1: it is gone
     OwnEntry entry;
   };
-  // All rows newer than `revision`, and all keys there are, read in one transaction.
-  struct Rows {
-    std::int64_t revision = 0;
-    LeaseUpdate changes;            // their leases, and those that are none
-    std::vector<std::string> keys;  // every row's, in order
+  // What happened since `seen`, read in one transaction: no other rows are looked at. A lease that
+  // came and went meanwhile is among the removed. It is a snapshot where nothing was seen yet,
+  // where more was removed since than the file remembers, and where an older copy of it was
+  // restored.
+  struct Changes {
+    Position position;
+    LeaseUpdate update;  // without `own`
     std::optional<OwnRow> own;
   };
-  Rows rows_since(std::int64_t revision) const;
+  Changes changes_since(const std::optional<Position>& seen) const;
   // False where the file at path() was removed or replaced.
   bool is_still_there() const { return !database_.has_moved(); }
   // Takes over what `replaced` knows of our own key.
@@ -89,6 +100,9 @@ class LeaseFile {
   bool is_reserved(const LeaseKey& key) const;
   bool is_ours(const Lease& entry, const Lease& lease) const;
   std::optional<OwnRow> own_row() const;
+  bool knows_all_since(const Position& seen, const Position& now) const;
+  void add_rows(LeaseUpdate& update, std::int64_t after_revision) const;
+  void add_removed(LeaseUpdate& update, std::int64_t after) const;
   void count_change();
   Result<Lease> read_row(const Statement& row) const;
   void write(const Lease& lease, std::optional<std::int64_t> expiry);

@@ -150,7 +150,7 @@ TEST_F(LeaseFileTest, ADamagedFileIsNamed) {
 TEST_F(LeaseFileTest, OursWithoutItsTablesIsAnErrorNotACrash) {
   open();
   Database(path).execute("DROP TABLE leases; DROP TABLE counter");
-  EXPECT_EQ(list_local_leases(path).error().text, path + ": no such table: leases");
+  EXPECT_EQ(list_local_leases(path).error().text, path + ": no such table: main.leases");
 }
 
 // Runs `work` in `count` new processes at once; true where all of them returned true.
@@ -228,20 +228,22 @@ TEST_F(LeaseFileTest, ExpiredLeasesAreNotThereEvenBeforeTheyAreRemoved) {
   now += 100h;
   EXPECT_EQ(file.expire(), std::nullopt);
   EXPECT_EQ(file.leases(), std::vector{reserved});
-  EXPECT_EQ(file.rows_since(0).keys, std::vector<std::string>{"10.5.2.0-24"});
+  EXPECT_EQ(file.changes_since(LeaseFile::Position{.revision = 1}).update.removed,
+            (std::vector{key_of("10.5.1.0-24"), key_of("10.5.3.0-24")}));
 }
 
 TEST_F(LeaseFileTest, RemovingNothingIsNoChange) {
   LeaseFile file = open();
   file.put(std::vector{lease("10.5.1.0-24", "198.18.0.1")});
-  const std::int64_t before = file.revision();
+  const LeaseFile::Position before = file.position();
   file.expire();
-  EXPECT_EQ(file.revision(), before);
+  EXPECT_EQ(file.position(), before);
   now += 25h;
   file.expire();
-  EXPECT_EQ(file.revision(), before + 1);
+  const LeaseFile::Position after = file.position();
+  EXPECT_EQ(after, (LeaseFile::Position{before.revision + 1, before.removals + 1}));
   file.expire();
-  EXPECT_EQ(file.revision(), before + 1);
+  EXPECT_EQ(file.position(), after);
 }
 
 TEST_F(LeaseFileTest, TimesNobodyWouldWriteAreBorne) {
@@ -253,7 +255,7 @@ TEST_F(LeaseFileTest, TimesNobodyWouldWriteAreBorne) {
       "INSERT INTO leases VALUES('10.5.4.0-24', x'00ff', x'00ff', 1)");
   EXPECT_GT(file.expire(), now);
   EXPECT_EQ(key_texts(file.leases()), (std::set<std::string>{"10.5.1.0-24", "10.5.3.0-24"}));
-  EXPECT_EQ(file.rows_since(-1).changes.bad.size(), 1U);
+  EXPECT_EQ(file.changes_since(std::nullopt).update.bad.size(), 1U);
 }
 
 TEST_F(LeaseFileTest, ASubnetWithinAnothersIsHeld) {

@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <functional>
-#include <iterator>
 #include <type_traits>
 #include <utility>
 
-#include "base/printable.h"
 #include "store/file_watch.h"
 
 namespace flannel {
@@ -14,7 +12,6 @@ namespace {
 
 using SteadyPoint = std::chrono::steady_clock::time_point;
 
-constexpr std::int64_t kBeforeAll = -1;  // revisions count from 0
 constexpr std::pair<std::uint64_t, std::int64_t> kNoOwnRow{0, -1};
 constexpr std::chrono::hours kFar{24 * 365};
 constexpr std::chrono::milliseconds kWriting{10};  // until a writer may be done
@@ -56,47 +53,23 @@ class LocalWatch : public LeaseWatch {
 
   bool is_unchanged() {
     writing_ = false;
-    if (!revision_ || file_->revision() != *revision_) {
+    if (!seen_ || file_->position() != *seen_) {
       return false;
     }
     // Nothing need come after the event that woke us: either no writer is left whose change cannot
     // be seen yet, or we look again.
     writing_ = file_->is_being_written();
-    return writing_ || file_->revision() == *revision_;
+    return writing_ || file_->position() == *seen_;
   }
 
   LeaseUpdate look() {
     if (is_unchanged()) {
       return {};
     }
-    LeaseFile::Rows rows = file_->rows_since(revision_.value_or(kBeforeAll));
-    if (revision_ && rows.revision < *revision_) {  // an older copy was restored
-      revision_.reset();
-      rows = file_->rows_since(kBeforeAll);
-    }
-    LeaseUpdate update = std::move(rows.changes);
-    update.snapshot = !revision_;
-    if (!update.snapshot) {
-      add_removed(update, rows.keys);
-    }
-    add_own(update, rows.own);
-    revision_ = rows.revision;
-    keys_ = std::move(rows.keys);
-    return update;
-  }
-
-  // Those of keys_ that are not among `now`.
-  void add_removed(LeaseUpdate& update, const std::vector<std::string>& now) const {
-    std::vector<std::string> gone;
-    std::ranges::set_difference(keys_, now, std::back_inserter(gone));
-    for (const std::string& text : gone) {
-      const Result<LeaseKey> key = parse_lease_key(text);
-      if (key && is_text_of(text, *key)) {
-        update.removed.push_back(*key);
-      } else {
-        update.bad_removed.push_back(printable(text));
-      }
-    }
+    LeaseFile::Changes changes = file_->changes_since(seen_);
+    add_own(changes.update, changes.own);
+    seen_ = changes.position;
+    return std::move(changes.update);
   }
 
   void add_own(LeaseUpdate& update, const std::optional<LeaseFile::OwnRow>& own) {
@@ -109,8 +82,7 @@ class LocalWatch : public LeaseWatch {
   std::shared_ptr<LeaseFile> file_;
   Now now_;
   FileWatch changes_;
-  std::optional<std::int64_t> revision_;  // of the last look
-  std::vector<std::string> keys_;         // that there were then, in order
+  std::optional<LeaseFile::Position> seen_;  // with the last look
   // Our own row's writes and revision, then.
   std::pair<std::uint64_t, std::int64_t> own_row_ = kNoOwnRow;
   bool writing_ = false;  // somebody else was, then

@@ -52,7 +52,7 @@ TEST_F(LocalStoreTest, ChangesOfSeveralTransactionsMayComeTogether) {
   const LeaseUpdate update = run(watch->next());
   EXPECT_FALSE(update.snapshot);
   EXPECT_EQ(key_texts(update.leases), (std::set<std::string>{"10.5.1.0-24", "10.5.3.0-24"}));
-  EXPECT_EQ(update.removed, std::vector{key_of("10.5.2.0-24")});
+  EXPECT_EQ(update.removed, (std::vector{key_of("10.5.2.0-24"), key_of("10.5.4.0-24")}));
 }
 
 TEST_F(LocalStoreTest, AnOlderCopyThatWasRestoredIsASnapshot) {
