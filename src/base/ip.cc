@@ -64,13 +64,16 @@ bool IpAddr::is_global_unicast() const {
 }
 
 std::string IpAddr::to_text() const {
+  if (is_v4()) {
+    return fmt::format("{}.{}.{}.{}", bytes_[0], bytes_[1], bytes_[2], bytes_[3]);
+  }
   // inet_ntop writes ::1.2.3.4 for the long deprecated v4-compatible form; RFC 5952 and Go do not.
-  if (!is_v4() && number() >> 32 == 0 && number() > 0xffff) {
+  if (number() >> 32 == 0 && number() > 0xffff) {
     const std::uint32_t low = static_cast<std::uint32_t>(number());
     return fmt::format("::{:x}:{:x}", low >> 16, low & 0xffff);
   }
   std::array<char, INET6_ADDRSTRLEN> text{};
-  inet_ntop(is_v4() ? AF_INET : AF_INET6, bytes_.data(), text.data(), text.size());
+  inet_ntop(AF_INET6, bytes_.data(), text.data(), text.size());
   return text.data();
 }
 

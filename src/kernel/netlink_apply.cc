@@ -128,32 +128,34 @@ class NetlinkKernel::Applier {
 
   bool removes() const { return ops_[current_].verb == Op::Verb::remove; }
 
-  // The device as the kernel has it, asked once for all ops on it: others rename and make devices
-  // anew, and a host with hundreds of pods has hundreds of them. Where there is none, a put has its
-  // answer.
-  const LinkMessage* find(const Dev& name) {
+  // The device as the kernel has it; where there is none, a put has its answer.
+  std::optional<LinkMessage> find(const Dev& name) {
+    std::optional<LinkMessage> found = kernel_.find_link(name);
+    note_missing(name, found.has_value());
+    return found;
+  }
+  // Its index, or 0; asked once for all ops on it.
+  int device(const Dev& name) {
     auto known = devices_.find(name);
     if (known == devices_.end()) {
-      known = devices_.emplace(name, kernel_.find_link(name)).first;
+      known = devices_.emplace(name, kernel_.index_of(name)).first;
     }
-    if (!known->second && !removes()) {
+    note_missing(name, known->second != 0);
+    return known->second;
+  }
+  void note_missing(const Dev& name, bool is_there) {
+    if (!is_there && !removes()) {
       results_[current_] = {ENODEV, fmt::format("there is no device {}", name.text())};
     }
-    return known->second ? &*known->second : nullptr;
-  }
-  // Its index, or 0.
-  int device(const Dev& name) {
-    const LinkMessage* found = find(name);
-    return found == nullptr ? 0 : found->index;
   }
 
   void add(const Link& link) {
     send();
     if (ops_[current_].verb != Op::Verb::add) {
-      const LinkMessage* is = find(link.key.name);
-      if (is != nullptr && removes()) {
+      const std::optional<LinkMessage> is = find(link.key.name);
+      if (is && removes()) {
         netlink::encode_remove_link(batch_, is->index);
-      } else if (is != nullptr) {
+      } else if (is) {
         netlink::encode_change(batch_, link, *is);
       }
     } else {
@@ -316,8 +318,8 @@ class NetlinkKernel::Applier {
   std::vector<OpResult> results_;
   std::vector<std::size_t> owners_;  // the op of each message in the batch
   std::size_t current_ = 0;
-  bool guard_gateways_ = false;                        // something was refused for its gateway
-  std::map<Dev, std::optional<LinkMessage>> devices_;  // by name, as asked
+  bool guard_gateways_ = false;  // something was refused for its gateway
+  std::map<Dev, int> devices_;   // their indices, as asked
 };
 
 std::vector<OpResult> NetlinkKernel::apply(std::span<const Op> ops) {

@@ -153,6 +153,15 @@ std::optional<LinkMessage> NetlinkKernel::find_link(const Dev& name) {
   return link;
 }
 
+int NetlinkKernel::index_of(const Dev& name) {
+  int& index = indices_[name];
+  if (index == 0 || requests_.device_name(index) != name) {
+    const std::optional<LinkMessage> found = find_link(name);
+    index = found ? found->index : 0;
+  }
+  return index;
+}
+
 std::vector<DefaultRouteMessage> NetlinkKernel::list_default_routes() {
   std::vector<DefaultRouteMessage> routes;
   for (const Family family : kFamilies) {

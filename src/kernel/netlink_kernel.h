@@ -45,10 +45,14 @@ class NetlinkKernel : public Kernel {
                                                   const std::map<Route::Key, std::size_t>& keys);
   // As the kernel has it now; nothing where there is none of that name.
   std::optional<netlink::LinkMessage> find_link(const Dev& name);
+  // Its index as the kernel has it now, since others rename devices and make them anew; 0 where
+  // there is none. What is known is checked, which takes a fraction of asking for a device.
+  int index_of(const Dev& name);
 
   netlink::RequestSocket requests_;
   netlink::NotificationSocket notifications_;
   netlink::LinkTable links_;
+  std::map<Dev, int> indices_;  // of devices that were asked for
   netlink::DefaultRoutes default_routes_;
   DeviceClaim claim_;
 };

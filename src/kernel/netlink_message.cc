@@ -83,7 +83,7 @@ std::string_view Attribute::text() const {
   return all.substr(0, all.find('\0'));
 }
 
-Batch::Batch() : buffer_(4 * kMessageMax) {}
+Batch::Batch() : buffer_(kMessageMax) {}
 
 nlmsghdr* Batch::current() {
   return reinterpret_cast<nlmsghdr*>(buffer_.data() + starts_.back());

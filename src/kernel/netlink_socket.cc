@@ -1,6 +1,8 @@
 #include "kernel/netlink_socket.h"
 
 #include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -190,6 +192,15 @@ std::optional<Refusal> RequestSocket::commit(Batch& batch) {
       }
     }
   }
+}
+
+// netdevice(7). Any socket of the namespace will do, and neither rtnl_lock is taken nor a module
+// looked for (net/core/dev_ioctl.c, dev_ifname).
+Dev RequestSocket::device_name(int index) const {
+  ifreq request{};
+  request.ifr_ifindex = index;
+  const bool is_there = ::ioctl(fd_.get(), SIOCGIFNAME, &request) == 0;
+  return is_there ? Dev(std::string_view(request.ifr_name)) : Dev();
 }
 
 void RequestSocket::dump_messages(Batch& request, std::string_view what,

@@ -37,6 +37,9 @@ class RequestSocket {
   // nothing. Throws as transact().
   std::optional<Refusal> commit(Batch& batch);
 
+  // The name of the device with this index; empty where there is none.
+  Dev device_name(int index) const;
+
   // Sends the dump request that is the batch's only message and collects what `decode` makes of
   // the answers. A dump during which the list changed (NLM_F_DUMP_INTR, EINTR) or that overran
   // (ENOBUFS) is thrown away and made again; after ten times, and on any other error, throws

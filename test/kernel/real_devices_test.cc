@@ -30,6 +30,21 @@ TEST_P(RealDevices, AnotherDeviceWithOurVniIsNamed) {
   apply({{Op::Verb::add, device()}});
 }
 
+// The index that it had is another's now.
+TEST_P(RealDevices, WhatIsPutOnADeviceGoesToTheOneThatHasTheNameNow) {
+  add(overlay());
+  shell(
+      "ip link set flannel.1 down && ip link set flannel.1 name former && "
+      "ip link add flannel.1 type vxlan id 2 dstport 4789 local 198.18.0.2 && "
+      "ip link set flannel.1 up");
+  const Neighbour neighbour{{"flannel.1", *IpAddr::parse("10.5.77.0")},
+                            *Mac::parse("02:00:00:00:00:77")};
+  apply({{Op::Verb::add, neighbour}});
+  shell("ip neigh show dev flannel.1 | grep -q 10.5.77.0");
+  shell("ip link del flannel.1");
+  EXPECT_EQ(apply_one(Op::Verb::add, neighbour).error, ENODEV);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, RealDevices, testing::Values("real"),
                          [](const auto& info) { return std::string(info.param); });
 
