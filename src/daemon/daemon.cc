@@ -1,16 +1,12 @@
 #include "daemon/daemon.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <variant>
+#include <utility>
 
-#include "backend/scope.h"
-#include "base/counted.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/printable.h"
-#include "daemon/host.h"
 #include "daemon/pages.h"
-#include "daemon/sd_notify.h"
+#include "daemon/wait_for.h"
 #include "network/subnet_env.h"
 
 namespace flannel {
@@ -19,91 +15,17 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
                std::unique_ptr<LeaseStore> store, Timing timing)
     : io_(io),
       kernel_(kernel),
-      store_(std::move(store)),
       timing_(timing),
-      store_health_(store_->name()),
-      subnet_file_(io.get_executor(), options.subnet_file, timing.file_writes),
-      last_known_state_stale_(io.get_executor()) {
-  state_.options = std::move(options);
-  state_.store_name = store_->name();
-  subnet_file_.on_change = [this] {
-    waiting_for(subnet_file_.trouble());
-    check_ready();
-  };
-  // A local store is as near as its last known state would be.
-  if (state_.options.local_store.empty() && !state_.options.state_dir.empty()) {
-    last_known_state_file_.emplace(state_.options.state_dir,
-                                   state_.store_name + " " + state_.options.subnet_file);
-    writer_.emplace(1);
-  }
+      state_(io.get_executor(), std::move(options), std::move(store), timing.file_writes) {}
+
+template <class T>
+Task<T> Daemon::wait(std::string what, std::function<Task<Result<T>>()> attempt) {
+  return wait_for<T>(timing_.waits, std::move(what), std::move(attempt),
+                     [this](const std::string& reason) { set_reason(reason); });
 }
 
 void Daemon::start() {
   spawn(run());
-}
-
-void Daemon::stop() {
-  log_info("Exiting cleanly...");
-  write_last_known_state();
-  io_.stop();
-}
-
-void Daemon::fail_with(const std::string& text) {
-  log_error("{}", text);
-  subnet_file_.explain(fmt::format("flanneld has ended: {}", text));
-  exit_code_ = 1;
-  io_.stop();
-}
-
-void Daemon::spawn(Task<void> task) {
-  asio::co_spawn(io_, std::move(task), [this](const std::exception_ptr& failure) {
-    try {
-      if (failure) {
-        std::rethrow_exception(failure);
-      }
-    } catch (const std::exception& error) {
-      fail_with(error.what());
-    }
-  });
-}
-
-void Daemon::store_state(StoreHealth::Use use, const std::string& trouble) {
-  const bool is_back = store_health_.set(use, trouble);
-  state_.store_trouble = store_health_.trouble();
-  if (is_back && use != StoreHealth::Use::renewal && state_.own) {
-    state_.own->store_is_back();
-  }
-}
-
-void Daemon::waiting_for(const std::string& reason) {
-  if (reason != state_.reason && !reason.empty()) {
-    log_warning("{}", reason);
-    subnet_file_.explain(reason);
-  }
-  state_.reason = reason;
-}
-
-template <class T>
-Task<T> Daemon::wait_for(std::string what, std::function<Task<Result<T>>()> attempt) {
-  for (Backoff backoff = timing_.waits;;) {
-    std::string failure;
-    try {
-      Result<T> result = co_await attempt();
-      if (result) {
-        waiting_for("");
-        co_return std::move(*result);
-      }
-      failure = result.error().text;
-    } catch (const Fatal&) {
-      throw;
-    } catch (const StoreRefused& error) {
-      throw Fatal(fmt::format("Failed to create SubnetManager: {}", error.what()));
-    } catch (const std::runtime_error& error) {  // the store or the kernel cannot be reached
-      failure = error.what();
-    }
-    waiting_for(fmt::format("{}: {}", what, failure));
-    co_await sleep_for(backoff.next());
-  }
 }
 
 Task<void> Daemon::run() {
@@ -115,7 +37,9 @@ Task<void> Daemon::run() {
     co_await read_network();
     co_await claim_devices();
     co_await choose_interface();
-  } while (!co_await acquire_lease());
+  } while (!co_await take_lease());
+  make_parts();
+  connect_parts();
   start_loops();
 }
 
@@ -133,131 +57,120 @@ void Daemon::serve_pages() {
       serve_unix(io_.get_executor(), options.status_socket_path(),
                  [this](std::string_view path) { return status_page(state_, path); });
   if (!listening) {
-    state_.warnings.push_back(fmt::format("no status socket: {}", listening.error().text));
-    log_warning("{}", state_.warnings.back());
+    state_.no_status_socket = listening.error().text;
+    log_warning("no status socket: {}", state_.no_status_socket);
   }
 }
 
 Task<void> Daemon::read_network() {
-  const auto attempt = [](Daemon* self) -> Task<Result<Overlay>> {
-    Result<std::string> text = co_await self->config_text();
-    if (!text) {
-      co_return std::unexpected(text.error());
-    }
-    Result<NetworkConfig> config = parse_network_config(*text);
-    if (!config) {
-      co_return std::unexpected(config.error());
-    }
-    for (const std::string& warning : warnings(*config)) {
-      log_warning("{}", warning);
-    }
-    Result<Overlay> overlay =
-        make_overlay(std::move(*text), std::move(*config), self->state_.options.adopt_stale);
-    if (!overlay) {
-      throw Fatal(fmt::format("Error fetching backend: {}", overlay.error().text));
-    }
-    co_return overlay;
-  };
   state_.host.reset();
   Overlay overlay =
-      co_await wait_for<Overlay>("Couldn't fetch network config", std::bind(attempt, this));
+      co_await wait<Overlay>("Couldn't fetch network config", [this] { return find_overlay(); });
   state_.overlay = std::make_unique<Overlay>(std::move(overlay));
   log_info("Found network config - Backend type: {}", state_.overlay->config.backend_type);
 }
 
+Task<Result<Overlay>> Daemon::find_overlay() {
+  Result<std::string> text = co_await config_text();
+  if (!text) {
+    co_return std::unexpected(text.error());
+  }
+  Result<NetworkConfig> config = parse_network_config(*text);
+  if (!config) {
+    co_return std::unexpected(config.error());
+  }
+  for (const std::string& warning : warnings(*config)) {
+    log_warning("{}", warning);
+  }
+  Result<Overlay> overlay =
+      make_overlay(std::move(*text), std::move(*config), state_.options.adopt_stale);
+  if (!overlay) {
+    throw Fatal(fmt::format("Error fetching backend: {}", overlay.error().text));
+  }
+  co_return overlay;
+}
+
+// The store's, or the one last known where the store cannot be reached.
+Task<Result<std::string>> Daemon::config_text() {
+  std::string failure;
+  try {
+    std::optional<std::string> text = co_await state_.store->config();
+    if (text) {
+      co_return std::move(*text);
+    }
+    co_return fail("no network configuration in {} yet", state_.store->name());
+  } catch (const StoreRefused&) {
+    throw;
+  } catch (const std::runtime_error& error) {
+    failure = error.what();
+  }
+  if (!state_.fallback.begin()) {
+    co_return fail("{}", failure);
+  }
+  store_state(StoreHealth::Use::watch, failure);
+  co_return state_.fallback.get()->config;
+}
+
 // A network whose devices another daemon has is waited for, until that one ends.
 Task<void> Daemon::claim_devices() {
-  const auto attempt = [](Daemon* self) -> Task<Result<std::monostate>> {
-    const Result<void> claimed = self->kernel_.claim(self->state_.overlay->scope);
-    if (!claimed) {
-      co_return std::unexpected(claimed.error());
-    }
-    co_return std::monostate();
-  };
-  co_await wait_for<std::monostate>("no device for this network", std::bind(attempt, this));
+  co_await wait<void>("no device for this network",
+                      [this] { return done(kernel_.claim(state_.overlay->scope)); });
 }
 
 Task<void> Daemon::choose_interface() {
-  const auto attempt = [](Daemon* self) -> Task<Result<std::monostate>> {
-    const Result<void> chosen = self->state_.host->choose();
-    if (!chosen) {
-      co_return std::unexpected(chosen.error());
-    }
-    co_return std::monostate();
-  };
   state_.host = std::make_unique<HostWatch>(io_.get_executor(), kernel_, *state_.overlay,
                                             state_.options.interface_wish(), timing_.host);
-  co_await wait_for<std::monostate>("no external interface", std::bind(attempt, this));
+  co_await wait<void>("no external interface", [this] { return done(state_.host->choose()); });
 }
 
-Task<bool> Daemon::acquire_lease() {
-  if (last_known_state_) {
-    std::optional<Lease> lease = last_known_lease(state_.host->announcement());
+Task<bool> Daemon::take_lease() {
+  std::optional<Lease> lease;
+  const bool from_fallback = state_.fallback.get() != nullptr;
+  if (from_fallback) {
+    lease = state_.fallback.own_lease(state_.host->announcement());
     if (!lease) {
-      end_last_known_state();
+      state_.fallback.end();
       co_return false;
     }
-    own_lease(std::move(*lease));
+  } else {
+    const Result<std::string> text = read_file(state_.options.subnet_file);
+    const LeaseKey previous = text ? parse_subnet_env(*text).key() : LeaseKey();
+    lease = co_await wait<Lease>("failed to acquire lease",
+                                 [this, previous] { return acquire_lease(previous); });
+  }
+  state_.own = std::make_unique<OwnLease>(io_.get_executor(), *state_.store, std::move(*lease),
+                                          state_.options.renew_margin(), timing_.own_lease);
+  if (from_fallback) {
     state_.own->write_anew();  // it may have expired meanwhile
-    co_return true;
+  } else {
+    log_info("Lease acquired: {}", to_text(state_.lease()->key));
   }
-  AcquireRequest request;
-  request.network = state_.overlay->config;
-  if (const Result<std::string> text = read_file(state_.options.subnet_file)) {
-    request.previous = parse_subnet_env(*text).key();
-  }
-  const auto attempt = [](Daemon* self, AcquireRequest* wanted) {
-    wanted->attrs = self->state_.host->announcement();
-    wanted->avoid.clear();
-    for (const OccupiedRange& range :
-         occupied_ranges(self->state_.host->use(), wanted->network, LeaseKey())) {
-      wanted->avoid.push_back(range.range);
-    }
-    return self->store_->acquire(*wanted);
-  };
-  own_lease(
-      co_await wait_for<Lease>("failed to acquire lease", std::bind(attempt, this, &request)));
-  log_info("Lease acquired: {}", to_text(state_.lease()->key));
   co_return true;
 }
 
-void Daemon::own_lease(Lease lease) {
-  state_.own = std::make_unique<OwnLease>(io_.get_executor(), *store_, std::move(lease),
-                                          state_.options.renew_margin(), timing_.own_lease);
-  state_.own->on_store_state = [this](const std::string& trouble) {
-    store_state(StoreHealth::Use::renewal, trouble);
-  };
+Task<Result<Lease>> Daemon::acquire_lease(const LeaseKey& previous) {
+  const NetworkConfig& config = state_.overlay->config;
+  AcquireRequest request{config, state_.host->announcement(), previous, {}};
+  for (const OccupiedRange& range : occupied_ranges(state_.host->use(), config, LeaseKey())) {
+    request.avoid.push_back(range.range);
+  }
+  return state_.store->acquire(std::move(request));
 }
 
 void Daemon::start_loops() {
-  const Overlay& overlay = *state_.overlay;
-  follow_peers();
-  state_.planner = std::make_unique<Planner>(
-      Planner::Inputs{overlay, *state_.external(), *state_.lease(), *state_.peers()},
-      state_.options.route_nexthops, kernel_);
-  state_.reconciler = std::make_unique<Reconciler>(
-      io_.get_executor(), kernel_, overlay.scope,
-      Reconciler::Planner{
-          .plan = [this](const Snapshot& kernel) { return state_.planner->plan(kernel); },
-          .plan_changes =
-              [this](const Snapshot& kernel) { return state_.planner->plan_changes(kernel); },
-          .preview = [this](const Snapshot& kernel) { return state_.planner->preview(kernel); }},
-      timing_.reconciler);
-  state_.reconciler->on_pass = [this] { check_ready(); };
-  state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
-    host_changed(changes);
-  };
-  follow_host();
-  subnet_file_.set(subnet_file_text());
   log_info("Running backend.");
-  if (last_known_state_) {
-    start_from_last_known_state();
+  write_subnet_file();
+  if (const LastKnownState* const fallback = state_.fallback.get()) {
+    // What others have changed meanwhile is not known, so nothing is removed.
+    state_.reconciler->set_additive(true);
+    state_.peer_watch->assume(fallback->peers);
+    start_reconciling();
   }
-  if (last_known_state_file_) {
-    spawn(run_forever("last known state", timing_.failures,
-                      [this] { return keep_last_known_state(); }));
+  if (state_.writer) {
+    spawn(
+        run_forever("last known state", timing_.failures, [this] { return state_.writer->run(); }));
   }
-  spawn(subnet_file_.run());
+  spawn(state_.subnet_file.run());
   spawn(run_forever(
       "leases", timing_.waits, [this] { return state_.peer_watch->follow(); },
       [this](const std::string& text) { store_state(StoreHealth::Use::watch, text); }));
@@ -268,21 +181,39 @@ void Daemon::start_loops() {
   spawn(run_forever("interfaces", timing_.failures, [this] { return state_.host->run(); }));
 }
 
-void Daemon::check_ready() {
-  const Report& report = state_.reconciler->report();
-  if (!report.complete) {
-    return;
+void Daemon::stop() {
+  log_info("Exiting cleanly...");
+  if (state_.writer && state_.peer_watch->listed()) {
+    state_.writer->write_last();
   }
-  // As the reference does also where subnet.env cannot be written: a unit that timed out would take
-  // the overlay away from pods that are there already.
-  if (!std::exchange(state_.told_systemd, true) && !sd_notify("READY=1")) {
-    log_warning("systemd could not be told that we are ready");
+  io_.stop();
+}
+
+void Daemon::fail_with(const std::string& text) {
+  log_error("{}", text);
+  state_.subnet_file.explain(fmt::format("flanneld has ended: {}", text));
+  exit_code_ = 1;
+  io_.stop();
+}
+
+void Daemon::spawn(Task<void> task) {
+  asio::co_spawn(io_, std::move(task), [this](const std::exception_ptr& failure) {
+    try {
+      if (failure) {
+        std::rethrow_exception(failure);
+      }
+    } catch (const std::exception& error) {
+      fail_with(error.what());
+    }
+  });
+}
+
+void Daemon::set_reason(const std::string& reason) {
+  if (reason != state_.reason && !reason.empty()) {
+    log_warning("{}", reason);
+    state_.subnet_file.explain(reason);
   }
-  if (!state_.ready && subnet_file_.is_written()) {
-    state_.ready = true;
-    state_.reason.clear();
-    log_info("flannel is ready: {}", counted(state_.peers()->usable_count(), "peer"));
-  }
+  state_.reason = reason;
 }
 
 }  // namespace flannel

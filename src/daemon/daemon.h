@@ -2,24 +2,14 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "base/task.h"
-#include "base/wake.h"
-#include "daemon/options.h"
-#include "daemon/own_lease.h"
 #include "daemon/standing_warnings.h"
 #include "daemon/state.h"
-#include "daemon/store_health.h"
-#include "daemon/subnet_file.h"
 #include "kernel/kernel.h"
-#include "network/peer_changes.h"
-#include "store/last_known_state.h"
-#include "store/store.h"
 
 namespace flannel {
 
@@ -33,10 +23,7 @@ class Daemon {
     Backoff failures = Backoff();  // of the loops that need the kernel
     Backoff file_writes{std::chrono::milliseconds(100), std::chrono::milliseconds(30'000)};
     Departures::Timing departures;
-    // From a change to the last known state's file: many changes are written together.
-    std::chrono::milliseconds state_write_delay{2'000};
-    // How long a clean end waits for that file.
-    std::chrono::milliseconds last_write{5'000};
+    StateWriter::Timing state_writer;
     OwnLease::Timing own_lease;
   };
 
@@ -65,55 +52,35 @@ class Daemon {
   Task<void> claim_devices();
   Task<void> choose_interface();
   // False where the last known state that the steps before went by is refused: they begin anew.
-  Task<bool> acquire_lease();
+  Task<bool> take_lease();
+  void make_parts();     // parts.cc
+  void connect_parts();  // parts.cc
   void start_loops();
 
-  // The loops.
-  Task<void> keep_last_known_state();
-
-  void host_changed(const HostChanges& changes);
-  void follow_host();
-  void set_host_use(HostUse use);
-  void set_announcement(const LeaseAttrs& attrs);
+  // What the steps try until it succeeds.
   Task<Result<std::string>> config_text();
-  bool begin_last_known_state(const std::string& why);
-  std::optional<Lease> last_known_lease(const LeaseAttrs& attrs);
-  void own_lease(Lease lease);
-  void start_from_last_known_state();
+  Task<Result<Overlay>> find_overlay();
+  Task<Result<Lease>> acquire_lease(const LeaseKey& previous);
+
+  // Where parts tell what concerns several others.
+  Task<void> follow_store();
   void start_reconciling();
-  Task<void> replace_last_known_state();
-  void end_last_known_state();
-  LastKnownState known_state(bool all) const;
-  Task<Result<void>> write_unwritten() const;
-  void write_last_known_state();
-  void follow_peers();
-  Task<void> first_list();
-  void peers_changed(const PeersDelta& delta);
+  void write_subnet_file();
   void check_ready();
-  void waiting_for(const std::string& reason);
+
+  // wait_for(), with what it waits for as our reason.
+  template <class T>
+  Task<T> wait(std::string what, std::function<Task<Result<T>>()> attempt);
+  void set_reason(const std::string& reason);
   void spawn(Task<void> task);
   void fail_with(const std::string& text);
-  std::string subnet_file_text() const;
-
-  // Repeats `attempt` until it gives a value, saying once what is being waited for.
-  template <class T>
-  Task<T> wait_for(std::string what, std::function<Task<Result<T>>()> attempt);
 
   asio::io_context& io_;
   Kernel& kernel_;
-  std::unique_ptr<LeaseStore> store_;
-  DaemonState state_;
   const Timing timing_;
-  StoreHealth store_health_;
-  SubnetFile subnet_file_;
-  std::optional<LastKnownStateFile> last_known_state_file_;  // none where there is to be none
-  PeerChanges unwritten_;                                    // what the file does not have yet
-  std::optional<asio::thread_pool> writer_;         // of that, so that no disk holds the loop up
-  std::optional<LastKnownState> last_known_state_;  // while we go by it
-  Wake last_known_state_stale_;
+  DaemonState state_;
   StandingWarnings host_warnings_;
   bool reconciling_ = false;
-  bool may_use_last_known_state_ = true;
   int exit_code_ = 0;
 };
 

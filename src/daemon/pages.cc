@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/printable.h"
+#include "base/utc_text.h"
 
 namespace flannel {
 
@@ -16,12 +17,11 @@ std::optional<HttpReply> health_page(const DaemonState& state, std::string_view 
   if (!state.ready) {
     return HttpReply{.status = 503,
                      .body = "flanneld is not ready yet\n" +
-                             printable(waiting_for(state), kSentenceMost) + "\n"};
+                             printable(state.waiting_for(), kSentenceMost) + "\n"};
   }
+  const LastKnownState* const fallback = state.fallback.get();
   const std::string source =
-      state.last_known_state_of
-          ? fmt::format(" (from last known state of {})", utc_text(*state.last_known_state_of))
-          : "";
+      fallback ? fmt::format(" (from last known state of {})", utc_text(fallback->time)) : "";
   return HttpReply{.body = "flanneld is ready" + source + "\n"};
 }
 

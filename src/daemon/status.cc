@@ -9,6 +9,7 @@
 
 #include "base/counted.h"
 #include "base/printable.h"
+#include "base/utc_text.h"
 #include "base/version.h"
 #include "daemon/state.h"
 
@@ -183,13 +184,16 @@ json::object interface_object(const DaemonState& state) {
           {"pod_mtu", state.host->pod_mtu()}};
 }
 
-// Those of the start, and what follows from the configuration and the host as they are now.
+// Of the start, the configuration and the host.
 json::array warning_texts(const DaemonState& state) {
-  json::array all = texts(state.warnings);
+  json::array all;
   const auto add = [&all](const std::vector<std::string>& more) {
     const json::array items = texts(more);
     all.insert(all.end(), items.begin(), items.end());
   };
+  if (!state.no_status_socket.empty()) {
+    add({"no status socket: " + state.no_status_socket});
+  }
   if (state.overlay) {
     add(warnings(state.overlay->config));
   }
@@ -205,14 +209,14 @@ constexpr std::size_t kMostShadows = 100;
 
 // What makes a node that is ready a degraded one, beside what the kernel refuses: a sentence each.
 std::vector<std::string> troubles(const DaemonState& state) {
+  const LastKnownState* const fallback = state.fallback.get();
   const std::pair<std::string_view, std::string> table[] = {
-      {"store: ", state.store_trouble},
-      {"from last known state of ",
-       state.last_known_state_of ? utc_text(*state.last_known_state_of) : ""},
-      {"state-dir: ", state.last_known_state_trouble},
+      {"store: ", state.store_health.trouble()},
+      {"from last known state of ", fallback ? utc_text(fallback->time) : ""},
+      {"state-dir: ", state.writer ? state.writer->trouble() : ""},
       {"interface: ", state.host ? state.host->trouble() : ""},
       {"our lease ", state.own ? state.own->trouble() : ""},
-      {"", state.ready ? state.reason : ""},
+      {"", state.ready ? state.waiting_for() : ""},
   };
   std::vector<std::string> out;
   for (const auto& [what, trouble] : table) {
@@ -243,48 +247,25 @@ std::string_view overall(const DaemonState& state) {
 
 }  // namespace
 
-std::string utc_text(std::chrono::system_clock::time_point time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1,
-                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
-}
-
-std::string waiting_for(const DaemonState& state) {
-  if (state.ready || !state.reconciler) {
-    return state.reason;
-  }
-  const Report& report = state.reconciler->report();
-  if (!state.peer_watch->listed() && !state.last_known_state_of) {
-    return state.store_trouble.empty() ? "the list of peers is not complete yet"
-                                       : state.store_trouble;
-  }
-  if (!report.complete && !report.problems.empty()) {
-    const Problem& first = report.problems.front();
-    return fmt::format("the kernel refuses {}, the first: {}: {}",
-                       counted(report.problems.size(), "change"), to_text(first.op), first.text);
-  }
-  return report.complete ? state.reason : "the first pass over the kernel's state is not complete";
-}
-
 std::string status_json(const DaemonState& state) {
-  json::object out{{"version", kVersion},
-                   {"pid", ::getpid()},
-                   {"state", overall(state)},
-                   {"reason", text(waiting_for(state))},
-                   {"ready", state.ready},
-                   {"started", time_text(state.started)},
-                   {"store",
-                    {{"name", text(state.store_name)},
-                     {"connected", state.store_trouble.empty()},
-                     {"trouble", text(state.store_trouble)},
-                     {"last_known_state_of",
-                      state.last_known_state_of ? time_text(*state.last_known_state_of) : nullptr},
-                     {"last_known_state_trouble", text(state.last_known_state_trouble)}}},
-                   {"subnet_file", text(state.options.subnet_file)},
-                   {"troubles", texts(troubles(state))},
-                   {"warnings", warning_texts(state)}};
+  const std::string store_trouble = state.store_health.trouble();
+  const LastKnownState* const fallback = state.fallback.get();
+  json::object out{
+      {"version", kVersion},
+      {"pid", ::getpid()},
+      {"state", overall(state)},
+      {"reason", text(state.waiting_for())},
+      {"ready", state.ready},
+      {"started", time_text(state.started)},
+      {"store",
+       {{"name", text(state.store->name())},
+        {"connected", store_trouble.empty()},
+        {"trouble", text(store_trouble)},
+        {"last_known_state_of", fallback ? time_text(fallback->time) : nullptr},
+        {"last_known_state_trouble", text(state.writer ? state.writer->trouble() : "")}}},
+      {"subnet_file", text(state.options.subnet_file)},
+      {"troubles", texts(troubles(state))},
+      {"warnings", warning_texts(state)}};
   if (state.overlay) {
     const NetworkConfig& config = state.overlay->config;
     json::array networks;
@@ -316,7 +297,7 @@ std::string plan_text(const DaemonState& state) {
     out += printable(line, kMostOfSentence) + "\n";
   };
   if (!state.reconciler || state.reconciler->report().passes == 0) {
-    add("# nothing is planned yet: " + waiting_for(state));
+    add("# nothing is planned yet: " + state.waiting_for());
     return out;
   }
   const Reconciler::Preview preview = state.reconciler->preview();

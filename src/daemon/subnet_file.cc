@@ -37,16 +37,24 @@ Deadline SubnetFile::write() {
     return kNever;
   }
   const Result<void> result = replace_file(path_, wanted_, 0644);
-  trouble_ = result ? "" : "Failed to write subnet file: " + result.error().text;
+  set_trouble(result ? "" : "Failed to write subnet file: " + result.error().text);
   if (result) {
     written_ = wanted_;
     is_written_ = true;
     retries_.reset();
     log_info("Wrote subnet file to {}", path_);
     ::unlink(reason_file(path_).c_str());
+    on_written();
   }
-  on_change();
   return result ? kNever : std::chrono::steady_clock::now() + retries_.next();
+}
+
+void SubnetFile::set_trouble(const std::string& trouble) {
+  if (trouble != trouble_ && !trouble.empty()) {
+    log_warning("{}", trouble);
+    explain(trouble);
+  }
+  trouble_ = trouble;
 }
 
 Task<void> SubnetFile::run() {

@@ -29,11 +29,12 @@ class SubnetFile {
   // Until cancelled.
   Task<void> run();
 
-  // Of the two above.
-  std::function<void()> on_change;
+  // After each time it was.
+  std::function<void()> on_written;
 
  private:
   Deadline write();
+  void set_trouble(const std::string& trouble);
 
   const std::string path_;
   Backoff retries_;

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 class SubnetFileTest : public testing::Test {
  protected:
   SubnetFileTest() {
-    file_.on_change = [this] { ++changes_; };
+    file_.on_written = [this] { ++changes_; };
   }
 
   void start() { asio::co_spawn(io_, file_.run(), asio::detached); }

@@ -71,8 +71,8 @@ class LastKnownStateTest : public DaemonFixture<> {
   void expect_dual_stack_alone() {
     ASSERT_TRUE(run_until([&] { return is_as_planned() && state().peers()->usable().size() == 1; }))
         << state().reason;
-    EXPECT_FALSE(state().last_known_state_of);
-    EXPECT_TRUE(state().store_trouble.empty()) << state().store_trouble;
+    EXPECT_FALSE(state().fallback.get());
+    EXPECT_TRUE(state().store_health.trouble().empty()) << state().store_health.trouble();
     EXPECT_EQ(state().external()->v6, IpAddr::parse("fd99::2"));
     const Lease* const own = state().lease();
     EXPECT_TRUE(own->key.v4 && own->key.v6) << to_text(own->key);
@@ -101,7 +101,7 @@ TEST_F(LastKnownStateTest, OfOtherAddressesIsRefusedAndAllStepsBeginAgain) {
   start();
   ASSERT_TRUE(run_until([&] { return store.failed_calls() >= 3; }));
   EXPECT_FALSE(state().lease()) << "no subnet of another address's";
-  EXPECT_FALSE(state().last_known_state_of);
+  EXPECT_FALSE(state().fallback.get());
   EXPECT_EQ(state().reason, "Couldn't fetch network config: the store is away");
   EXPECT_EQ(kernel.state, NetState());
   EXPECT_FALSE(std::filesystem::exists(options.subnet_file));
@@ -113,7 +113,7 @@ TEST_F(LastKnownStateTest, OfAnotherConfigurationEndsTheDaemonAndTheNextOneBegin
   reboot_without_store();
   start();
   ASSERT_TRUE(run_until([&] { return is_as_planned(); }));
-  EXPECT_TRUE(state().last_known_state_of);
+  EXPECT_TRUE(state().fallback.get());
   EXPECT_FALSE(state().lease()->key.v6);
   offer_dual_stack();
   ASSERT_TRUE(run_until([&] { return daemon().exit_code() == 1; }));
@@ -130,7 +130,7 @@ TEST_F(LastKnownStateTest, OfAConfigurationThatCannotBeUsedIsNone) {
     start();
     ASSERT_TRUE(run_until([&] { return store.failed_calls() >= failed + 3; }));
     EXPECT_EQ(state().reason, "Couldn't fetch network config: the store is away");
-    EXPECT_FALSE(state().last_known_state_of);
+    EXPECT_FALSE(state().fallback.get());
     store.fail_with("");
     EXPECT_TRUE(run_until([&] { return is_as_planned(); })) << state().reason;
     EXPECT_NE(to_text(state().lease()->key), "10.5.9.0-24");
@@ -157,7 +157,7 @@ TEST_F(LastKnownStateTest, ACleanStopWritesTheNewestStateAlsoBehindAWriteThatIsU
 }
 
 TEST_F(LastKnownStateTest, ACleanStopWritesWhatTheLoopWouldHaveWrittenInAMoment) {
-  timing.state_write_delay = 1h;
+  timing.state_writer.delay = 1h;
   store.put(peer(1, "198.18.1.1"));
   start();
   ASSERT_TRUE(run_until([&] { return is_as_planned(); }));
@@ -167,7 +167,7 @@ TEST_F(LastKnownStateTest, ACleanStopWritesWhatTheLoopWouldHaveWrittenInAMoment)
 }
 
 TEST_F(LastKnownStateTest, ACleanStopDoesNotWaitForADiskThatNeverAnswers) {
-  timing.last_write = 20ms;
+  timing.state_writer.last_write = 20ms;
   start();
   ASSERT_TRUE(run_until([&] { return file().read() && is_as_planned(); }));
   SlowDisk disk;

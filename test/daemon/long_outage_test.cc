@@ -51,7 +51,7 @@ TEST_F(LongOutage, KeepsEverythingAndTakesItsLeaseAgain) {
   }
   EXPECT_EQ(kernel.state, before) << "nothing is removed on doubt";
   EXPECT_TRUE(state().ready);
-  EXPECT_EQ(state().store_trouble, "the store is away");
+  EXPECT_EQ(state().store_health.trouble(), "the store is away");
   EXPECT_EQ(daemon().exit_code(), 0);
   // One try each 6 to 8 ms, of the watch and of the renewal that is due since the second day.
   EXPECT_LT(store.failed_calls(), 48U * 20 / 6 * 2 + 20) << "no busy loop";
@@ -65,7 +65,7 @@ TEST_F(LongOutage, KeepsEverythingAndTakesItsLeaseAgain) {
   EXPECT_TRUE(run_until([&] { return store.leases().contains(own); })) << "the same subnet";
   EXPECT_TRUE(run_until([&] { return state().peers()->usable_count() == 3; }));
   EXPECT_TRUE(run_until([&] { return is_as_planned(); }));
-  EXPECT_TRUE(run_until([&] { return state().store_trouble.empty(); }));
+  EXPECT_TRUE(run_until([&] { return state().store_health.trouble().empty(); }));
   EXPECT_TRUE(run_until([&] { return *state().lease()->expiry > now() + 23h; }));
 }
 

@@ -50,7 +50,7 @@ Daemon::Timing fast() {
           .failures = quick,
           .file_writes = quick,
           .departures = {.grace = milliseconds(2), .unconfirmed = milliseconds(4)},
-          .state_write_delay = milliseconds(1),
+          .state_writer = {.delay = milliseconds(1)},
           .own_lease = {
               .renewals = quick, .between_writes = milliseconds(1), .minute = milliseconds(2)}};
 }

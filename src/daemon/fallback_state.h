@@ -1,0 +1,31 @@
+// What a start without the store goes by: the last known state, until the store is back.
+#pragma once
+
+#include <optional>
+
+#include "store/last_known_state.h"
+
+namespace flannel {
+
+class FallbackState {
+ public:
+  // `file`: nothing where no state is kept.
+  explicit FallbackState(std::optional<LastKnownStateFile> file) : file_(std::move(file)) {}
+
+  // We go by it from now on. False where there is none that can be used, or one ended before.
+  bool begin();
+  // What we go by; nullptr where that is the store.
+  const LastKnownState* get() const { return state_ ? &*state_ : nullptr; }
+  // Our lease of then, with what we announce now; nothing where our addresses were others, since
+  // it may not be ours any more. There is one to go by.
+  std::optional<Lease> own_lease(const LeaseAttrs& announcement) const;
+  // The store is back, or knows better: there will be no other.
+  void end();
+
+ private:
+  const std::optional<LastKnownStateFile> file_;
+  std::optional<LastKnownState> state_;
+  bool ended_ = false;
+};
+
+}  // namespace flannel

@@ -1,0 +1,66 @@
+#include "daemon/fallback_state.h"
+
+#include <gtest/gtest.h>
+
+#include "base/directory_fixture.h"
+
+namespace flannel {
+namespace {
+
+class FallbackStateTest : public testing::Test {
+ protected:
+  void write(const std::string& config) {
+    ASSERT_TRUE(file.write({config, lease("198.18.0.2"), {lease("198.18.0.3")}, {}}));
+  }
+  static Lease lease(const std::string& ip) {
+    return {*parse_lease_key("10.5.1.0-24"),
+            {.public_ip = *IpAddr::parse(ip), .backend_type = "host-gw"},
+            {}};
+  }
+  static constexpr const char* kConfig =
+      R"({"Network":"10.5.0.0/16","Backend":{"Type":"host-gw"}})";
+
+  TestDirectory directory;
+  const LastKnownStateFile file{directory.path(), "etcd subnet.env"};
+  FallbackState fallback{file};
+};
+
+TEST_F(FallbackStateTest, IsThereWhereItCanBeUsed) {
+  EXPECT_FALSE(fallback.begin()) << "there is no file";
+  for (const char* config :
+       {"junk", R"({"Network":"10.5.0.0/16","Backend":{"Type":"from the future"}})"}) {
+    write(config);
+    EXPECT_FALSE(fallback.begin()) << config;
+    EXPECT_EQ(fallback.get(), nullptr);
+  }
+  write(kConfig);
+  ASSERT_TRUE(fallback.begin());
+  EXPECT_EQ(fallback.get()->config, kConfig);
+  EXPECT_EQ(fallback.get()->peers.size(), 1U);
+}
+
+TEST_F(FallbackStateTest, IsNotThereASecondTime) {
+  write(kConfig);
+  ASSERT_TRUE(fallback.begin());
+  fallback.end();
+  EXPECT_EQ(fallback.get(), nullptr);
+  EXPECT_FALSE(fallback.begin());
+  EXPECT_FALSE(FallbackState(std::nullopt).begin());
+}
+
+TEST_F(FallbackStateTest, TheLeaseIsOursWhereTheAddressesAre) {
+  write(kConfig);
+  ASSERT_TRUE(fallback.begin());
+  LeaseAttrs now = lease("198.18.0.2").attrs;
+  now.backend_type = "vxlan";
+  const std::optional<Lease> own = fallback.own_lease(now);
+  ASSERT_TRUE(own);
+  EXPECT_EQ(own->key, *parse_lease_key("10.5.1.0-24"));
+  EXPECT_EQ(own->attrs, now) << "as we are now";
+  EXPECT_FALSE(fallback.own_lease(lease("198.18.0.9").attrs));
+  now.public_ipv6 = *IpAddr::parse("fd99::2");
+  EXPECT_FALSE(fallback.own_lease(now));
+}
+
+}  // namespace
+}  // namespace flannel

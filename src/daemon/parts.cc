@@ -1,0 +1,143 @@
+// The parts of the daemon: what each is made from, and what it tells the others.
+
+#include <utility>
+
+#include "base/counted.h"
+#include "base/log.h"
+#include "base/utc_text.h"
+#include "daemon/daemon.h"
+#include "daemon/sd_notify.h"
+#include "network/subnet_env.h"
+
+namespace flannel {
+
+void Daemon::make_parts() {
+  const asio::any_io_executor executor = io_.get_executor();
+  const Overlay& overlay = *state_.overlay;
+  const Lease& own = *state_.lease();
+  Peers known(overlay.config, own, [&overlay](const Lease& lease, Family family) {
+    return overlay.backend->vtep_mac(lease, family);
+  });
+  known.set_host(state_.host->use());
+  state_.peer_watch = std::make_unique<PeerWatch>(executor, *state_.store, std::move(known),
+                                                  own.key, timing_.departures);
+  const Peers& peers = *state_.peers();
+  if (const std::optional<LastKnownStateFile> file = state_.state_file()) {
+    state_.writer = std::make_unique<StateWriter>(
+        executor, *file, StateWriter::Inputs{overlay.text, own, peers}, timing_.state_writer);
+  }
+  state_.planner =
+      std::make_unique<Planner>(Planner::Inputs{overlay, *state_.external(), own, peers},
+                                state_.options.route_nexthops, kernel_);
+  state_.reconciler = std::make_unique<Reconciler>(
+      executor, kernel_, overlay.scope,
+      Reconciler::Planner{
+          .plan = [this](const Snapshot& kernel) { return state_.planner->plan(kernel); },
+          .plan_changes =
+              [this](const Snapshot& kernel) { return state_.planner->plan_changes(kernel); },
+          .preview = [this](const Snapshot& kernel) { return state_.planner->preview(kernel); }},
+      timing_.reconciler);
+}
+
+void Daemon::connect_parts() {
+  state_.own->on_store_state = [this](const std::string& trouble) {
+    store_state(StoreHealth::Use::renewal, trouble);
+  };
+
+  PeerWatch& peers = *state_.peer_watch;
+  peers.on_answer = [this] { store_state(StoreHealth::Use::watch, ""); };
+  peers.on_own = [this](const OwnEntry& entry) { state_.own->seen(entry); };
+  peers.on_list = [this] { return follow_store(); };
+  peers.on_change = [this](const PeersDelta& delta) {
+    state_.planner->peers_changed(delta);
+    state_.reconciler->wake_for_changes();
+    if (state_.writer) {
+      state_.writer->peers_changed(delta);
+    }
+  };
+
+  HostWatch& host = *state_.host;
+  host.on_look = [this] { state_.store->host_changed(); };
+  host.on_trouble = [this] {
+    state_.reconciler->wake();  // also where the interface comes back as it was
+  };
+  host.on_use = [this](HostUse use) {
+    state_.peer_watch->set_host(std::move(use));
+    const std::vector<std::string> warnings = state_.host_warnings();
+    host_warnings_.set({warnings.begin(), warnings.end()});
+  };
+  host.on_interface = [this](const LeaseAttrs& attrs) {
+    state_.own->publish(attrs);
+    state_.peer_watch->set_own(*state_.lease());
+    write_subnet_file();
+    state_.reconciler->wake();
+  };
+
+  state_.reconciler->on_pass = [this] { check_ready(); };
+  state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
+    if (state_.planner->forget(changes)) {
+      state_.reconciler->wake();
+    }
+    if (changes.concern_interfaces()) {
+      state_.host->changed();
+    }
+  };
+  state_.subnet_file.on_written = [this] { check_ready(); };
+}
+
+void Daemon::store_state(StoreHealth::Use use, const std::string& trouble) {
+  const bool is_back = state_.store_health.set(use, trouble);
+  if (is_back && use != StoreHealth::Use::renewal && state_.own) {
+    state_.own->store_is_back();
+  }
+}
+
+// The store has said who is there.
+Task<void> Daemon::follow_store() {
+  if (const LastKnownState* const fallback = state_.fallback.get()) {
+    const std::optional<std::string> text = co_await state_.store->config();
+    if (text && *text != state_.overlay->text) {
+      throw Fatal("the network configuration changed while the store was away: starting anew");
+    }
+    log_info("{} is back: the last known state of {} is replaced", state_.store->name(),
+             utc_text(fallback->time));
+    state_.fallback.end();
+    state_.reconciler->set_additive(false);
+  }
+  start_reconciling();
+  if (state_.writer) {
+    state_.writer->changed();
+  }
+}
+
+// As soon as it is known who is there.
+void Daemon::start_reconciling() {
+  if (!std::exchange(reconciling_, true)) {
+    spawn(run_forever("reconciler", timing_.failures, [this] { return state_.reconciler->run(); }));
+    if (state_.writer) {
+      state_.writer->begin();
+    }
+  }
+}
+
+void Daemon::write_subnet_file() {
+  state_.subnet_file.set(subnet_env_text(state_.overlay->config, state_.lease()->key,
+                                         state_.host->pod_mtu(), state_.options.ip_masq));
+}
+
+void Daemon::check_ready() {
+  if (!state_.reconciler->report().complete) {
+    return;
+  }
+  // As the reference does also where subnet.env cannot be written: a unit that timed out would take
+  // the overlay away from pods that are there already.
+  if (!std::exchange(state_.told_systemd, true) && !sd_notify("READY=1")) {
+    log_warning("systemd could not be told that we are ready");
+  }
+  if (!state_.ready && state_.subnet_file.is_written()) {
+    state_.ready = true;
+    log_info("flannel is ready: {}", counted(state_.peers()->usable_count(), "peer"));
+  }
+}
+
+}  // namespace flannel

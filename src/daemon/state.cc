@@ -1,0 +1,47 @@
+#include "daemon/state.h"
+
+#include <utility>
+
+#include "base/counted.h"
+
+namespace flannel {
+
+DaemonState::DaemonState(const asio::any_io_executor& executor, Options given,
+                         std::unique_ptr<LeaseStore> lease_store, Backoff retries)
+    : options(std::move(given)),
+      store(std::move(lease_store)),
+      store_health(store->name()),
+      fallback(state_file()),
+      subnet_file(executor, options.subnet_file, retries) {}
+
+std::optional<LastKnownStateFile> DaemonState::state_file() const {
+  if (!options.local_store.empty() || options.state_dir.empty()) {
+    return std::nullopt;
+  }
+  return LastKnownStateFile(options.state_dir, store->name() + " " + options.subnet_file);
+}
+
+std::vector<std::string> DaemonState::host_warnings() const {
+  return peer_watch ? overlay_warnings(peers()->host(), overlay->config, lease()->key)
+                    : std::vector<std::string>();
+}
+
+std::string DaemonState::waiting_for() const {
+  const std::string& cause = reason.empty() ? subnet_file.trouble() : reason;
+  if (ready || !reconciler) {
+    return cause;
+  }
+  const Report& report = reconciler->report();
+  if (!peer_watch->listed() && fallback.get() == nullptr) {
+    const std::string trouble = store_health.trouble();
+    return trouble.empty() ? "the list of peers is not complete yet" : trouble;
+  }
+  if (!report.complete && !report.problems.empty()) {
+    const Problem& first = report.problems.front();
+    return fmt::format("the kernel refuses {}, the first: {}: {}",
+                       counted(report.problems.size(), "change"), to_text(first.op), first.text);
+  }
+  return report.complete ? cause : "the first pass over the kernel's state is not complete";
+}
+
+}  // namespace flannel
