@@ -96,10 +96,11 @@ RunningProgram::RunningProgram(const Arguments& arguments, const std::string& in
                 .arguments = {arguments.begin() + 1, arguments.end()},
                 .input = input,
                 .variables = {},
-                .one_output = true}) {}
+                .one_output = true,
+                .limits = {.time = std::chrono::hours(24), .output = 1 << 30}}) {}
 
 ProgramResult RunningProgram::wait() {
-  ProcessOutput output = program_.wait({.time = std::chrono::hours(24), .output = 1 << 30});
+  ProcessOutput output = program_.wait();
   return {output.status, std::move(output.out)};
 }
 

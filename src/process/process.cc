@@ -4,8 +4,10 @@
 #include <fmt/core.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
@@ -105,19 +108,35 @@ int launch(void* argument) {
   return 127;
 }
 
-// Adds what is there to read, without waiting; `end` is -1 from its end on.
-bool read_some(pollfd& end, std::string& text) {
-  if (end.fd < 0 || end.revents == 0) {
+// Adds what is there to read, without waiting; closes the pipe at its end.
+bool read_some(const pollfd& ready, UniqueFd& pipe, std::string& text) {
+  if (ready.revents == 0) {
     return false;
   }
   std::array<char, 4096> chunk;
-  const ssize_t got = ::read(end.fd, chunk.data(), chunk.size());
+  const ssize_t got = ::read(pipe.get(), chunk.data(), chunk.size());
   if (got <= 0) {
-    end.fd = -1;
+    pipe = UniqueFd();
     return false;
   }
   text.append(chunk.data(), static_cast<std::size_t>(got));
   return true;
+}
+
+// Readable at `deadline`, or again and again where only asking tells that a program has ended.
+UniqueFd make_timer(std::chrono::steady_clock::time_point deadline, bool ask) {
+  using std::chrono::nanoseconds;
+  UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  const auto spec = [](nanoseconds time) {
+    return timespec{time.count() / 1'000'000'000, time.count() % 1'000'000'000};
+  };
+  const nanoseconds left = deadline - std::chrono::steady_clock::now();
+  const itimerspec when{
+      .it_interval = spec(kAskAgain),
+      .it_value = spec(ask ? kAskAgain : std::max(left, nanoseconds(1))),
+  };
+  ::timerfd_settime(timer.get(), 0, &when, nullptr);
+  return timer;
 }
 
 }  // namespace
@@ -176,9 +195,13 @@ class Program::Child {
     }
     return ended_;
   }
+  bool ended() const { return ended_; }
   int status() const { return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_); }
 
-  Pipe out, err;  // what it prints, to be read
+  UniqueFd out, err;  // what it prints, to be read
+  ProcessOutput result;
+  bool more = false;  // the last look found something to read
+  UniqueFd timer, all;
 
  private:
   pid_t pid_ = -1;
@@ -190,7 +213,10 @@ class Program::Child {
 Program::Program(Program&&) noexcept = default;
 Program::~Program() = default;
 
-Program::Program(const Command& command) : path_(command.path) {
+Program::Program(const Command& command)
+    : path_(command.path),
+      limits_(command.limits),
+      deadline_(std::chrono::steady_clock::now() + command.limits.time) {
   const UniqueFd in = input_file(command.input);
   Pipe out = make_pipe();
   Pipe err = command.one_output ? Pipe() : make_pipe();
@@ -216,50 +242,85 @@ Program::Program(const Command& command) : path_(command.path) {
     throw ProcessError(ProcessError::Kind::not_started,
                        fmt::format("cannot run {}: {}", path_, std::strerror(what.error)));
   }
-  child_->out.read = std::move(out.read);
-  child_->err.read = std::move(err.read);
+  child_->out = std::move(out.read);
+  child_->err = std::move(err.read);
 }
 
-ProcessOutput Program::wait(const ProcessLimits& limits) {
+// Waits until there is something to do, at most so long, and does it.
+std::optional<ProcessOutput> Program::step(std::chrono::milliseconds most) {
   using std::chrono::milliseconds;
-  using std::chrono::steady_clock;
-  ProcessOutput result;
-  const auto limit = steady_clock::now() + limits.time;
-  std::array<pollfd, 3> ends = {pollfd{child_->out.read.get(), POLLIN, 0},
-                                pollfd{child_->err.read.get(), POLLIN, 0},
+  const auto left = std::chrono::ceil<milliseconds>(deadline_ - std::chrono::steady_clock::now());
+  most = child_->end() < 0 ? std::min(most, kAskAgain) : most;
+  const auto wait = child_->ended() ? milliseconds(0) : std::clamp(left, milliseconds(0), most);
+  std::array<pollfd, 3> ends = {pollfd{child_->out.get(), POLLIN, 0},
+                                pollfd{child_->err.get(), POLLIN, 0},
                                 pollfd{child_->end(), POLLIN, 0}};
-  for (bool ended = false;;) {
-    const auto left = std::chrono::ceil<milliseconds>(limit - steady_clock::now());
-    const milliseconds most = child_->end() < 0 ? kAskAgain : limits.time;
-    const auto wait = ended ? milliseconds(0) : std::clamp(left, milliseconds(0), most);
-    if (::poll(ends.data(), ends.size(), static_cast<int>(wait.count())) < 0 && errno != EINTR) {
-      throw ProcessError(ProcessError::Kind::io,
-                         fmt::format("cannot wait for a program: {}", std::strerror(errno)));
-    }
-    const bool more_out = read_some(ends[0], result.out);
-    const bool more_err = read_some(ends[1], result.err);
-    if (std::max(result.out.size(), result.err.size()) > limits.output) {
-      throw ProcessError(ProcessError::Kind::too_much_output,
-                         fmt::format("{} wrote more than {} bytes", path_, limits.output));
-    }
-    if (ended && !more_out && !more_err) {
-      result.status = child_->status();
-      return result;
-    }
-    ended = ended || child_->has_ended(WNOHANG);
-    if (!ended && left <= milliseconds(0)) {
-      throw ProcessError(
-          ProcessError::Kind::too_slow,
-          fmt::format("{} did not end within {} seconds", path_, limits.time.count() / 1000));
+  if (::poll(ends.data(), ends.size(), static_cast<int>(wait.count())) < 0 && errno != EINTR) {
+    throw ProcessError(ProcessError::Kind::io,
+                       fmt::format("cannot wait for a program: {}", std::strerror(errno)));
+  }
+  ProcessOutput& result = child_->result;
+  const bool more_out = read_some(ends[0], child_->out, result.out);
+  const bool more_err = read_some(ends[1], child_->err, result.err);
+  child_->more = more_out || more_err;
+  if (std::max(result.out.size(), result.err.size()) > limits_.output) {
+    throw ProcessError(ProcessError::Kind::too_much_output,
+                       fmt::format("{} wrote more than {} bytes", path_, limits_.output));
+  }
+  if (child_->ended() && !child_->more) {
+    result.status = child_->status();
+    return std::move(result);
+  }
+  if (!child_->has_ended(WNOHANG) && left <= milliseconds(0)) {
+    throw ProcessError(
+        ProcessError::Kind::too_slow,
+        fmt::format("{} did not end within {} seconds", path_, limits_.time.count() / 1000));
+  }
+  return std::nullopt;
+}
+
+ProcessOutput Program::wait() {
+  for (;;) {
+    if (std::optional<ProcessOutput> result = step(limits_.time)) {
+      return std::move(*result);
     }
   }
+}
+
+std::optional<ProcessOutput> Program::poll() {
+  std::uint64_t times = 0;
+  (void)!::read(child_->timer.get(), &times, sizeof times);
+  for (;;) {
+    std::optional<ProcessOutput> result = step(std::chrono::milliseconds(0));
+    if (result || !(child_->ended() || child_->more)) {
+      return result;
+    }
+  }
+}
+
+int Program::fd() {
+  if (!child_->all) {
+    child_->all = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+    child_->timer = make_timer(deadline_, child_->end() < 0);
+    for (const int each :
+         {child_->out.get(), child_->err.get(), child_->end(), child_->timer.get()}) {
+      epoll_event event{.events = EPOLLIN, .data = {.fd = each}};
+      ::epoll_ctl(child_->all.get(), EPOLL_CTL_ADD, each, &event);
+    }
+  }
+  return child_->all.get();
 }
 
 ProcessOutput run_process(const std::string& path, const std::vector<std::string>& arguments,
                           const std::string& input,
                           const std::vector<std::pair<std::string, std::string>>& variables,
                           const ProcessLimits& limits) {
-  return Program({path, arguments, input, variables}).wait(limits);
+  return Program({.path = path,
+                  .arguments = arguments,
+                  .input = input,
+                  .variables = variables,
+                  .limits = limits})
+      .wait();
 }
 
 std::optional<pid_t> in_background(const std::function<void()>& work) {

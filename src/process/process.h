@@ -59,6 +59,7 @@ class Program {
     // In place of those of our own environment.
     std::vector<std::pair<std::string, std::string>> variables;
     bool one_output = false;  // what it says to standard error comes between the rest
+    ProcessLimits limits = {};
   };
 
   // ETXTBSY (somebody is just installing it) is waited for, up to a second. Throws ProcessError.
@@ -68,11 +69,21 @@ class Program {
 
   // Until it has ended; not until children have that it leaves behind with its output. Throws
   // ProcessError; where it passes a limit it has to be destroyed. Once.
-  ProcessOutput wait(const ProcessLimits& limits = {});
+  ProcessOutput wait();
+
+  // The same in an event loop: does what there is to be done, without waiting, and says nothing
+  // before the program has ended. To be called whenever fd() is readable, which it is as well when
+  // the program's time is over.
+  std::optional<ProcessOutput> poll();
+  int fd();
 
  private:
   class Child;
+  std::optional<ProcessOutput> step(std::chrono::milliseconds most);
+
   std::string path_;
+  ProcessLimits limits_;
+  std::chrono::steady_clock::time_point deadline_;
   std::unique_ptr<Child> child_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,6 +92,33 @@ TEST_F(Processes, AreKilledWithTheirChildrenWhenTheyPassALimit) {
   const std::string quiet = script("quiet", "exec >&- 2>&-; sleep 60\n");
   EXPECT_EQ(error_of(quiet, {.time = std::chrono::milliseconds(1000)}),
             "1 " + quiet + " did not end within 1 seconds");
+}
+
+TEST_F(Processes, AreFollowedByAnEventLoop) {
+  const auto follow = [](Program& program) {
+    for (;;) {
+      pollfd ready{program.fd(), POLLIN, 0};
+      EXPECT_EQ(::poll(&ready, 1, 20'000), 1);
+      if (const std::optional<ProcessOutput> output = program.poll()) {
+        return *output;
+      }
+    }
+  };
+  Program talks({.path = script("talks", "yes | head -c 100000; echo e >&2; sleep 0.1; exit 3\n"),
+                 .arguments = {},
+                 .input = {},
+                 .variables = {}});
+  EXPECT_FALSE(talks.poll()) << "it has just begun";
+  const ProcessOutput output = follow(talks);
+  EXPECT_EQ(output.status, 3);
+  EXPECT_EQ(output.out.size(), 100'000U);
+  EXPECT_EQ(output.err, "e\n");
+  Program sleeps({.path = "/bin/sleep",
+                  .arguments = {"60"},
+                  .input = {},
+                  .variables = {},
+                  .limits = {.time = std::chrono::milliseconds(100)}});
+  EXPECT_THROW(follow(sleeps), ProcessError);
 }
 
 TEST_F(Processes, EndWithUs) {
