@@ -20,6 +20,14 @@ constexpr std::size_t kMostOfOutput = 1000;  // characters that are quoted of it
 // of iptables-restore is all or nothing, but looking before it is not part of it.
 const std::string kLockFile = "/run/flannel-cni-nat.lock";
 
+std::string program(Family family, std::string_view suffix) {
+  Result<std::string> path = iptables_program(family, suffix);
+  if (!path) {
+    throw std::runtime_error(path.error().text);
+  }
+  return std::move(*path);
+}
+
 std::string quoted(const std::string& word) {
   if (!word.empty() && word.find_first_of(" \t\"\\'") == std::string::npos) {
     return word;
@@ -143,20 +151,18 @@ std::string program_folders() {
          ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
-std::string Iptables::program(std::string_view suffix) const {
+Result<std::string> iptables_program(Family family, std::string_view suffix) {
   const std::string name =
-      fmt::format("{}{}", family_ == Family::v4 ? "iptables" : "ip6tables", suffix);
+      fmt::format("{}{}", family == Family::v4 ? "iptables" : "ip6tables", suffix);
   const std::optional<std::string> path = find_program(name, program_folders());
   if (!path) {
-    throw std::runtime_error(fmt::format("failed to locate {}", name));
+    return fail("failed to locate {}", name);
   }
   return *path;
 }
 
 bool Iptables::installed() const {
-  return find_program(family_ == Family::v4 ? "iptables-restore" : "ip6tables-restore",
-                      program_folders())
-      .has_value();
+  return iptables_program(family_, "-restore").has_value();
 }
 
 bool Iptables::has_nft_chain(const std::string& chain) const {
@@ -174,7 +180,7 @@ bool Iptables::may_have_chain(const std::string& chain) const {
 }
 
 std::string Iptables::restore(const std::vector<std::string>& lines) const {
-  const std::string path = program("-restore");
+  const std::string path = program(family_, "-restore");
   const ProcessOutput output = run_process(
       path, {"--noflush", "--wait"}, fmt::format("*nat\n{}\nCOMMIT\n", fmt::join(lines, "\n")));
   if (output.status == 0) {
@@ -189,7 +195,7 @@ NatTable Iptables::list(const std::vector<std::string>& chains) const {
     if (!may_have_chain(chain)) {
       continue;
     }
-    const std::string path = program("");
+    const std::string path = program(family_, "");
     const ProcessOutput output = run_process(path, {"--wait", "-t", "nat", "-S", chain}, "");
     if (output.status == 0) {
       text += output.out;

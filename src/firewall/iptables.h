@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "base/result.h"
 
 namespace flannel {
 
@@ -102,13 +103,15 @@ class Iptables {
   bool has(const std::vector<NatRule>& rules) const;
 
  private:
-  std::string program(std::string_view suffix) const;
   NatTable list(const std::vector<std::string>& chains) const;
   // What the program says against it; empty where it is done.
   std::string restore(const std::vector<std::string>& lines) const;
 
   Family family_;
 };
+
+// The path of `iptables` or `ip6tables` with `suffix` behind it. Error: which one is not there.
+Result<std::string> iptables_program(Family family, std::string_view suffix);
 
 // The folders that network programs are in, whatever PATH the runtime gave us.
 std::string program_folders();

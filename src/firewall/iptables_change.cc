@@ -1,0 +1,168 @@
+#include "firewall/iptables_change.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "base/printable.h"
+#include "firewall/iptables.h"
+#include "firewall/iptables_rules.h"
+
+namespace flannel {
+namespace {
+
+// Others hold the lock of iptables for as long as a change of thousands of rules takes.
+constexpr ProcessLimits kLimits{.time = std::chrono::seconds(60)};
+// A listing that somebody waits for.
+constexpr ProcessLimits kShortLimits{.time = std::chrono::seconds(5)};
+
+Result<Program::Command> listing_of(const Ruleset::Key& key, std::string_view chain,
+                                    const ProcessLimits& limits) {
+  Result<std::string> path = iptables_program(key.family, "");
+  if (!path) {
+    return std::unexpected(path.error());
+  }
+  return Program::Command{.path = std::move(*path),
+                          .arguments = {"--wait", "-t", key.table, "-S", std::string(chain)},
+                          .input = {},
+                          .variables = {},
+                          .limits = limits};
+}
+
+// What a listing says; of our own chain, which may not be there, nothing where it fails.
+Result<std::string> text_of(const std::string& path, const ProcessOutput& output, bool may_fail) {
+  if (output.status == 0) {
+    return output.out;
+  }
+  if (may_fail) {
+    return std::string();
+  }
+  return fail("{}: {}", path, printable(output.err, kSentenceMost));
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> list_iptables(const Ruleset::Key& key) {
+  const IptablesPlace& place = iptables_place(key.table);
+  std::string listing;
+  for (const std::string_view chain : {place.from, place.chain}) {
+    const Result<Program::Command> command = listing_of(key, chain, kShortLimits);
+    if (!command) {
+      return std::unexpected(command.error());
+    }
+    try {
+      const Result<std::string> text =
+          text_of(command->path, Program(*command).wait(), chain == place.chain);
+      if (!text) {
+        return std::unexpected(text.error());
+      }
+      listing += *text;
+    } catch (const ProcessError& error) {
+      return fail("{}", error.what());
+    }
+  }
+  return our_iptables_lines(place, listing);
+}
+
+IptablesChange::IptablesChange(Family family, std::vector<Row> rows)
+    : family_(family), rows_(std::move(rows)) {}
+
+std::optional<OpResult> IptablesChange::fail_with(std::string text) const {
+  return OpResult{.error = EIO, .text = std::move(text)};
+}
+
+std::optional<OpResult> IptablesChange::poll() {
+  try {
+    std::optional<OpResult> result;
+    while (!result) {
+      if (program_) {
+        const std::optional<ProcessOutput> output = program_->poll();
+        if (!output) {
+          return std::nullopt;
+        }
+        program_.reset();
+        result = step_ == Step::list ? listed(*output) : restored(*output);
+      }
+      if (!result) {
+        result = begin_next();
+      }
+    }
+    return result;
+  } catch (const ProcessError& error) {
+    program_.reset();
+    return fail_with(error.what());
+  }
+}
+
+// Starts the next program; success where none is needed any more.
+std::optional<OpResult> IptablesChange::begin_next() {
+  while (row_ < rows_.size() && rows_[row_].have) {
+    ++row_;
+  }
+  if (row_ < rows_.size()) {
+    const Row& row = rows_[row_];
+    const IptablesPlace& place = iptables_place(row.key.table);
+    const Result<Program::Command> command =
+        listing_of(row.key, builtin_listed_ ? place.chain : place.from, kLimits);
+    if (!command) {
+      return fail_with(command.error().text);
+    }
+    step_ = Step::list;
+    program_.emplace(*command);
+    return std::nullopt;
+  }
+  std::string input;
+  for (const Row& row : rows_) {
+    if (*row.have != row.want) {
+      input += iptables_restore_input(iptables_place(row.key.table), *row.have, row.want);
+    }
+  }
+  if (input.empty()) {
+    return OpResult{};
+  }
+  Result<std::string> path = iptables_program(family_, "-restore");
+  if (!path) {
+    return fail_with(path.error().text);
+  }
+  step_ = Step::restore;
+  program_.emplace(Program::Command{.path = std::move(*path),
+                                    .arguments = {"--noflush", "--wait"},
+                                    .input = std::move(input),
+                                    .variables = {},
+                                    .limits = kLimits});
+  return std::nullopt;
+}
+
+std::optional<OpResult> IptablesChange::listed(const ProcessOutput& output) {
+  Row& row = rows_[row_];
+  const Result<std::string> text = text_of("iptables", output, builtin_listed_);
+  if (!text) {
+    return fail_with(text.error().text);
+  }
+  listing_ += *text;
+  if (builtin_listed_) {
+    row.have = our_iptables_lines(iptables_place(row.key.table), listing_);
+    listing_.clear();
+  }
+  builtin_listed_ = !builtin_listed_;
+  return std::nullopt;
+}
+
+std::optional<OpResult> IptablesChange::restored(const ProcessOutput& output) {
+  if (output.status == 0) {
+    return OpResult{};
+  }
+  if (!tried_again_) {  // somebody else may have changed them meanwhile
+    tried_again_ = true;
+    row_ = 0;
+    for (Row& row : rows_) {
+      row.have.reset();
+    }
+    return std::nullopt;
+  }
+  return fail_with(fmt::format("{}-restore: {}", family_ == Family::v4 ? "iptables" : "ip6tables",
+                               printable(output.err, kSentenceMost)));
+}
+
+}  // namespace flannel

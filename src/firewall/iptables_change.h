@@ -1,0 +1,56 @@
+// A change of our rules by the programs of iptables, which may take as long as somebody else holds
+// their lock: followed by an event loop.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernel/kernel.h"
+#include "kernel/ruleset.h"
+#include "process/process.h"
+
+namespace flannel {
+
+// The lines of ours in a table as the programs list them now. Waits for them; the error is their
+// own, or says which is not there.
+Result<std::vector<std::string>> list_iptables(const Ruleset::Key& key);
+
+class IptablesChange {
+ public:
+  struct Row {
+    Ruleset::Key key;
+    std::optional<std::vector<std::string>> have;  // nothing: not known
+    std::vector<std::string> want;                 // empty: nothing of ours
+  };
+
+  // Of tables of one family: one run of iptables-restore for all, each table at one instant, after
+  // those tables are listed that are not known. One that is as wanted is not written.
+  IptablesChange(Family family, std::vector<Row> rows);
+
+  const std::vector<Row>& rows() const { return rows_; }
+
+  // Nothing before all is done or has failed, with the program's words. To be called at once, and
+  // then whenever fd() is readable; which may be another one after each call.
+  std::optional<OpResult> poll();
+  int fd() { return program_->fd(); }
+
+ private:
+  enum class Step { list, restore };
+
+  std::optional<OpResult> begin_next();
+  std::optional<OpResult> listed(const ProcessOutput& output);
+  std::optional<OpResult> restored(const ProcessOutput& output);
+  std::optional<OpResult> fail_with(std::string text) const;
+
+  Family family_;
+  std::vector<Row> rows_;
+  Step step_ = Step::list;
+  std::size_t row_ = 0;  // that is listed
+  std::string listing_;  // so far
+  bool builtin_listed_ = false;
+  bool tried_again_ = false;  // since what was known was not so
+  std::optional<Program> program_;
+};
+
+}  // namespace flannel

@@ -1,0 +1,217 @@
+#include "firewall/iptables_legacy.h"
+
+#include <arpa/inet.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <system_error>
+
+#include "base/file.h"
+
+namespace flannel {
+namespace {
+
+using netlink::Bytes;
+
+// What the two families call differently.
+struct V4 {
+  using Entry = ipt_entry;
+  using Info = ipt_getinfo;
+  using Entries = ipt_get_entries;
+  static constexpr int kFamily = AF_INET, kLevel = SOL_IP;
+  static constexpr int kGetInfo = IPT_SO_GET_INFO, kGetEntries = IPT_SO_GET_ENTRIES;
+  static constexpr const char* kNames = "/proc/net/ip_tables_names";
+};
+struct V6 {
+  using Entry = ip6t_entry;
+  using Info = ip6t_getinfo;
+  using Entries = ip6t_get_entries;
+  static constexpr int kFamily = AF_INET6, kLevel = SOL_IPV6;
+  static constexpr int kGetInfo = IP6T_SO_GET_INFO, kGetEntries = IP6T_SO_GET_ENTRIES;
+  static constexpr const char* kNames = "/proc/net/ip6_tables_names";
+};
+
+constexpr int kTries = 5;
+
+bool has_table(const char* names, std::string_view table) {
+  const Result<std::string> text = read_file(names);
+  return text && ("\n" + *text).find(fmt::format("\n{}\n", table)) != std::string::npos;
+}
+
+template <class V>
+std::optional<std::vector<std::uint8_t>> read_table(std::string_view table) {
+  if (!has_table(V::kNames, table)) {
+    return std::nullopt;
+  }
+  const UniqueFd fd(::socket(V::kFamily, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  for (int left = kTries; left > 0; --left) {
+    typename V::Info info{};
+    table.copy(info.name, sizeof info.name - 1);
+    socklen_t size = sizeof info;
+    if (::getsockopt(fd.get(), V::kLevel, V::kGetInfo, &info, &size) != 0) {
+      break;
+    }
+    // The kernel wants the exact size: after another's change it says EAGAIN.
+    constexpr std::size_t kHead = offsetof(typename V::Entries, entrytable);
+    std::vector<std::uint8_t> all(kHead + info.size);
+    std::memcpy(all.data(), info.name, sizeof info.name);
+    std::memcpy(all.data() + offsetof(typename V::Entries, size), &info.size, sizeof info.size);
+    size = static_cast<socklen_t>(all.size());
+    if (::getsockopt(fd.get(), V::kLevel, V::kGetEntries, all.data(), &size) == 0) {
+      all.erase(all.begin(), all.begin() + kHead);
+      return all;
+    }
+    if (errno != EAGAIN) {
+      break;
+    }
+  }
+  if (errno == ENOENT) {
+    return std::nullopt;
+  }
+  throw std::system_error(errno, std::generic_category(),
+                          fmt::format("iptables: table {} cannot be read", table));
+}
+
+// An entry and what lies behind its header: matches, then the target.
+struct Rule {
+  std::size_t offset = 0;
+  Bytes header;  // what packets are compared with, without counters
+  Bytes matches;
+  std::string_view target;  // empty: a verdict
+  Bytes target_data;
+
+  std::optional<std::int32_t> verdict() const {
+    std::int32_t value = 0;
+    if (!target.empty() || target_data.size() < sizeof value) {
+      return std::nullopt;
+    }
+    std::memcpy(&value, target_data.data(), sizeof value);
+    return value;
+  }
+  // The name of the chain that begins behind it.
+  std::optional<std::string_view> begins_chain() const {
+    return target == XT_ERROR_TARGET ? std::optional(netlink::Attribute{0, target_data}.text())
+                                     : std::nullopt;
+  }
+};
+
+// Takes the entry at `offset`; nothing at the end, or where it does not fit into the table.
+template <class Entry>
+std::optional<Rule> take_rule(Bytes entries, std::size_t& offset) {
+  Entry entry;
+  const std::size_t room = entries.size() - offset;
+  if (room < sizeof entry) {
+    return std::nullopt;
+  }
+  const Bytes bytes = entries.subspan(offset);
+  std::memcpy(&entry, bytes.data(), sizeof entry);
+  xt_entry_target target;
+  if (entry.next_offset > room || entry.target_offset < sizeof entry ||
+      entry.target_offset + sizeof target > entry.next_offset) {
+    return std::nullopt;
+  }
+  const Bytes target_bytes =
+      bytes.subspan(entry.target_offset, entry.next_offset - entry.target_offset);
+  std::memcpy(&target, target_bytes.data(), sizeof target);
+  const char* name =
+      reinterpret_cast<const char*>(target_bytes.data()) + offsetof(xt_entry_target, u.user.name);
+  const Rule rule{
+      .offset = offset,
+      .header = bytes.first(offsetof(Entry, nfcache)),
+      .matches = bytes.subspan(sizeof entry, entry.target_offset - sizeof entry),
+      .target = {name, ::strnlen(name, sizeof target.u.user.name)},
+      .target_data = target_bytes.subspan(sizeof target),
+  };
+  offset += entry.next_offset;
+  return rule;
+}
+
+void append(std::string& out, Bytes bytes) {
+  out += fmt::format("{}:", bytes.size());
+  out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+bool has_comment(Bytes matches, std::string_view comment) {
+  constexpr std::size_t kName = offsetof(xt_entry_match, u.user.name);
+  xt_entry_match match;
+  while (matches.size() >= sizeof match) {
+    std::memcpy(&match, matches.data(), sizeof match);
+    const std::size_t size = match.u.match_size;
+    if (size < sizeof match || size > matches.size()) {
+      break;
+    }
+    const netlink::Attribute name{0, matches.subspan(kName, sizeof match.u.user.name)};
+    const netlink::Attribute data{0, matches.subspan(sizeof match, size - sizeof match)};
+    if (name.text() == "comment" && data.text() == comment) {
+      return true;
+    }
+    matches = matches.subspan(size);
+  }
+  return false;
+}
+
+void append_rule(std::string& out, const Rule& rule, bool jumps_to_us) {
+  append(out, rule.header);
+  append(out, rule.matches);
+  out += rule.target;
+  // The place that is jumped to moves with the rules of others.
+  if (jumps_to_us) {
+    out += "jump";
+  } else {
+    append(out, rule.target_data);
+  }
+}
+
+template <class Entry>
+OurRules our_rules(const IptablesPlace& place, Bytes entries) {
+  std::size_t first = 0;  // of our chain; no entry that is jumped to is at 0
+  std::size_t offset = 0;
+  while (const std::optional<Rule> rule = take_rule<Entry>(entries, offset)) {
+    if (rule->begins_chain() == place.chain) {
+      first = offset;
+    }
+  }
+  OurRules out;
+  bool inside = false;
+  std::string chain;  // its rules, the return at its end included
+  std::size_t chain_rules = 0;
+  offset = 0;
+  while (const std::optional<Rule> rule = take_rule<Entry>(entries, offset)) {
+    if (const std::optional<std::string_view> name = rule->begins_chain()) {
+      inside = *name == place.chain;
+      continue;
+    }
+    const bool jumps_to_us = first != 0 && rule->verdict() == static_cast<std::int32_t>(first);
+    if (inside) {
+      append_rule(chain, *rule, false);
+      ++chain_rules;
+    } else if (jumps_to_us || has_comment(rule->matches, place.comment)) {
+      out.bytes += "elsewhere ";
+      append_rule(out.bytes, *rule, jumps_to_us);
+      ++out.jumps;
+    }
+  }
+  if (first != 0) {
+    out.bytes += "chain " + chain;
+    out.rules = chain_rules - std::min<std::size_t>(chain_rules, 1);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::optional<std::vector<std::uint8_t>> read_legacy_table(Family family, std::string_view table) {
+  return family == Family::v4 ? read_table<V4>(table) : read_table<V6>(table);
+}
+
+OurRules our_legacy_rules(Family family, const IptablesPlace& place, Bytes entries) {
+  return family == Family::v4 ? our_rules<V4::Entry>(place, entries)
+                              : our_rules<V6::Entry>(place, entries);
+}
+
+}  // namespace flannel

@@ -1,0 +1,31 @@
+// The tables of the older iptables, as the kernel has them: one block of entries a table
+// (include/uapi/linux/netfilter_ipv4/ip_tables.h, netfilter_ipv6/ip6_tables.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip.h"
+#include "firewall/iptables_rules.h"
+#include "kernel/netlink_message.h"
+
+namespace flannel {
+
+// The entries of a table; nothing where this network namespace has no such table: asking for one
+// would make it. Throws std::system_error.
+std::optional<std::vector<std::uint8_t>> read_legacy_table(Family family, std::string_view table);
+
+// What is ours of them: see iptables_fingerprint.h.
+struct OurRules {
+  // Our chain, and the rules elsewhere that jump to it or bear our comment: the kernel's bytes but
+  // counters and what moves with the rules of others. Empty: nothing.
+  std::string bytes;
+  std::size_t rules = 0, jumps = 0;  // in our chain, elsewhere
+  bool operator==(const OurRules&) const = default;
+};
+OurRules our_legacy_rules(Family family, const IptablesPlace& place, netlink::Bytes entries);
+
+}  // namespace flannel

@@ -1,0 +1,27 @@
+// Fuzzes what is read of iptables: listings of the programs, and the tables of the older kind as
+// the kernel has them.
+#include <cstdlib>
+#include <string_view>
+
+#include "firewall/iptables_legacy.h"
+#include "firewall/iptables_rules.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace flannel;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  for (const IptablesPlace& place : kIptablesPlaces) {
+    const std::vector<std::string> lines = our_iptables_lines(place, text);
+    std::string again;
+    for (const std::string& line : lines) {
+      again += line + "\n";
+    }
+    if (our_iptables_lines(place, again) != lines) {
+      std::abort();
+    }
+    (void)iptables_restore_input(place, lines, {});
+    for (const Family family : kFamilies) {
+      (void)our_legacy_rules(family, place, netlink::Bytes(data, size));
+    }
+  }
+  return 0;
+}
