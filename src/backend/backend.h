@@ -115,9 +115,10 @@ class Backend {
   virtual std::optional<Mac> vtep_mac(const Lease&, Family) const { return std::nullopt; }
 
   // What other nodes must know to reach us. `have` is what the kernel has of ours: a device that
-  // can stay keeps its MAC.
+  // can stay keeps its MAC. `published` is what they knew before, where a store remembers it; else
+  // nullptr. A new device gets its MAC from there.
   virtual LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
-                              const NetState& have) const = 0;
+                              const NetState& have, const LeaseAttrs* published) const = 0;
 
   // Additive: the plan of two groups of peers is that of the one and that of the other together,
   // but where they share a nexthop id or, being one node's, a MAC.

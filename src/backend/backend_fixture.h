@@ -40,8 +40,8 @@ struct TestNode {
     own.attrs = announce();
   }
 
-  LeaseAttrs announce(const NetState& have = {}) const {
-    return backend->announce(network, external, have);
+  LeaseAttrs announce(const NetState& have = {}, const LeaseAttrs* published = nullptr) const {
+    return backend->announce(network, external, have, published);
   }
   Plan plan(std::span<const Lease> peers = {}) const {
     std::vector<const Lease*> list;

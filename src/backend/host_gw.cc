@@ -24,8 +24,8 @@ class HostGwBackend : public Backend {
     return external.mtu;
   }
 
-  LeaseAttrs announce(const NetworkConfig&, const ExternalInterface& external,
-                      const NetState&) const override {
+  LeaseAttrs announce(const NetworkConfig&, const ExternalInterface& external, const NetState&,
+                      const LeaseAttrs*) const override {
     return {external.public_v4, external.public_v6, type(), "", ""};
   }
 

@@ -52,14 +52,14 @@ class VxlanBackend : public Backend {
   std::vector<std::string> warnings(const ExternalInterface& external) const override;
   std::optional<Mac> vtep_mac(const Lease& lease, Family family) const override;
   LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
-                      const NetState& have) const override;
+                      const NetState& have, const LeaseAttrs* published) const override;
   Plan plan(const Node& node, PeerList peers) const override;
 
  private:
   Dev device_name(Family family) const;
   Link device(const Node& node, Family family, const Mac& mac) const;
   Mac device_mac(const NetworkConfig& network, const ExternalInterface& external, Family family,
-                 const NetState& have) const;
+                 const NetState& have, const LeaseAttrs* published) const;
   Vxlan attributes(const ExternalInterface& external, Family family) const;
   std::vector<PeerTunnel> usable_tunnels(PeerList peers, Family family,
                                          std::vector<Refused>& skipped) const;
@@ -216,10 +216,12 @@ Link VxlanBackend::device(const Node& node, Family family, const Mac& mac) const
   return link;
 }
 
-// A device that can stay keeps its MAC, as peers know it. A new one gets the MAC it had before,
-// without having to remember it: after a reboot nothing changes for the peers.
+// A device that can stay keeps its MAC, as peers know it. A new one gets the MAC it had before, by
+// what it published where a store remembers that, else without having to remember it: after a
+// reboot nothing changes for the peers.
 Mac VxlanBackend::device_mac(const NetworkConfig& network, const ExternalInterface& external,
-                             Family family, const NetState& have) const {
+                             Family family, const NetState& have,
+                             const LeaseAttrs* published) const {
   const Link* device = have.links.find({device_name(family)});
   const Vxlan* is = device == nullptr ? nullptr : std::get_if<Vxlan>(&device->kind);
   if (is != nullptr) {
@@ -229,13 +231,18 @@ Mac VxlanBackend::device_mac(const NetworkConfig& network, const ExternalInterfa
       return device->mac;
     }
   }
+  if (published != nullptr) {
+    if (const Result<Mac> known = parse_vtep_mac(published->data(family))) {
+      return *known;
+    }
+  }
   return Mac::local(stable_hash(fmt::format("{} {} {}", network.family(family)->network.to_text(),
                                             device_name(family).text(),
                                             external.public_address(family).to_text())));
 }
 
 LeaseAttrs VxlanBackend::announce(const NetworkConfig& network, const ExternalInterface& external,
-                                  const NetState& have) const {
+                                  const NetState& have, const LeaseAttrs* published) const {
   LeaseAttrs attrs;
   attrs.public_ip = external.public_v4;
   attrs.public_ipv6 = external.public_v6;
@@ -244,7 +251,7 @@ LeaseAttrs VxlanBackend::announce(const NetworkConfig& network, const ExternalIn
     if (!network.family(family)) {
       continue;
     }
-    const Mac mac = device_mac(network, external, family, have);
+    const Mac mac = device_mac(network, external, family, have, published);
     std::string& data = family == Family::v4 ? attrs.backend_data : attrs.backend_v6_data;
     data = fmt::format(R"({{"VNI":{},"VtepMAC":"{}"}})", options_.vni, mac.to_text());
   }

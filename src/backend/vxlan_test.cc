@@ -126,6 +126,17 @@ TEST(Vxlan, ADeviceThatMustBeMadeAnewGetsTheMacItWouldHaveOtherwise) {
   EXPECT_EQ(node.announce(have), node.announce());
 }
 
+TEST(Vxlan, ANewDeviceGetsTheMacThatWasPublished) {
+  const TestNode node(dual_network(R"({"Type":"vxlan"})"));
+  const LeaseAttrs published{.backend_data = R"({"VNI":1,"VtepMAC":"02:00:5e:10:00:01"})",
+                             .backend_v6_data = R"({"VNI":1,"VtepMAC":"junk"})"};
+  const LeaseAttrs attrs = node.announce({}, &published);
+  EXPECT_EQ(attrs.backend_data, published.backend_data);
+  EXPECT_EQ(attrs.backend_v6_data, node.announce().backend_v6_data) << "that is none";
+  const NetState have = device_with_mac(node, *Mac::parse("96:64:b0:ae:0e:c8"));
+  EXPECT_EQ(node.announce(have, &published), node.announce(have)) << "this one can stay";
+}
+
 TEST(Vxlan, TheMacDependsOnNodeNetworkAndVni) {
   TestNode node(test_network(R"({"Type":"vxlan"})"));
   const LeaseAttrs first = node.announce();

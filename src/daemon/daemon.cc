@@ -75,7 +75,7 @@ Task<Result<Overlay>> Daemon::find_overlay() {
   if (!text) {
     co_return std::unexpected(text.error());
   }
-  Result<NetworkConfig> config = parse_network_config(*text);
+  Result<NetworkConfig> config = state_.store->parse_config(*text);
   if (!config) {
     co_return std::unexpected(config.error());
   }
@@ -118,7 +118,12 @@ Task<void> Daemon::claim_devices() {
 }
 
 Task<void> Daemon::choose_interface() {
-  state_.host = std::make_unique<HostWatch>(io_.get_executor(), kernel_, *state_.overlay,
+  NodeFacts facts;
+  if (state_.fallback.get() == nullptr) {
+    facts = co_await wait<NodeFacts>("Couldn't learn of this node",
+                                     [this] { return state_.store->facts(); });
+  }
+  state_.host = std::make_unique<HostWatch>(io_.get_executor(), kernel_, *state_.overlay, facts,
                                             state_.options.interface_wish(), timing_.host);
   co_await wait<void>("no external interface", [this] { return done(state_.host->choose()); });
 }

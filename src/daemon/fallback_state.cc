@@ -5,15 +5,11 @@
 #include "daemon/overlay.h"
 
 namespace flannel {
-namespace {
-
 // Another version of the program may have written it.
-bool is_usable(const LastKnownState& state) {
-  const Result<NetworkConfig> config = parse_network_config(state.config);
+bool FallbackState::is_usable(const LastKnownState& state) const {
+  const Result<NetworkConfig> config = store_.parse_config(state.config);
   return config && make_backend(*config);
 }
-
-}  // namespace
 
 bool FallbackState::begin() {
   if (!file_ || ended_) {

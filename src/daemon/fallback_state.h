@@ -4,13 +4,15 @@
 #include <optional>
 
 #include "store/last_known_state.h"
+#include "store/store.h"
 
 namespace flannel {
 
 class FallbackState {
  public:
-  // `file`: nothing where no state is kept.
-  explicit FallbackState(std::optional<LastKnownStateFile> file) : file_(std::move(file)) {}
+  // `file`: nothing where no state is kept. `store`, which the state was of, outlives this object.
+  FallbackState(std::optional<LastKnownStateFile> file, const LeaseStore& store)
+      : file_(std::move(file)), store_(store) {}
 
   // We go by it from now on. False where there is none that can be used, or one ended before.
   bool begin();
@@ -23,7 +25,10 @@ class FallbackState {
   void end();
 
  private:
+  bool is_usable(const LastKnownState& state) const;
+
   const std::optional<LastKnownStateFile> file_;
+  const LeaseStore& store_;
   std::optional<LastKnownState> state_;
   bool ended_ = false;
 };

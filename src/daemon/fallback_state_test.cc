@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/io_context.hpp>
+
 #include "base/directory_fixture.h"
+#include "test/support/fake_store.h"
 
 namespace flannel {
 namespace {
@@ -22,7 +25,10 @@ class FallbackStateTest : public testing::Test {
 
   TestDirectory directory;
   const LastKnownStateFile file{directory.path(), "etcd subnet.env"};
-  FallbackState fallback{file};
+  FakeStore fake;
+  asio::io_context io;
+  const std::unique_ptr<LeaseStore> store = fake.open(io.get_executor());
+  FallbackState fallback{file, *store};
 };
 
 TEST_F(FallbackStateTest, IsThereWhereItCanBeUsed) {
@@ -39,13 +45,21 @@ TEST_F(FallbackStateTest, IsThereWhereItCanBeUsed) {
   EXPECT_EQ(fallback.get()->peers.size(), 1U);
 }
 
+// As where the store has subnets by other rules.
+TEST_F(FallbackStateTest, IsReadAsTheStoreReadsIt) {
+  write(R"({"Network":"10.5.0.0/30","SubnetLen":99,"Backend":{"Type":"host-gw"}})");
+  EXPECT_FALSE(fallback.begin());
+  fake.checks = ConfigChecks::kube;
+  EXPECT_TRUE(fallback.begin());
+}
+
 TEST_F(FallbackStateTest, IsNotThereASecondTime) {
   write(kConfig);
   ASSERT_TRUE(fallback.begin());
   fallback.end();
   EXPECT_EQ(fallback.get(), nullptr);
   EXPECT_FALSE(fallback.begin());
-  EXPECT_FALSE(FallbackState(std::nullopt).begin());
+  EXPECT_FALSE(FallbackState(std::nullopt, *store).begin());
 }
 
 TEST_F(FallbackStateTest, TheLeaseIsOursWhereTheAddressesAre) {

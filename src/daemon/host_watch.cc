@@ -7,11 +7,26 @@
 
 namespace flannel {
 
+namespace {
+
+InterfaceWish with_facts(InterfaceWish wish, const NodeFacts& facts) {
+  if (facts.public_ip) {
+    wish.public_ip = facts.public_ip->to_text();
+  }
+  if (facts.public_ipv6) {
+    wish.public_ipv6 = facts.public_ipv6->to_text();
+  }
+  return wish;
+}
+
+}  // namespace
+
 HostWatch::HostWatch(const asio::any_io_executor& executor, Kernel& kernel, const Overlay& overlay,
-                     InterfaceWish wish, Timing timing)
+                     NodeFacts facts, InterfaceWish wish, Timing timing)
     : kernel_(kernel),
       overlay_(overlay),
-      wish_(std::move(wish)),
+      wish_(with_facts(std::move(wish), facts)),
+      published_(std::move(facts.published)),
       timing_(timing),
       changed_(executor) {}
 
@@ -42,7 +57,8 @@ HostUse HostWatch::use() const {
 }
 
 LeaseAttrs HostWatch::announcement(const ExternalInterface& external) const {
-  return overlay_.backend->announce(overlay_.config, external, kernel_.dump(overlay_.scope).ours);
+  return overlay_.backend->announce(overlay_.config, external, kernel_.dump(overlay_.scope).ours,
+                                    published_ ? &*published_ : nullptr);
 }
 
 // Error: the backend cannot use it, and nothing has changed.

@@ -12,6 +12,7 @@
 #include "base/wake.h"
 #include "daemon/host.h"
 #include "daemon/overlay.h"
+#include "store/store.h"
 
 namespace flannel {
 
@@ -25,9 +26,10 @@ class HostWatch {
     std::chrono::milliseconds most_charged{100};
   };
 
-  // `kernel` and `overlay` outlive this object.
+  // `kernel` and `overlay` outlive this object. Public addresses of `facts` replace those of
+  // `wish`.
   HostWatch(const asio::any_io_executor& executor, Kernel& kernel, const Overlay& overlay,
-            InterfaceWish wish, Timing timing);
+            NodeFacts facts, InterfaceWish wish, Timing timing);
 
   // The first choice. Error: why there is none now. Throws Fatal where the backend cannot use it.
   Result<void> choose();
@@ -69,6 +71,7 @@ class HostWatch {
   Kernel& kernel_;
   const Overlay& overlay_;
   const InterfaceWish wish_;
+  const std::optional<LeaseAttrs> published_;
   const Timing timing_;
   Wake changed_;
   std::optional<ExternalInterface> external_;

@@ -74,7 +74,7 @@ class HostWatchTest : public testing::Test {
   asio::io_context io;
   HostKernel kernel;
   Overlay overlay = *make_overlay("", test_network(R"({"Type":"vxlan"})"), false);
-  HostWatch watch{io.get_executor(), kernel, overlay, {.names = {"eth0"}}, {.settle = 1ms}};
+  HostWatch watch{io.get_executor(), kernel, overlay, {}, {.names = {"eth0"}}, {.settle = 1ms}};
   int looks = 0;
   HostUse use;
   std::vector<std::string> troubles;
@@ -93,6 +93,19 @@ TEST_F(HostWatchTest, ChoosesAtTheStartAsSoonAsThereIsSomething) {
   EXPECT_EQ(watch.announcement().public_ip, IpAddr::parse("198.18.0.2"));
   EXPECT_EQ(watch.use().addresses.size(), 1U);
   EXPECT_EQ(kernel.reads, 3) << "the host is as new as the notifications";
+}
+
+TEST_F(HostWatchTest, WhatTheStoreKnowsOfTheNodeIsPublishedAgain) {
+  const NodeFacts facts{
+      .public_ip = *IpAddr::parse("203.0.113.7"),
+      .public_ipv6 = {},
+      .published = LeaseAttrs{.backend_data = R"({"VNI":1,"VtepMAC":"02:00:5e:10:00:01"})"}};
+  HostWatch known(io.get_executor(), kernel, overlay, facts,
+                  {.names = {"eth0"}, .public_ip = "198.18.0.5"}, {});
+  ASSERT_TRUE(known.choose());
+  EXPECT_EQ(known.announcement().public_ip, facts.public_ip);
+  EXPECT_EQ(known.announcement().backend_data, facts.published->backend_data);
+  EXPECT_EQ(known.external()->v4, IpAddr::parse("198.18.0.2"));
 }
 
 TEST_F(HostWatchTest, AnInterfaceThatTheBackendCannotUseIsNotWaitedFor) {

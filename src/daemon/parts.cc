@@ -7,6 +7,7 @@
 #include "base/utc_text.h"
 #include "daemon/daemon.h"
 #include "daemon/sd_notify.h"
+#include "daemon/wait_for.h"
 #include "network/subnet_env.h"
 
 namespace flannel {
@@ -137,6 +138,10 @@ void Daemon::check_ready() {
   if (!state_.ready && state_.subnet_file.is_written()) {
     state_.ready = true;
     log_info("flannel is ready: {}", counted(state_.peers()->usable_count(), "peer"));
+    spawn(wait_for<void>(
+        timing_.waits, "cannot be told that we are ready",
+        [this] { return state_.store->on_ready(); },
+        [this](const std::string& trouble) { store_state(StoreHealth::Use::ready, trouble); }));
   }
 }
 

@@ -11,7 +11,7 @@ DaemonState::DaemonState(const asio::any_io_executor& executor, Options given,
     : options(std::move(given)),
       store(std::move(lease_store)),
       store_health(store->name()),
-      fallback(state_file()),
+      fallback(state_file(), *store),
       subnet_file(executor, options.subnet_file, retries) {}
 
 std::optional<LastKnownStateFile> DaemonState::state_file() const {

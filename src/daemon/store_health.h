@@ -8,7 +8,7 @@ namespace flannel {
 
 class StoreHealth {
  public:
-  enum class Use { stream, watch, renewal };
+  enum class Use { stream, watch, renewal, ready };
 
   // `name`: of the store, for the log.
   explicit StoreHealth(std::string name) : name_(std::move(name)) {}

@@ -36,6 +36,14 @@ class LeaseWatch {
   Task<LeaseUpdate> next();
 };
 
+// What a store may know of this node before the node has chosen an interface.
+struct NodeFacts {
+  // Where the other nodes are to send to, whatever the flags say.
+  std::optional<IpAddr> public_ip, public_ipv6;
+  // What it published when it was here before.
+  std::optional<LeaseAttrs> published;
+};
+
 class LeaseStore {
  public:
   virtual ~LeaseStore() = default;
@@ -45,6 +53,14 @@ class LeaseStore {
 
   // The text of the network configuration; nothing where nobody has written one yet.
   virtual Task<std::optional<std::string>> config() = 0;
+  // What such a text means, whenever it was read: which checks apply is the store's affair. Error:
+  // what is wrong with it.
+  virtual Result<NetworkConfig> parse_config(const std::string& text) const {
+    return parse_network_config(text);
+  }
+
+  // Of most nodes nothing is known. Error: what is known makes no sense, until somebody mends it.
+  virtual Task<Result<NodeFacts>> facts() { co_return NodeFacts(); }
 
   // Takes a subnet (choose_subnet), trying again with a fresh list when another node was faster.
   virtual Task<Result<Lease>> acquire(AcquireRequest request) = 0;
@@ -52,6 +68,10 @@ class LeaseStore {
   // Writes our lease again: a new expiry, and its present attributes. Where it is gone it is taken
   // again with the same subnet. Error: another node holds it, and which.
   virtual Task<Result<Lease>> renew(Lease lease) = 0;
+
+  // The node has become ready, once in the daemon's life; for a store that tells others. Error: why
+  // it cannot; the daemon asks again.
+  virtual Task<Result<void>> on_ready() { co_return Result<void>(); }
 
   // The host's interfaces or addresses changed: a connection from an address that is gone, on which
   // nothing can arrive any more, is given up.

@@ -113,8 +113,27 @@ class FakeView : public LeaseStore {
     co_return store_.config;
   }
 
+  Result<NetworkConfig> parse_config(const std::string& text) const override {
+    return parse_network_config(text, store_.checks);
+  }
+
+  Task<Result<NodeFacts>> facts() override {
+    store_.check();
+    ++store_.calls_.facts;
+    co_return store_.facts;
+  }
+
   Task<Result<Lease>> acquire(AcquireRequest request) override;
   Task<Result<Lease>> renew(Lease lease) override;
+
+  Task<Result<void>> on_ready() override {
+    store_.check();
+    if (!store_.not_told.empty()) {
+      co_return fail("{}", store_.not_told);
+    }
+    ++store_.calls_.ready;
+    co_return Result<void>();
+  }
 
   std::unique_ptr<LeaseWatch> watch() override {
     store_.check();

@@ -26,6 +26,11 @@ class FakeStore {
   std::unique_ptr<LeaseStore> open(asio::any_io_executor executor);
 
   std::optional<std::string> config;
+  // As a store has it that knows more: how it reads a configuration, what it knows of the nodes,
+  // and why it cannot be told that they are ready.
+  ConfigChecks checks = ConfigChecks::full;
+  NodeFacts facts;
+  std::string not_told;
 
   // As somebody else would do it. Watches are told, each call by an update of its own.
   void put(const Lease& lease);
@@ -43,7 +48,7 @@ class FakeStore {
 
   // Successful calls so far.
   struct Calls {
-    std::size_t config = 0, acquire = 0, renew = 0, watch = 0;
+    std::size_t config = 0, facts = 0, acquire = 0, renew = 0, ready = 0, watch = 0;
   };
   const Calls& calls() const { return calls_; }
   // Calls that failed, by fail_with().
