@@ -267,16 +267,25 @@ Result<Lease> LeaseFile::renew(const Lease& lease) {
   return renewed;
 }
 
-std::optional<TimePoint> LeaseFile::expire() {
+bool LeaseFile::has_expired(std::int64_t now) const {
+  Statement expired(database_, "SELECT 1 FROM leases WHERE expiry <= ?");
+  return expired.bind(0, now).step();
+}
+
+void LeaseFile::expire() {
   const std::int64_t now = to_ms(now_());
-  if (database_.number(fmt::format("SELECT count(*) FROM leases WHERE expiry <= {}", now)) > 0) {
-    Transaction transaction(database_);
-    Statement(database_, "DELETE FROM leases WHERE expiry <= ?").bind(0, now).run();
-    if (database_.changes() > 0) {  // otherwise another daemon was faster
-      count_change();
-    }
+  if (!has_expired(now)) {  // no other writer need be waited for
+    return;
+  }
+  Transaction transaction(database_);
+  Statement(database_, "DELETE FROM leases WHERE expiry <= ?").bind(0, now).run();
+  if (database_.changes() > 0) {  // otherwise another daemon was faster
+    count_change();
     transaction.commit();
   }
+}
+
+std::optional<TimePoint> LeaseFile::next_expiry() const {
   Statement next(database_, "SELECT min(expiry) FROM leases WHERE typeof(expiry) = 'integer'");
   if (!next.step() || next.is_null(0)) {
     return std::nullopt;
@@ -311,8 +320,10 @@ bool LeaseFile::knows_all_since(const Position& seen, const Position& now) const
 }
 
 void LeaseFile::add_rows(LeaseUpdate& update, std::int64_t after_revision) const {
-  Statement changed(database_, "SELECT key, value, expiry FROM leases WHERE revision > ?");
-  changed.bind(0, after_revision);
+  Statement changed(database_,
+                    "SELECT key, value, expiry FROM leases"
+                    " WHERE revision > ? AND (expiry IS NULL OR expiry > ?)");
+  changed.bind(0, after_revision).bind(1, to_ms(now_()));
   while (changed.step()) {
     Result<Lease> lease = read_row(changed);
     if (lease) {
@@ -344,12 +355,16 @@ LeaseFile::Changes LeaseFile::changes_since(const std::optional<Position>& seen)
   const Transaction transaction(database_, Transaction::Kind::read);
   Changes changes;
   changes.position = position();
+  if (changes.position == seen) {
+    return changes;
+  }
   changes.update.snapshot = !seen || !knows_all_since(*seen, changes.position);
   add_rows(changes.update, changes.update.snapshot ? kBeforeAll : seen->revision);
   if (!changes.update.snapshot) {
     add_removed(changes.update, seen->removals);
   }
   changes.own = own_row();
+  changes.next_expiry = next_expiry();
   return changes;
 }
 

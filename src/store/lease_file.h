@@ -55,8 +55,8 @@ class LeaseFile {
   Result<Lease> acquire(const AcquireRequest& request);
   Result<Lease> renew(const Lease& lease);
 
-  // Removes what has expired; when the next one will.
-  std::optional<std::chrono::system_clock::time_point> expire();
+  // Removes what has expired.
+  void expire();
 
   // How far the file is: the last change that any process made.
   struct Position {
@@ -74,14 +74,16 @@ class LeaseFile {
     std::int64_t revision = -1;  // of the row; -1: it is gone
     OwnEntry entry;
   };
-  // What happened since `seen`, read in one transaction: no other rows are looked at. A lease that
+  // What happened since `seen`, read in one transaction: no other rows are looked at, and where the
+  // position is the same, none. A lease that
   // came and went meanwhile is among the removed. It is a snapshot where nothing was seen yet,
   // where more was removed since than the file remembers, and where an older copy of it was
   // restored.
   struct Changes {
     Position position;
-    LeaseUpdate update;  // without `own`
+    LeaseUpdate update;  // without `own`, and without what has expired
     std::optional<OwnRow> own;
+    std::optional<std::chrono::system_clock::time_point> next_expiry;
   };
   Changes changes_since(const std::optional<Position>& seen) const;
   // False where the file at path() was removed or replaced.
@@ -100,6 +102,8 @@ class LeaseFile {
   bool is_reserved(const LeaseKey& key) const;
   bool is_ours(const Lease& entry, const Lease& lease) const;
   std::optional<OwnRow> own_row() const;
+  bool has_expired(std::int64_t now) const;
+  std::optional<std::chrono::system_clock::time_point> next_expiry() const;
   bool knows_all_since(const Position& seen, const Position& now) const;
   void add_rows(LeaseUpdate& update, std::int64_t after_revision) const;
   void add_removed(LeaseUpdate& update, std::int64_t after) const;

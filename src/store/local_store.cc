@@ -27,7 +27,9 @@ class LocalWatch : public LeaseWatch {
       if (!file_->is_still_there()) {
         throw std::runtime_error(file_->path() + " was removed or replaced");
       }
-      const SteadyPoint expiry = next_expiry();
+      if (!seen_ || (next_expiry_ && *next_expiry_ <= now_())) {
+        file_->expire();
+      }
       LeaseUpdate update = look();
       if (update != LeaseUpdate{}) {
         co_return update;
@@ -36,39 +38,32 @@ class LocalWatch : public LeaseWatch {
       if (now >= deadline) {
         co_return std::nullopt;
       }
-      const SteadyPoint look_at = writing_ ? std::min(expiry, now + kWriting) : expiry;
+      const SteadyPoint look_at = writing_ ? now + kWriting : now + until_expiry();
       co_await changes_.changed_or(std::min(look_at, deadline));
     }
   }
 
  private:
-  SteadyPoint next_expiry() {
-    const std::optional<std::chrono::system_clock::time_point> at = file_->expire();
-    if (!at) {
-      return SteadyPoint::max();
-    }
-    // No further than what a clock can count to, whatever the file says.
-    return std::chrono::steady_clock::now() + std::min<SteadyPoint::duration>(*at - now_(), kFar);
-  }
-
-  bool is_unchanged() {
-    writing_ = false;
-    if (!seen_ || file_->position() != *seen_) {
-      return false;
-    }
-    // Nothing need come after the event that woke us: either no writer is left whose change cannot
-    // be seen yet, or we look again.
-    writing_ = file_->is_being_written();
-    return writing_ || file_->position() == *seen_;
+  // No further than what a clock can count to, whatever the file says.
+  SteadyPoint::duration until_expiry() const {
+    return next_expiry_ ? std::min<SteadyPoint::duration>(*next_expiry_ - now_(), kFar) : kFar;
   }
 
   LeaseUpdate look() {
-    if (is_unchanged()) {
-      return {};
-    }
+    LeaseUpdate update = look_once();
+    // Nothing need come after the event that woke us: either no writer is left whose change cannot
+    // be seen yet, or we look again.
+    writing_ = update == LeaseUpdate{} && file_->is_being_written();
+    return update != LeaseUpdate{} || writing_ ? std::move(update) : look_once();
+  }
+
+  LeaseUpdate look_once() {
     LeaseFile::Changes changes = file_->changes_since(seen_);
-    add_own(changes.update, changes.own);
-    seen_ = changes.position;
+    if (changes.position != seen_) {
+      add_own(changes.update, changes.own);
+      seen_ = changes.position;
+      next_expiry_ = changes.next_expiry;
+    }
     return std::move(changes.update);
   }
 
@@ -82,7 +77,9 @@ class LocalWatch : public LeaseWatch {
   std::shared_ptr<LeaseFile> file_;
   Now now_;
   FileWatch changes_;
-  std::optional<LeaseFile::Position> seen_;  // with the last look
+  // With the last look.
+  std::optional<LeaseFile::Position> seen_;
+  std::optional<std::chrono::system_clock::time_point> next_expiry_;
   // Our own row's writes and revision, then.
   std::pair<std::uint64_t, std::int64_t> own_row_ = kNoOwnRow;
   bool writing_ = false;  // somebody else was, then

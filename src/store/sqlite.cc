@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "base/printable.h"
 
@@ -59,17 +60,6 @@ void make_tables(const Database& database, const DatabaseFormat& format) {
   database.execute(fmt::format("PRAGMA application_id={}; PRAGMA user_version={}",
                                format.application_id, format.version));
   transaction.commit();
-}
-
-sqlite3_stmt* prepare(const Database& database, std::string_view sql) {
-  database.allow_steps();
-  sqlite3_stmt* raw = nullptr;
-  const int code =
-      ::sqlite3_prepare_v2(database.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr);
-  if (code != SQLITE_OK) {
-    database.fail(code);
-  }
-  return raw;
 }
 
 }  // namespace
@@ -142,6 +132,28 @@ void Database::execute(const std::string& sql) const {
   }
 }
 
+StatementHandle Database::prepare(std::string_view sql) const {
+  allow_steps();
+  if (const auto known = prepared_.find(sql); known != prepared_.end() && known->second) {
+    return std::exchange(known->second, {nullptr, ::sqlite3_finalize});
+  }
+  sqlite3_stmt* raw = nullptr;
+  const int code =
+      ::sqlite3_prepare_v2(get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr);
+  if (code != SQLITE_OK) {
+    fail(code);
+  }
+  return {raw, ::sqlite3_finalize};
+}
+
+// It holds no lock any more, nor what was bound.
+void Database::keep(StatementHandle statement) const {
+  ::sqlite3_reset(statement.get());
+  ::sqlite3_clear_bindings(statement.get());
+  const std::string text = ::sqlite3_sql(statement.get());
+  prepared_.insert_or_assign(text, std::move(statement));
+}
+
 std::int64_t Database::number(std::string_view sql) const {
   Statement statement(*this, sql);
   return statement.step() ? statement.number(0) : 0;
@@ -169,7 +181,11 @@ bool Database::has_moved() const {
 }
 
 Statement::Statement(const Database& database, std::string_view sql)
-    : database_(database), statement_(prepare(database, sql), ::sqlite3_finalize) {}
+    : database_(database), statement_(database.prepare(sql)) {}
+
+Statement::~Statement() {
+  database_.keep(std::move(statement_));
+}
 
 Statement& Statement::bind(int parameter, std::string_view text) {
   const char* const bytes = text.data() == nullptr ? "" : text.data();  // nullptr would be NULL

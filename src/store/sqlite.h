@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -24,10 +26,16 @@ struct SqliteError : std::runtime_error {
 
 class Database;
 
-// A prepared statement. Parameters and columns count from 0.
+using StatementHandle = std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)>;
+
+// A prepared statement, which the database keeps for the next of the same text: preparing takes
+// longer than most statements do. Parameters and columns count from 0.
 class Statement {
  public:
   Statement(const Database& database, std::string_view sql);
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+  ~Statement();
 
   Statement& bind(int parameter, std::string_view text);
   Statement& bind(int parameter, std::int64_t number);
@@ -46,7 +54,7 @@ class Statement {
   Statement& bound(int code);
 
   const Database& database_;
-  std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> statement_;
+  StatementHandle statement_;
 };
 
 // What tells files of ours from others'.
@@ -84,6 +92,9 @@ class Database {
   sqlite3* get() const { return database_.get(); }
   // A statement begins.
   void allow_steps() const { *steps_left_ = kMostSteps; }
+  // One that was prepared before and that nobody uses, or a new one.
+  StatementHandle prepare(std::string_view sql) const;
+  void keep(StatementHandle statement) const;
 
  private:
   // In thousands, of SQLite's virtual machine: some tenths of a second. A row takes about ten.
@@ -92,6 +103,7 @@ class Database {
   std::string path_;
   std::unique_ptr<int> steps_left_ = std::make_unique<int>(kMostSteps);
   std::unique_ptr<sqlite3, int (*)(sqlite3*)> database_;
+  mutable std::map<std::string, StatementHandle, std::less<>> prepared_;  // by their texts
 };
 
 // Rolled back where commit() was not reached. One that reads sees the file as it was at its first

@@ -48,6 +48,26 @@ TEST_F(SqliteTest, BindsAndReadsTextsNumbersAndNulls) {
   EXPECT_FALSE(select.step());
 }
 
+// What the one before left in it is gone: its row, its lock, its parameters.
+TEST_F(SqliteTest, AStatementIsUsedAgainAsNew) {
+  const Database database(path), other(path);
+  database.execute("CREATE TABLE t(a INTEGER); INSERT INTO t VALUES(1), (2)");
+  constexpr std::string_view kSelect = "SELECT a, ? FROM t ORDER BY a";
+  {
+    Statement first(database, kSelect);
+    ASSERT_TRUE(first.bind(0, std::int64_t{7}).step());
+    Statement second(database, kSelect);  // while that one is not done
+    ASSERT_TRUE(second.step());
+    EXPECT_EQ(second.number(0), 1);
+    EXPECT_TRUE(second.is_null(1));
+  }
+  other.execute("INSERT INTO t VALUES(0); ALTER TABLE t ADD COLUMN b");
+  Statement again(database, kSelect);
+  ASSERT_TRUE(again.step());
+  EXPECT_EQ(again.number(0), 0);
+  EXPECT_TRUE(again.is_null(1));
+}
+
 TEST_F(SqliteTest, ErrorsNameTheFileAndWhatIsWrong) {
   const Database database(path);
   EXPECT_EQ(error_of([&] { database.execute("SELECT * FROM nowhere"); }),
