@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nfnetlink.h>
 
 #include <cstdint>
 #include <optional>
@@ -11,17 +10,18 @@
 
 #include "base/ip.h"
 #include "kernel/netlink_message.h"
+#include "kernel/nfnetlink.h"
 
 namespace flannel {
 
 // `message` is an NFT_MSG_….
 constexpr std::uint16_t nft_message_type(int message) {
-  return static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message);
+  return netlink::nfnetlink_type(NFNL_SUBSYS_NFTABLES, message);
 }
 
 // `family` is an NFPROTO_….
 constexpr nfgenmsg nft_header(std::uint8_t family) {
-  return {.nfgen_family = family, .version = NFNETLINK_V0, .res_id = 0};
+  return netlink::nfnetlink_header(family);
 }
 
 constexpr std::uint8_t nft_family(Family family) {

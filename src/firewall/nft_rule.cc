@@ -132,13 +132,8 @@ struct Decoded {
   Bytes data;
 
   std::optional<Bytes> bytes(std::uint16_t type) const {
-    Bytes rest = data;
-    while (const std::optional<Attribute> attribute = netlink::next_attribute(rest)) {
-      if (attribute->type == type) {
-        return attribute->data;
-      }
-    }
-    return std::nullopt;
+    const std::optional<Attribute> found = netlink::find_attribute(data, type);
+    return found ? std::optional(found->data) : std::nullopt;
   }
   bool has(std::uint16_t type) const { return bytes(type).has_value(); }
   std::optional<std::uint32_t> number(std::uint16_t type) const {

@@ -57,48 +57,34 @@ VxlanMessage decode_vxlan(Bytes data) {
 }
 
 void decode_link_info(Bytes info, LinkMessage& out) {
-  std::string_view kind;
-  Bytes data;
-  while (const std::optional<Attribute> attribute = next_attribute(info)) {
-    if (attribute->type == IFLA_INFO_KIND) {
-      kind = attribute->text();
-    } else if (attribute->type == IFLA_INFO_DATA) {
-      data = attribute->data;
-    }
-  }
-  if (kind == "vxlan") {
-    const VxlanMessage vxlan = decode_vxlan(data);
+  const Attribute kind = find_attribute(info, IFLA_INFO_KIND).value_or(Attribute{});
+  if (kind.text() == "vxlan") {
+    const Attribute data = find_attribute(info, IFLA_INFO_DATA).value_or(Attribute{});
+    const VxlanMessage vxlan = decode_vxlan(data.data);
     out.link.kind = vxlan.vxlan;
     out.lower_index = vxlan.lower_index;
   } else {
-    out.link.kind = OtherKind{std::string(kind)};
+    out.link.kind = OtherKind{std::string(kind.text())};
   }
 }
 
 // The device's settings in net.ipv6.conf, in the order of linux/ipv6.h, DEVCONF_….
-void decode_ipv6_settings(Bytes family, LinkMessage& out) {
-  while (const std::optional<Attribute> attribute = next_attribute(family)) {
-    if (attribute->type == IFLA_INET6_CONF) {
-      const auto setting = [&](std::size_t number) {
-        std::int32_t value = 0;
-        if (attribute->data.size() >= (number + 1) * sizeof value) {
-          std::memcpy(&value, attribute->data.data() + number * sizeof value, sizeof value);
-        }
-        return value;
-      };
-      out.link.accept_ra = setting(DEVCONF_ACCEPT_RA) != 0;
-      out.ignores_advertisements =
-          setting(DEVCONF_FORWARDING) != 0 && setting(DEVCONF_ACCEPT_RA) == 1;
-    }
+void decode_ipv6_settings(Bytes families, LinkMessage& out) {
+  const std::optional<Attribute> family = find_attribute(families, AF_INET6);
+  const std::optional<Attribute> settings =
+      family ? find_attribute(family->data, IFLA_INET6_CONF) : std::nullopt;
+  if (!settings) {
+    return;
   }
-}
-
-void decode_families(Bytes families, LinkMessage& out) {
-  while (const std::optional<Attribute> family = next_attribute(families)) {
-    if (family->type == AF_INET6) {
-      decode_ipv6_settings(family->data, out);
+  const auto setting = [&](std::size_t number) {
+    std::int32_t value = 0;
+    if (settings->data.size() >= (number + 1) * sizeof value) {
+      std::memcpy(&value, settings->data.data() + number * sizeof value, sizeof value);
     }
-  }
+    return value;
+  };
+  out.link.accept_ra = setting(DEVCONF_ACCEPT_RA) != 0;
+  out.ignores_advertisements = setting(DEVCONF_FORWARDING) != 0 && setting(DEVCONF_ACCEPT_RA) == 1;
 }
 
 void put_vxlan(Batch& batch, const Vxlan& vxlan, int lower_index) {
@@ -160,7 +146,7 @@ std::optional<LinkMessage> decode_link(const MessageView& message) {
         decode_link_info(attribute->data, out);
         break;
       case IFLA_AF_SPEC:
-        decode_families(attribute->data, out);
+        decode_ipv6_settings(attribute->data, out);
         break;
       default:
         break;

@@ -59,6 +59,14 @@ std::optional<Attribute> next_attribute(Bytes& rest) {
   return attribute;
 }
 
+std::optional<Attribute> find_attribute(Bytes attributes, std::uint16_t type) {
+  std::optional<Attribute> attribute = next_attribute(attributes);
+  while (attribute && attribute->type != type) {
+    attribute = next_attribute(attributes);
+  }
+  return attribute;
+}
+
 std::optional<std::uint8_t> Attribute::u8() const {
   return exactly<std::uint8_t>(data);
 }

@@ -45,6 +45,8 @@ struct Attribute {
 
 // As next_message(), for attributes.
 std::optional<Attribute> next_attribute(Bytes& rest);
+// The first of this type.
+std::optional<Attribute> find_attribute(Bytes attributes, std::uint16_t type);
 
 // Takes a fixed header off the front; nothing where there are too few bytes.
 template <class Header>

@@ -79,10 +79,8 @@ std::optional<OpResult> decode_answer(const MessageView& message) {
     rest = rest.subspan(std::min(request, rest.size()));
   }
   if ((message.flags & NLM_F_ACK_TLVS) != 0) {
-    while (const std::optional<Attribute> attribute = next_attribute(rest)) {
-      if (attribute->type == NLMSGERR_ATTR_MSG) {
-        result.text = attribute->text();
-      }
+    if (const std::optional<Attribute> text = find_attribute(rest, NLMSGERR_ATTR_MSG)) {
+      result.text = text->text();
     }
   }
   if (result.text.empty()) {

@@ -60,15 +60,11 @@ std::optional<LinkInfo> decode_info(const MessageView& message) {
       case IFLA_OPERSTATE:
         out.running = attribute->u8() == IF_OPER_UP;
         break;
-      case IFLA_LINKINFO: {
-        Bytes info = attribute->data;
-        while (const std::optional<Attribute> field = netlink::next_attribute(info)) {
-          if (field->type == IFLA_INFO_KIND) {
-            out.kind = field->text();
-          }
+      case IFLA_LINKINFO:
+        if (const auto kind = netlink::find_attribute(attribute->data, IFLA_INFO_KIND)) {
+          out.kind = kind->text();
         }
         break;
-      }
       default:
         break;
     }
