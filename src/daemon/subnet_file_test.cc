@@ -9,6 +9,7 @@
 
 #include "base/directory_fixture.h"
 #include "base/file.h"
+#include "base/loop_fixture.h"
 
 namespace flannel {
 namespace {
@@ -24,10 +25,7 @@ class SubnetFileTest : public testing::Test {
   void start() { asio::co_spawn(io_, file_.run(), asio::detached); }
   template <class Condition>
   bool run_until(Condition condition) {
-    for (int tries = 0; !condition() && tries < 1000; ++tries) {
-      io_.run_for(5ms);
-    }
-    return condition();
+    return flannel::run_until(io_, condition);
   }
   std::string text(const std::string& name) const {
     return read_file(folder_ / name).value_or("none");

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/loop_fixture.h"
 #include "rpc/http2_client.h"
 
 namespace flannel {
@@ -56,29 +57,16 @@ class Listener {
 // A SETTINGS frame without settings: enough of a server to be spoken to.
 inline const std::string kSettings("\0\0\0\4\0\0\0\0\0", 9);
 
-class Http2ClientTest : public testing::Test {
+class Http2ClientTest : public LoopTest {
  protected:
   // What a request ended with.
   std::string outcome(Http2Client& client,
                       std::chrono::milliseconds within = std::chrono::seconds(10)) {
-    std::string text;
-    bool done = false;
-    asio::co_spawn(loop, ask(client, std::chrono::steady_clock::now() + within),
-                   [&](std::exception_ptr error, int status) {
-                     done = true;
-                     try {
-                       if (error) {
-                         std::rethrow_exception(error);
-                       }
-                       text = std::to_string(status);
-                     } catch (const std::exception& caught) {
-                       text = caught.what();
-                     }
-                   });
-    loop.restart();  // there may have been nothing to do before
-    while (!done && loop.run_one() > 0) {
+    try {
+      return std::to_string(run(ask(client, std::chrono::steady_clock::now() + within)));
+    } catch (const std::exception& error) {
+      return error.what();
     }
-    return text;
   }
 
   static Task<int> ask(Http2Client& client, Deadline deadline) {
@@ -87,8 +75,6 @@ class Http2ClientTest : public testing::Test {
     co_await stream.response(deadline);
     co_return stream.status();
   }
-
-  asio::io_context loop;
 };
 
 }  // namespace flannel

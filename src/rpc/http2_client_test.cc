@@ -88,9 +88,7 @@ TEST_F(Http2ClientTest, AClientGoneWhileConnectingLeavesNothingBehind) {
     loop.run_one();
   }
   client.reset();
-  while (!done && loop.run_one() > 0) {
-  }
-  EXPECT_TRUE(done);
+  run_until([&] { return done; });
 }
 
 }  // namespace

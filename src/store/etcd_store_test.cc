@@ -11,27 +11,7 @@
 namespace flannel {
 namespace {
 
-class EtcdStoreTest : public testing::Test {
- protected:
-  // What asking for the configuration ends with.
-  std::string ask(LeaseStore& store) {
-    std::string text;
-    bool done = false;
-    asio::co_spawn(loop, store.config(), [&](const std::exception_ptr& error, const auto&) {
-      done = true;
-      try {
-        std::rethrow_exception(error);
-      } catch (const std::exception& caught) {
-        text = caught.what();
-      }
-    });
-    while (!done && loop.run_one_for(std::chrono::seconds(20)) > 0) {
-    }
-    return text;
-  }
-
-  asio::io_context loop;
-};
+class EtcdStoreTest : public LoopTest {};
 
 TEST_F(EtcdStoreTest, APasswordGoesOverTlsAloneWhereOneEndpointHasIt) {
   Listener plain(loop, kSettings);
@@ -49,7 +29,7 @@ TEST_F(EtcdStoreTest, APasswordGoesOverTlsAloneWhereOneEndpointHasIt) {
             std::string::npos)
       << log;
   EXPECT_EQ(log.find("secret"), std::string::npos);
-  ask(**store);
+  error_of((*store)->config());
   EXPECT_EQ(plain.connections(), 0);
   EXPECT_GE(other.connections(), 1);
 }
@@ -64,7 +44,8 @@ TEST_F(EtcdStoreTest, ACaAloneMeansTls) {
   options.cafile = ca;
   const Result<std::unique_ptr<LeaseStore>> store = make_etcd_store(loop.get_executor(), options);
   ASSERT_TRUE(store) << store.error().text;
-  EXPECT_NE(ask(**store).find("TLS with " + plain.endpoint().authority()), std::string::npos);
+  EXPECT_NE(error_of((*store)->config()).find("TLS with " + plain.endpoint().authority()),
+            std::string::npos);
 }
 
 }  // namespace

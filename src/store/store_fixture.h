@@ -8,14 +8,12 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "base/loop_fixture.h"
 #include "store/store.h"
 
 namespace flannel {
@@ -39,46 +37,8 @@ inline AcquireRequest request_of(const std::string& ip) {
   return {.network = network(), .attrs = node(ip), .previous = {}};
 }
 
-class StoreFixture : public testing::Test {
+class StoreFixture : public LoopTest {
  protected:
-  template <class T>
-  T run(Task<T> task) {
-    std::optional<T> out;
-    std::exception_ptr error;
-    asio::co_spawn(loop, std::move(task), [&](std::exception_ptr thrown, T value) {
-      error = thrown;
-      out = std::move(value);
-    });
-    run_until([&] { return out.has_value(); });
-    if (error) {
-      std::rethrow_exception(error);
-    }
-    return std::move(*out);
-  }
-
-  // Throws when it takes longer than a minute.
-  void run_until(const std::function<bool()>& done) {
-    const auto limit = std::chrono::steady_clock::now() + 60s;
-    while (!done()) {
-      if (std::chrono::steady_clock::now() > limit) {
-        throw std::runtime_error("not done within a minute");
-      }
-      loop.run_one_for(1s);
-      loop.restart();
-    }
-  }
-
-  // What the task throws.
-  template <class T>
-  std::string error_of(Task<T> task) {
-    try {
-      run(std::move(task));
-    } catch (const std::exception& error) {
-      return error.what();
-    }
-    return "no error";
-  }
-
   // All of them at once, each in its own coroutine.
   std::vector<Result<Lease>> run_all(std::vector<Task<Result<Lease>>> tasks) {
     std::vector<Result<Lease>> results;
@@ -90,8 +50,6 @@ class StoreFixture : public testing::Test {
     run_until([&] { return results.size() == tasks.size(); });
     return results;
   }
-
-  asio::io_context loop;
 };
 
 inline std::set<std::string> key_texts(const std::vector<Lease>& leases) {

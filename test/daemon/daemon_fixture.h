@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/directory_fixture.h"
+#include "base/loop_fixture.h"
 #include "daemon/daemon.h"
 #include "test/support/fake_kernel.h"
 #include "test/support/fake_store.h"
@@ -58,11 +59,7 @@ class DaemonFixture : public testing::Test {
 
   template <class Condition>
   bool run_until(Condition condition) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!condition() && std::chrono::steady_clock::now() < end) {
-      io().run_one_for(std::chrono::milliseconds(10));
-    }
-    return condition();
+    return flannel::run_until(io(), condition);
   }
   bool is_as_planned() {
     return state().ready && daemon().state().reconciler->preview().ops.empty();

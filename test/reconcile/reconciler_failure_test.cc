@@ -148,11 +148,7 @@ TEST_F(ReconcilerTest, HealsSoonAfterACauseThatLasted) {
     if (told) {
       fresh.change_host({.all = false, .links = {"eth0"}, .routes = {}});
     }
-    const auto limit = std::chrono::steady_clock::now() + milliseconds(200);
-    while (fresh.state != want && std::chrono::steady_clock::now() < limit) {
-      io.restart();
-      io.run_for(milliseconds(1));
-    }
+    flannel::run_until(io, [&] { return fresh.state == want; }, milliseconds(200));
     EXPECT_EQ(to_text(fresh.state), to_text(want));
   }
 }

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <optional>
 
+#include "base/loop_fixture.h"
 #include "reconcile/reconciler.h"
 #include "test/support/fake_kernel.h"
 
@@ -60,15 +61,7 @@ class ReconcilerTest : public testing::Test {
   }
 
   // Runs the loop until `done`, or gives up after some seconds.
-  bool run_until(const std::function<bool()>& done) {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    io.restart();
-    while (!done() && std::chrono::steady_clock::now() < limit) {
-      io.run_for(std::chrono::milliseconds(1));
-      io.restart();
-    }
-    return done();
-  }
+  bool run_until(const std::function<bool()>& done) { return flannel::run_until(io, done); }
   // As wanted, and quiet.
   bool converges() {
     return run_until([this] {
