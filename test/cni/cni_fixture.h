@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <boost/json.hpp>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -23,7 +22,8 @@
 #include "base/file.h"
 #include "cni/protocol/request.h"
 #include "process/process.h"
-#include "test/support/needs_root.h"
+#include "test/support/needs.h"
+#include "test/support/shell.h"
 
 namespace flannel::cni {
 
@@ -97,15 +97,6 @@ class CniFixture : public testing::Test {
   static void write(const std::string& path, std::string_view text) {
     std::filesystem::create_directories(std::filesystem::path(path).parent_path());
     std::ofstream(path) << text;
-  }
-  // Standard output of a command that has to succeed.
-  static std::string shell(const std::string& command) {
-    const ProcessOutput output = run_process("/bin/sh", {"-c", command}, "");
-    EXPECT_EQ(output.status, 0) << command << ": " << output.err;
-    return output.out;
-  }
-  static bool succeeds(const std::string& command) {
-    return run_process("/bin/sh", {"-c", command}, "").status == 0;
   }
 
   // A network namespace with a path, as runtimes make them.

@@ -80,7 +80,7 @@ TEST_P(MasqueradeOf, GarbageIsWhatIsNotNamedOfTheNetwork) {
   elsewhere.network = "cbr";
   set_up_masquerade(elsewhere);
   collect_masquerade("cbr0", {{"here", "eth0"}});
-  const std::string left = output_of("iptables-save -t nat; nft list ruleset");
+  const std::string left = shell("iptables-save -t nat; nft list ruleset");
   EXPECT_EQ(left.find("gone"), std::string::npos);
   EXPECT_NE(left.find("here"), std::string::npos);
   EXPECT_NE(left.find("elsewhere"), std::string::npos);
@@ -94,7 +94,7 @@ class MacSpoofCheck : public PodTest {
   // An answer to ARP counts: the container sends it with the MAC that it has now.
   bool passes(const std::string& mac) const {
     pod_->shell("ip link set eth0 address " + mac);
-    output_of("ip neigh flush dev cni0");
+    shell("ip neigh flush dev cni0");
     return run_process("/bin/sh", {"-c", "ping -c1 -W1 10.244.1.5"}, "").status == 0;
   }
 };
@@ -124,7 +124,7 @@ TEST_F(MacSpoofCheck, SetUpTwiceIsThereOnceAndGoesWhole) {
 
 TEST_F(MacSpoofCheck, ChainsWithoutTheirEntryGoToo) {
   set_up_mac_spoof_check({"c1", "eth0"}, "veth0", "02:00:00:00:00:05");
-  output_of("nft flush chain bridge nat PREROUTING");
+  shell("nft flush chain bridge nat PREROUTING");
   tear_down_mac_spoof_check({"c1", "eth0"});
   EXPECT_EQ(rules().find("c1-eth0"), std::string::npos);
 }

@@ -12,27 +12,21 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <functional>
 #include <string>
 #include <thread>
 
 #include "base/file.h"
 #include "process/process.h"
-#include "test/support/needs_root.h"
+#include "test/support/needs.h"
+#include "test/support/shell.h"
 
 namespace flannel::cni {
-
-inline std::string output_of(const std::string& command) {
-  const ProcessOutput output = run_process("/bin/sh", {"-c", command}, "");
-  EXPECT_EQ(output.status, 0) << command << ": " << output.err;
-  return output.out;
-}
 
 // As many rules of others in iptables' nat table as big clusters have services: more than is read
 // of any program.
 inline void fill_nat_table() {
-  output_of(
+  shell(
       "{ echo '*nat'; echo ':SERVICES - [0:0]'; comment=$(printf %0250d 0);"
       "  i=0; while [ $i -lt 14000 ]; do"
       "    echo \"-A SERVICES -p tcp --dport 80 -m comment --comment $comment -j ACCEPT\";"
@@ -57,7 +51,7 @@ class Namespace {
     }).join();
   }
   void shell(const std::string& commands) const {
-    output_of(fmt::format("nsenter --net={} /bin/sh -ec '{}'", path(), commands));
+    flannel::shell(fmt::format("nsenter --net={} /bin/sh -ec '{}'", path(), commands));
   }
 
  private:
@@ -166,12 +160,7 @@ class PodTest : public testing::Test {
   void SetUp() override {
     ROOT_OR_SKIP();
     for (const char* program : {"iptables-restore", "nft"}) {
-      if (!find_program(program, "/usr/sbin:/sbin:/usr/bin")) {
-        if (std::getenv("CI") != nullptr) {
-          FAIL() << "no " << program;
-        }
-        GTEST_SKIP() << "SKIPPED: no " << program;
-      }
+      NEEDS(find_program(program, "/usr/sbin:/sbin:/usr/bin"), std::string("no ") + program);
     }
     ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
     pod_.emplace();
@@ -181,18 +170,17 @@ class PodTest : public testing::Test {
         "sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0;";
     pod_->shell(usable_at_once);
     outside_->shell(usable_at_once);
-    output_of(
-        usable_at_once +
-        fmt::format(
-            "set -e; ip link set lo up; sysctl -qw net.ipv4.ip_forward=1 "
-            "net.ipv6.conf.all.forwarding=1;"
-            "ip link add cni0 type bridge; ip link set cni0 up;"
-            "ip addr add 10.244.1.1/24 dev cni0; ip addr add fd00:1::1/64 dev cni0 nodad;"
-            "ip link add veth0 type veth peer name eth0 netns {};"
-            "ip link set veth0 master cni0 up; ip link set veth0 type bridge_slave hairpin on;"
-            "ip link add eth0 type veth peer name eth0 netns {}; ip link set eth0 up;"
-            "ip addr add 198.18.0.2/24 dev eth0; ip addr add fd00:2::2/64 dev eth0 nodad",
-            pod_->path(), outside_->path()));
+    shell(usable_at_once +
+          fmt::format(
+              "set -e; ip link set lo up; sysctl -qw net.ipv4.ip_forward=1 "
+              "net.ipv6.conf.all.forwarding=1;"
+              "ip link add cni0 type bridge; ip link set cni0 up;"
+              "ip addr add 10.244.1.1/24 dev cni0; ip addr add fd00:1::1/64 dev cni0 nodad;"
+              "ip link add veth0 type veth peer name eth0 netns {};"
+              "ip link set veth0 master cni0 up; ip link set veth0 type bridge_slave hairpin on;"
+              "ip link add eth0 type veth peer name eth0 netns {}; ip link set eth0 up;"
+              "ip addr add 198.18.0.2/24 dev eth0; ip addr add fd00:2::2/64 dev eth0 nodad",
+              pod_->path(), outside_->path()));
     pod_->shell(
         "ip link set lo up; ip link set eth0 up; ip addr add 10.244.1.5/24 dev eth0;"
         "ip addr add fd00:1::5/64 dev eth0 nodad;"
@@ -202,7 +190,7 @@ class PodTest : public testing::Test {
         "ip addr add fd00:2::3/64 dev eth0 nodad");
     // The kernel gives ports to their bridge and IPv6 addresses to use behind our back.
     for (const char* address : {"10.244.1.5", "fd00:1::5", "198.18.0.3", "fd00:2::3"}) {
-      output_of(fmt::format("ping -c 1 -w 10 -i 0.2 {}", address));
+      shell(fmt::format("ping -c 1 -w 10 -i 0.2 {}", address));
     }
   }
 
@@ -218,7 +206,7 @@ class PodTest : public testing::Test {
 
   // Every rule of the host, without counters and the programs' remarks.
   static std::string rules() {
-    return output_of(
+    return shell(
         "{ iptables-save -t nat; ip6tables-save -t nat; nft list ruleset; } 2>/dev/null |"
         "grep -vE '^#|0{250}' | sed 's/packets [0-9]* bytes [0-9]*//'");
   }

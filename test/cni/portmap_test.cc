@@ -101,13 +101,13 @@ TEST_P(PortmapOf, CheckSeesAMissingRule) {
   const std::string flush = GetParam() == std::string("iptables")
                                 ? "iptables -t nat -F CNI-HOSTPORT-DNAT"
                                 : "nft flush chain ip cni_hostport masquerading";
-  output_of(flush);
+  shell(flush);
   EXPECT_THROW(kPortmap.check(request_for(Verb::check, "c1", kMappings, backend())), CniError);
 }
 
 TEST_P(PortmapOf, OnlyTheAddressAskedForLeadsThere) {
   const EchoServer server(*pod_, 80, 53);
-  output_of("ip addr add 198.18.0.4/24 dev eth0");
+  shell("ip addr add 198.18.0.4/24 dev eth0");
   add("c1", R"([{"hostPort":8080,"containerPort":80,"protocol":"tcp","hostIP":"198.18.0.4"}])",
       backend());
   EXPECT_EQ(ask_from(*outside_, SOCK_STREAM, "198.18.0.4", 8080), "198.18.0.3");
@@ -155,7 +155,7 @@ TEST_F(Portmap, FirstContainersOfANodeAtTheSameTimeKeepTheirPorts) {
     thread.join();
   }
   for (const char* program : {"iptables-save -t nat", "ip6tables-save -t nat"}) {
-    const std::string table = output_of(program);
+    const std::string table = shell(program);
     EXPECT_EQ(count(table, "-A CNI-HOSTPORT-DNAT "), kContainers);
     EXPECT_EQ(count(table, "-A PREROUTING "), 1);
     EXPECT_EQ(count(table, "-A OUTPUT "), 1);
@@ -166,24 +166,24 @@ TEST_F(Portmap, FirstContainersOfANodeAtTheSameTimeKeepTheirPorts) {
 TEST_F(Portmap, PortsSurviveThatSomebodyEmptiesTheEntryChains) {
   const EchoServer server(*pod_, 80, 53);
   add("c1");
-  output_of("iptables -t nat -F PREROUTING; iptables -t nat -F OUTPUT");
+  shell("iptables -t nat -F PREROUTING; iptables -t nat -F OUTPUT");
   EXPECT_EQ(ask_from(*outside_, SOCK_STREAM, "198.18.0.2", 8080), "");
   add("c2", one_port(9000));
   EXPECT_EQ(ask_from(*outside_, SOCK_STREAM, "198.18.0.2", 8080), "198.18.0.3");
 }
 
 TEST_F(Portmap, MarkedPacketsAreMasqueradedBeforeAnythingElse) {
-  output_of("iptables -t nat -A POSTROUTING -s 10.244.1.5/32 -j ACCEPT");
+  shell("iptables -t nat -A POSTROUTING -s 10.244.1.5/32 -j ACCEPT");
   add("c1");
-  const std::string table = output_of("iptables-save -t nat");
+  const std::string table = shell("iptables-save -t nat");
   EXPECT_LT(table.find("-j CNI-HOSTPORT-MASQ"), table.find("-A POSTROUTING -s 10.244.1.5/32"));
 }
 
 TEST_F(Portmap, OldSnatChainsGoWithTheContainer) {
   add("c1");
   // sha512("cbr0c1")
-  const std::string old = "CNI-SN-" + output_of("printf cbr0c1 | sha512sum").substr(0, 21);
-  output_of(
+  const std::string old = "CNI-SN-" + shell("printf cbr0c1 | sha512sum").substr(0, 21);
+  shell(
       fmt::format("iptables -t nat -N CNI-HOSTPORT-SNAT; iptables -t nat -N {0};"
                   "iptables -t nat -A CNI-HOSTPORT-SNAT -m comment --comment x -j {0}",
                   old));
@@ -223,9 +223,9 @@ TEST_F(Portmap, PortsComeAndGoWhateverElseTheTableHas) {
 }
 
 TEST_F(Portmap, AnExternalMarkChainThatIsMissingChangesNothing) {
-  const std::string before = output_of("iptables-save -t nat | grep -v '^#'");
+  const std::string before = shell("iptables-save -t nat | grep -v '^#'");
   EXPECT_THROW(add("c1", kMappings, R"(,"externalSetMarkChain":"NOT-THERE")"), std::runtime_error);
-  EXPECT_EQ(output_of("iptables-save -t nat | grep -v '^#'"), before);
+  EXPECT_EQ(shell("iptables-save -t nat | grep -v '^#'"), before);
 }
 
 // Counts runs by a program of the same name that comes first in PATH.
@@ -243,11 +243,7 @@ class RunCounter {
   ~RunCounter() { ::setenv("PATH", path_.c_str(), 1); }
   // Since the last call, in alphabetical order.
   std::string runs() {
-    const std::string out = output_of("touch {0}/log; sort {0}/log | tr '\\n' ' '; : > {0}/log");
-    return out;
-  }
-  std::string output_of(const std::string& command) const {
-    return cni::output_of(fmt::format(fmt::runtime(command), folder_));
+    return shell(fmt::format("touch {0}/log; sort {0}/log | tr '\\n' ' '; : > {0}/log", folder_));
   }
 
  private:

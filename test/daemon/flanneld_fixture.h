@@ -20,6 +20,7 @@
 #include "network/lease.h"
 #include "store/local_store.h"
 #include "test/support/lab_fixture.h"
+#include "test/support/shell.h"
 
 namespace flannel {
 
@@ -59,13 +60,7 @@ class FlanneldTest : public testing::Test {
   void SetUp() override {
     ROOT_OR_SKIP();
     ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
-    run_program({"ip", "-batch", "-"},
-                "link set lo up\n"
-                "link add eth0 type veth peer name eth1\n"
-                "addr add 198.18.0.2/24 dev eth0\n"
-                "link set eth0 up\n"
-                "link set eth1 up\n"
-                "route add default via 198.18.0.1\n");
+    make_underlay();
   }
   void TearDown() override {
     if (daemon.pid != 0) {

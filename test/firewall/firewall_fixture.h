@@ -5,13 +5,13 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "firewall/plan.h"
 #include "process/process.h"
-#include "test/support/needs_root.h"
+#include "test/support/needs.h"
+#include "test/support/shell.h"
 
 namespace flannel {
 
@@ -19,12 +19,6 @@ inline const FirewallNetwork kNetworkV4 = {*Prefix::parse("10.5.0.0/16"),
                                            *Prefix::parse("10.5.1.0/24")};
 inline const FirewallNetwork kNetworkV6 = {*Prefix::parse("fd00:5::/48"),
                                            *Prefix::parse("fd00:5:0:1::/64")};
-
-inline std::string output_of(const std::string& command) {
-  const ProcessOutput output = run_process("/bin/sh", {"-c", command}, "");
-  EXPECT_EQ(output.status, 0) << command << ": " << output.err;
-  return output.out;
-}
 
 inline std::string text_of(const std::vector<std::string>& lines) {
   return fmt::format("{}\n", fmt::join(lines, "\n"));
@@ -41,12 +35,7 @@ class FirewallTest : public testing::Test {
     ROOT_OR_SKIP();
     ASSERT_TRUE(separate_);
     for (const char* program : {"iptables-restore", "iptables-legacy-restore", "nft"}) {
-      if (!find_program(program, kPrograms)) {
-        if (std::getenv("CI") != nullptr) {
-          FAIL() << "no " << program;
-        }
-        GTEST_SKIP() << "SKIPPED: no " << program;
-      }
+      NEEDS(find_program(program, kPrograms), std::string("no ") + program);
     }
   }
 

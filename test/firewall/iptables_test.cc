@@ -71,9 +71,9 @@ class IptablesTest : public FirewallTest, public testing::WithParamInterface<con
   static void expect_done(const OpResult& result) { EXPECT_TRUE(result.ok()) << result.text; }
 
   static std::string saved(Family family, std::string_view table = "") {
-    return output_of(fmt::format("{}-save {} | grep -v '^#' | sed 's/\\[[0-9:]*\\]/[0:0]/'",
-                                 family == Family::v4 ? "iptables" : "ip6tables",
-                                 table.empty() ? "" : fmt::format("-t {}", table)));
+    return shell(fmt::format("{}-save {} | grep -v '^#' | sed 's/\\[[0-9:]*\\]/[0:0]/'",
+                             family == Family::v4 ? "iptables" : "ip6tables",
+                             table.empty() ? "" : fmt::format("-t {}", table)));
   }
   IptablesFingerprint fingerprint(const Ruleset::Key& key) {
     return read_iptables_fingerprint(socket_, key);
@@ -99,7 +99,7 @@ TEST_P(IptablesTest, AreListedAsPlannedAndGoWithoutATrace) {
       EXPECT_TRUE(fingerprint(row.key).empty());
     }
     const std::string others = family == Family::v4 ? "iptables" : "ip6tables";
-    output_of(fmt::format("{0} -t nat -A POSTROUTING -j ACCEPT; {0} -A FORWARD -j ACCEPT", others));
+    shell(fmt::format("{0} -t nat -A POSTROUTING -j ACCEPT; {0} -A FORWARD -j ACCEPT", others));
     const std::string before = saved(family);
     for (const bool random : {true, false}) {
       options.random_fully = random;
@@ -129,13 +129,13 @@ TEST_P(IptablesTest, WhatIsAsWantedIsNotWritten) {
 }
 
 TEST_P(IptablesTest, TheJumpComesBehindTheRulesOfOthersAndStaysWhereItIs) {
-  output_of("iptables -t nat -A POSTROUTING -s 192.0.2.1 -j ACCEPT");
+  shell("iptables -t nat -A POSTROUTING -s 192.0.2.1 -j ACCEPT");
   expect_done(change(planned(Family::v4)));
-  output_of("iptables -t nat -A POSTROUTING -s 192.0.2.2 -j ACCEPT");
+  shell("iptables -t nat -A POSTROUTING -s 192.0.2.2 -j ACCEPT");
   FirewallOptions options = options_of(FirewallTool::iptables);
   options.random_fully = false;
   expect_done(change(planned(Family::v4, options)));
-  EXPECT_EQ(output_of("iptables -t nat -S POSTROUTING"),
+  EXPECT_EQ(shell("iptables -t nat -S POSTROUTING"),
             "-P POSTROUTING ACCEPT\n"
             "-A POSTROUTING -s 192.0.2.1/32 -j ACCEPT\n"
             "-A POSTROUTING -m comment --comment \"flanneld masq\" -j FLANNEL-POSTRTG\n"
@@ -143,7 +143,7 @@ TEST_P(IptablesTest, TheJumpComesBehindTheRulesOfOthersAndStaysWhereItIs) {
 }
 
 TEST_P(IptablesTest, RulesOfTheReferenceBeforeItHadAChainAreReplaced) {
-  output_of(
+  shell(
       "iptables-restore --noflush <<'END'\n*nat\n"
       "-A POSTROUTING -s 10.5.0.0/16 -d 10.5.0.0/16 -m comment --comment \"flanneld masq\" -j "
       "RETURN\n"
@@ -153,7 +153,7 @@ TEST_P(IptablesTest, RulesOfTheReferenceBeforeItHadAChainAreReplaced) {
       "-A FORWARD -s 10.5.0.0/16 -m comment --comment \"flanneld forward\" -j ACCEPT\nCOMMIT\nEND");
   expect_done(change(planned(Family::v4)));
   expect_there(planned(Family::v4));
-  EXPECT_EQ(output_of("iptables -t nat -S POSTROUTING"),
+  EXPECT_EQ(shell("iptables -t nat -S POSTROUTING"),
             "-P POSTROUTING ACCEPT\n"
             "-A POSTROUTING -m comment --comment \"see -j FLANNEL-POSTRTG\" -j ACCEPT\n"
             "-A POSTROUTING -m comment --comment \"flanneld masq\" -j FLANNEL-POSTRTG\n");
@@ -183,18 +183,18 @@ TEST_P(IptablesTest, EveryChangeOfAnotherIsSeenAndMended) {
            "-I POSTROUTING -m comment --comment 'flanneld masq' -j FLANNEL-POSTRTG",
            "-A POSTROUTING -m comment --comment 'flanneld masq' -j ACCEPT",
        }) {
-    output_of("iptables -t nat " + sabotage);
+    shell("iptables -t nat " + sabotage);
     EXPECT_NE(fingerprint(nat), ours) << sabotage;
     expect_done(change(want));
     expect_there(want);
     EXPECT_EQ(fingerprint(nat), ours) << sabotage;
   }
-  output_of("iptables -t nat -F; iptables -t nat -X");
+  shell("iptables -t nat -F; iptables -t nat -X");
   EXPECT_TRUE(fingerprint(nat).empty());
   expect_done(change(want));
   EXPECT_EQ(fingerprint(nat), ours);
-  output_of(fmt::format("iptables-save -t nat >{0}; iptables -t nat -F; iptables-restore <{0}",
-                        directory_.file("save")));
+  shell(fmt::format("iptables-save -t nat >{0}; iptables -t nat -F; iptables-restore <{0}",
+                    directory_.file("save")));
   EXPECT_EQ(fingerprint(nat), ours) << "the same rules";
 }
 
@@ -205,7 +205,7 @@ TEST_P(IptablesTest, RulesOfOthersAndPacketsChangeNoFingerprint) {
   for (const Ruleset& row : want) {
     ours.push_back(fingerprint(row.key));
   }
-  output_of(
+  shell(
       "ip link set lo up; iptables -t nat -N OTHER; iptables -t nat -I POSTROUTING -j OTHER;"
       "iptables -t nat -A OTHER -s 192.0.2.1; iptables -N ANOTHER;"
       "iptables -t nat -A POSTROUTING -d 192.0.2.9 -j MASQUERADE; ping -c 1 127.0.0.1");

@@ -38,7 +38,7 @@ class NftTablesTest : public FirewallTest {
   }
 
   static std::string listed(const Ruleset::Key& key) {
-    return output_of(
+    return shell(
         fmt::format("nft list table {} {}", key.family == Family::v4 ? "ip" : "ip6", key.table));
   }
   static void feed_nft(const std::string& commands) {
@@ -68,12 +68,12 @@ TEST_F(NftTablesTest, AreListedByNftAsPlanned) {
     expect_done(tables_.remove(want.key));
     EXPECT_EQ(tables_.read_rules(want.key), std::nullopt);
   }
-  EXPECT_EQ(output_of("nft list ruleset"), "");
+  EXPECT_EQ(shell("nft list ruleset"), "");
 }
 
 TEST_F(NftTablesTest, ThatNftMadeAreOurs) {
   for (const FirewallOptions& options : every_option()) {
-    output_of("nft flush ruleset");
+    shell("nft flush ruleset");
     for (const Ruleset& want : planned(options)) {
       feed_nft(text_of(want.lines));
       EXPECT_EQ(tables_.read_rules(want.key), want);
@@ -106,8 +106,8 @@ struct Sabotage {
 class NftSabotage : public NftTablesTest, public testing::WithParamInterface<Sabotage> {};
 
 TEST_P(NftSabotage, IsSeenAndMended) {
-  output_of("nft add table ip others; nft add chain ip others c");
-  const std::string others = output_of("nft list table ip others");
+  shell("nft add table ip others; nft add chain ip others c");
+  const std::string others = shell("nft list table ip others");
   const Ruleset want = planned_v4();
   expect_done(tables_.put(want));
   feed_nft(GetParam().commands);
@@ -115,7 +115,7 @@ TEST_P(NftSabotage, IsSeenAndMended) {
   expect_done(tables_.put(want));
   EXPECT_EQ(tables_.read_rules(want.key), want);
   EXPECT_EQ(listed(want.key), text_of(want.lines));
-  EXPECT_EQ(output_of("nft list table ip others"), others);
+  EXPECT_EQ(shell("nft list table ip others"), others);
   feed_nft(GetParam().commands);
   expect_done(tables_.remove(want.key));
   EXPECT_EQ(tables_.read(want.key), std::nullopt);
@@ -217,14 +217,14 @@ TEST_F(NftTablesTest, ARefusedTransactionLeavesWhatIsThere) {
 TEST_F(NftTablesTest, AnotherNetworkTakesThePlaceOfTheRulesAlone) {
   expect_done(tables_.put(planned_v4()));
   const auto handles = [] {
-    return output_of("nft -a list table ip flannel-ipv4 | grep -E '(table|chain) .*handle'");
+    return shell("nft -a list table ip flannel-ipv4 | grep -E '(table|chain) .*handle'");
   };
   const std::string before = handles();
   const FirewallNetwork other = {*Prefix::parse("10.6.0.0/16"), *Prefix::parse("10.6.9.0/24")};
   const FirewallOptions options = options_of(FirewallTool::nftables);
   expect_done(tables_.put(*plan_firewall(std::array{other}, options).begin()));
   EXPECT_EQ(handles(), before);
-  EXPECT_EQ(output_of("nft list ruleset").find("10.5."), std::string::npos);
+  EXPECT_EQ(shell("nft list ruleset").find("10.5."), std::string::npos);
 }
 
 TEST_F(NftTablesTest, AreNeverSeenWithoutTheirRules) {
@@ -268,14 +268,14 @@ TEST_F(NftTablesTest, WhatIsToldSaysOfWhichTableAndChain) {
   };
   expect_done(tables_.put(planned_v4()));
   EXPECT_EQ(told(), "2 flannel-ipv4 ,2 flannel-ipv4 postrtg,2 flannel-ipv4 forward,");
-  output_of(
+  shell(
       "nft add table ip6 others; nft add set ip6 others s \"{ type ipv6_addr; }\";"
       "nft add element ip6 others s { ::1 }; nft add chain ip6 others c;"
       "nft add rule ip6 others c accept; nft add counter ip6 others n");
   EXPECT_EQ(told(), "10 others ,10 others c,10 others ,");
   expect_done(tables_.check(planned_v4()));
   EXPECT_EQ(told(), "");
-  output_of("nft flush ruleset");
+  shell("nft flush ruleset");
   EXPECT_NE(told().find("2 flannel-ipv4 ,"), std::string::npos);
 }
 

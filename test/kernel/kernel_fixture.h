@@ -10,17 +10,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <memory>
 
 #include "kernel/netlink_kernel.h"
 #include "test/support/fake_kernel.h"
+#include "test/support/needs.h"
+#include "test/support/shell.h"
 
 namespace flannel {
-
-inline void shell(const std::string& command) {
-  ASSERT_EQ(std::system(command.c_str()), 0) << command;
-}
 
 class KernelContract : public testing::TestWithParam<const char*> {
  protected:
@@ -34,17 +31,9 @@ class KernelContract : public testing::TestWithParam<const char*> {
       kernel_ = std::move(fake);
       return;
     }
-    if (::unshare(CLONE_NEWNET) != 0) {
-      if (std::getenv("CI") != nullptr) {
-        FAIL() << "no network namespace: the tests need root";
-      }
-      GTEST_SKIP() << "SKIPPED: network namespaces need root";
-    }
-    shell(
-        "ip link set lo up && ip link add eth0 type veth peer name eth1 && "
-        "ip addr add 198.18.0.2/24 dev eth0 && ip link set eth0 up && ip link set eth1 up && "
-        "ip route add default via 198.18.0.1 && "
-        "until ip -br link show eth0 | grep -q ' UP '; do sleep 0.01; done");
+    ROOT_OR_SKIP();
+    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+    make_underlay();
     kernel_ = std::make_unique<NetlinkKernel>();
   }
 

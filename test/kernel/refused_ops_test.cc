@@ -83,7 +83,7 @@ class RenamedDevice : public KernelContract {};
 TEST_P(RenamedDevice, OpsInFlightAreAnsweredByWhatBecameOfThem) {
   add(overlay());
   const auto rename = [](const char* from, const char* to) {
-    return std::system(fmt::format("ip link set {} name {} 2>&1", from, to).c_str()) == 0;
+    return succeeds(fmt::format("ip link set {} name {}", from, to));
   };
   if (!rename("flannel.1", "moved0")) {
     GTEST_SKIP() << "SKIPPED: this kernel renames no device that is up (Linux 6.2)";

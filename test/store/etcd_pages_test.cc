@@ -2,13 +2,13 @@
 // host does when it is hard to have.
 #include <sched.h>
 
-#include <cstdlib>
 #include <protozero/pbf_reader.hpp>
 #include <thread>
 
 #include "store/etcd_messages.h"
 #include "test/support/etcd_replies.h"
-#include "test/support/needs_root.h"
+#include "test/support/needs.h"
+#include "test/support/shell.h"
 
 namespace flannel {
 namespace {
@@ -92,9 +92,9 @@ class EtcdRoaming : public FakeEtcdTest {
   // A server at 127.0.0.1 that is spoken to from an address which leaves.
   void test() {
     ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
-    ASSERT_EQ(std::system("ip link set lo up && ip addr add 198.18.0.2/32 dev lo && "
-                          "ip route replace local 127.0.0.1 dev lo table local src 198.18.0.2"),
-              0);
+    shell(
+        "ip link set lo up && ip addr add 198.18.0.2/32 dev lo && "
+        "ip route replace local 127.0.0.1 dev lo table local src 198.18.0.2");
     int watches = 0;
     const std::string created =
         grpc_frame(message(6, [](pbf_writer& writer) { writer.add_bool(3, true); }));
@@ -117,9 +117,7 @@ class EtcdRoaming : public FakeEtcdTest {
     loop.restart();
     EXPECT_EQ(watches, 1) << "its address is still there";
 
-    ASSERT_EQ(
-        std::system("ip addr del 198.18.0.2/32 dev lo && ip route del local 127.0.0.1 table local"),
-        0);
+    shell("ip addr del 198.18.0.2/32 dev lo && ip route del local 127.0.0.1 table local");
     const auto left = std::chrono::steady_clock::now();
     store->host_changed();
     EXPECT_EQ(key_texts(run(watch->next()).leases), std::set<std::string>{"10.5.12.0-24"});

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/directory_fixture.h"
+#include "test/support/needs.h"
 
 namespace flannel {
 
@@ -19,8 +20,7 @@ class EtcdServer {
 
   // Its program.
   static std::string program();
-  // True where it and `etcdctl` are installed. Where they are not, a test is skipped, loudly, and
-  // fails with CI=true: ETCD_OR_SKIP().
+  // True where it and `etcdctl` are installed: ETCD_OR_SKIP().
   static bool installed();
 
   // Starts it with these flags as well, and returns when it takes connections.
@@ -66,13 +66,10 @@ class EtcdServer {
   pid_t pid_ = -1;
 };
 
-#define ETCD_OR_SKIP()                                                                      \
-  if (!::flannel::EtcdServer::installed()) {                                                \
-    const char* const ci = std::getenv("CI");                                               \
-    const std::string what = ::flannel::EtcdServer::program() + " or etcdctl is not there"; \
-    ASSERT_FALSE(ci != nullptr && std::string(ci) == "true") << what;                       \
-    GTEST_SKIP() << "NOT TESTED: " << what                                                  \
-                 << " (Debian: etcd-server, etcd-client; newer: scripts/build-etcd)";       \
-  }
+#define ETCD_OR_SKIP()                      \
+  NEEDS(::flannel::EtcdServer::installed(), \
+        ::flannel::EtcdServer::program() +  \
+            " or etcdctl is missing"        \
+            " (Debian: etcd-server, etcd-client; newer: scripts/build-etcd)")
 
 }  // namespace flannel

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "ctl/process.h"
-#include "test/support/needs_root.h"
+#include "test/support/needs.h"
 
 namespace flannel {
 

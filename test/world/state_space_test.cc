@@ -8,7 +8,7 @@
 
 #include <cstdlib>
 
-#include "test/support/needs_root.h"
+#include "test/support/needs.h"
 #include "test/world/world.h"
 
 namespace flannel {
