@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include "firewall/random_fully.h"
 #include "firewall/rule.h"
 
 namespace flannel {
@@ -188,6 +189,18 @@ TEST(FirewallPlan, APlanLinesUpUnderItsName) {
             "      ip daddr 10.5.0.0/16 accept\n"
             "    }\n"
             "  }");
+}
+
+TEST(RandomFully, IsTakenByIptablesSince162) {
+  for (const char* version :
+       {"iptables v1.8.9 (nf_tables)\n", "ip6tables v1.6.2\n", "iptables v1.10", "iptables v2\n",
+        "iptables v1.8.10 (legacy)", "", "iptables", "iptables vx"}) {
+    EXPECT_TRUE(iptables_takes_random_fully(version)) << version;
+  }
+  for (const char* version :
+       {"iptables v1.6.1\n", "iptables v1.4.21", "iptables v1.6", "v v0.9.9"}) {
+    EXPECT_FALSE(iptables_takes_random_fully(version)) << version;
+  }
 }
 
 std::string parsed(const std::vector<std::string>& values) {

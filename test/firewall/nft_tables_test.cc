@@ -6,6 +6,7 @@
 #include <atomic>
 #include <thread>
 
+#include "firewall/random_fully.h"
 #include "test/firewall/firewall_fixture.h"
 
 namespace flannel {
@@ -67,6 +68,13 @@ TEST_F(NftTablesTest, AreListedByNftAsPlanned) {
     expect_done(tables_.remove(want.key));
     expect_done(tables_.remove(want.key));
     EXPECT_EQ(tables_.read_rules(want.key), std::nullopt);
+  }
+  EXPECT_EQ(shell("nft list ruleset"), "");
+}
+
+TEST_F(NftTablesTest, RandomPortsAreAskedForByATrial) {
+  for (const FirewallTool tool : {FirewallTool::nftables, FirewallTool::iptables}) {
+    EXPECT_TRUE(takes_random_fully(tool, kNetworkV4));
   }
   EXPECT_EQ(shell("nft list ruleset"), "");
 }

@@ -1,0 +1,17 @@
+// Whether a host can choose source ports fully at random (`--random-fully`, `fully-random`).
+#pragma once
+
+#include <string_view>
+
+#include "firewall/plan.h"
+
+namespace flannel {
+
+// From iptables 1.6.2 on. `version` is what `iptables --version` prints; true where that says none.
+bool iptables_takes_random_fully(std::string_view version);
+
+// Asks the program, or the kernel for a trial of the rules of `network`. True where it cannot be
+// told, so that the reason is told of the rules themselves.
+bool takes_random_fully(FirewallTool tool, const FirewallNetwork& network);
+
+}  // namespace flannel
