@@ -64,51 +64,14 @@ void Daemon::serve_pages() {
 
 Task<void> Daemon::read_network() {
   state_.host.reset();
-  Overlay overlay =
-      co_await wait<Overlay>("Couldn't fetch network config", [this] { return find_overlay(); });
+  Overlay overlay = co_await wait<Overlay>("Couldn't fetch network config", [this] {
+    return find_overlay(*state_.store, state_.fallback, state_.options.adopt_stale);
+  });
   state_.overlay = std::make_unique<Overlay>(std::move(overlay));
+  if (state_.fallback.get() != nullptr) {
+    store_state(StoreHealth::Use::watch, state_.fallback.cause());
+  }
   log_info("Found network config - Backend type: {}", state_.overlay->config.backend_type);
-}
-
-Task<Result<Overlay>> Daemon::find_overlay() {
-  Result<std::string> text = co_await config_text();
-  if (!text) {
-    co_return std::unexpected(text.error());
-  }
-  Result<NetworkConfig> config = state_.store->parse_config(*text);
-  if (!config) {
-    co_return std::unexpected(config.error());
-  }
-  for (const std::string& warning : warnings(*config)) {
-    log_warning("{}", warning);
-  }
-  Result<Overlay> overlay =
-      make_overlay(std::move(*text), std::move(*config), state_.options.adopt_stale);
-  if (!overlay) {
-    throw Fatal(fmt::format("Error fetching backend: {}", overlay.error().text));
-  }
-  co_return overlay;
-}
-
-// The store's, or the one last known where the store cannot be reached.
-Task<Result<std::string>> Daemon::config_text() {
-  std::string failure;
-  try {
-    std::optional<std::string> text = co_await state_.store->config();
-    if (text) {
-      co_return std::move(*text);
-    }
-    co_return fail("no network configuration in {} yet", state_.store->name());
-  } catch (const StoreRefused&) {
-    throw;
-  } catch (const std::runtime_error& error) {
-    failure = error.what();
-  }
-  if (!state_.fallback.begin()) {
-    co_return fail("{}", failure);
-  }
-  store_state(StoreHealth::Use::watch, failure);
-  co_return state_.fallback.get()->config;
 }
 
 // A network whose devices another daemon has is waited for, until that one ends.

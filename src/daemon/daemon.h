@@ -57,9 +57,6 @@ class Daemon {
   void connect_parts();  // parts.cc
   void start_loops();
 
-  // What the steps try until it succeeds.
-  Task<Result<std::string>> config_text();
-  Task<Result<Overlay>> find_overlay();
   Task<Result<Lease>> acquire_lease(const LeaseKey& previous);
 
   // Where parts tell what concerns several others.
@@ -80,7 +77,6 @@ class Daemon {
   const Timing timing_;
   DaemonState state_;
   StandingWarnings host_warnings_;
-  bool reconciling_ = false;
   int exit_code_ = 0;
 };
 

@@ -1,8 +1,8 @@
 #include "daemon/fallback_state.h"
 
+#include "backend/backend.h"
 #include "base/log.h"
 #include "base/utc_text.h"
-#include "daemon/overlay.h"
 
 namespace flannel {
 // Another version of the program may have written it.
@@ -11,7 +11,7 @@ bool FallbackState::is_usable(const LastKnownState& state) const {
   return config && make_backend(*config);
 }
 
-bool FallbackState::begin() {
+bool FallbackState::begin(const std::string& cause) {
   if (!file_ || ended_) {
     return false;
   }
@@ -21,6 +21,7 @@ bool FallbackState::begin() {
   }
   log_warning("going on from the last known state of {}", utc_text(read->time));
   state_ = std::move(*read);
+  cause_ = cause;
   return true;
 }
 

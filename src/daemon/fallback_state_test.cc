@@ -32,15 +32,16 @@ class FallbackStateTest : public testing::Test {
 };
 
 TEST_F(FallbackStateTest, IsThereWhereItCanBeUsed) {
-  EXPECT_FALSE(fallback.begin()) << "there is no file";
+  EXPECT_FALSE(fallback.begin("away")) << "there is no file";
   for (const char* config :
        {"junk", R"({"Network":"10.5.0.0/16","Backend":{"Type":"from the future"}})"}) {
     write(config);
-    EXPECT_FALSE(fallback.begin()) << config;
+    EXPECT_FALSE(fallback.begin("away")) << config;
     EXPECT_EQ(fallback.get(), nullptr);
   }
   write(kConfig);
-  ASSERT_TRUE(fallback.begin());
+  ASSERT_TRUE(fallback.begin("away"));
+  EXPECT_EQ(fallback.cause(), "away");
   EXPECT_EQ(fallback.get()->config, kConfig);
   EXPECT_EQ(fallback.get()->peers.size(), 1U);
 }
@@ -48,23 +49,23 @@ TEST_F(FallbackStateTest, IsThereWhereItCanBeUsed) {
 // As where the store has subnets by other rules.
 TEST_F(FallbackStateTest, IsReadAsTheStoreReadsIt) {
   write(R"({"Network":"10.5.0.0/30","SubnetLen":99,"Backend":{"Type":"host-gw"}})");
-  EXPECT_FALSE(fallback.begin());
+  EXPECT_FALSE(fallback.begin("away"));
   fake.checks = ConfigChecks::kube;
-  EXPECT_TRUE(fallback.begin());
+  EXPECT_TRUE(fallback.begin("away"));
 }
 
 TEST_F(FallbackStateTest, IsNotThereASecondTime) {
   write(kConfig);
-  ASSERT_TRUE(fallback.begin());
+  ASSERT_TRUE(fallback.begin("away"));
   fallback.end();
   EXPECT_EQ(fallback.get(), nullptr);
-  EXPECT_FALSE(fallback.begin());
-  EXPECT_FALSE(FallbackState(std::nullopt, *store).begin());
+  EXPECT_FALSE(fallback.begin("away"));
+  EXPECT_FALSE(FallbackState(std::nullopt, *store).begin("away"));
 }
 
 TEST_F(FallbackStateTest, TheLeaseIsOursWhereTheAddressesAre) {
   write(kConfig);
-  ASSERT_TRUE(fallback.begin());
+  ASSERT_TRUE(fallback.begin("away"));
   LeaseAttrs now = lease("198.18.0.2").attrs;
   now.backend_type = "vxlan";
   const std::optional<Lease> own = fallback.own_lease(now);

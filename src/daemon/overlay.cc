@@ -1,8 +1,36 @@
 #include "daemon/overlay.h"
 
+#include <optional>
+#include <stdexcept>
 #include <utility>
 
+#include "base/log.h"
+
 namespace flannel {
+
+namespace {
+
+// The store's, or the one last known where the store cannot be reached.
+Task<Result<std::string>> config_text(LeaseStore& store, FallbackState& fallback) {
+  std::string failure;
+  try {
+    std::optional<std::string> text = co_await store.config();
+    if (text) {
+      co_return std::move(*text);
+    }
+    co_return fail("no network configuration in {} yet", store.name());
+  } catch (const StoreRefused&) {
+    throw;
+  } catch (const std::runtime_error& error) {
+    failure = error.what();
+  }
+  if (fallback.begin(failure)) {
+    co_return fallback.get()->config;
+  }
+  co_return fail("{}", failure);
+}
+
+}  // namespace
 
 Result<Overlay> make_overlay(std::string text, NetworkConfig config, bool adopt_stale) {
   Result<std::unique_ptr<Backend>> backend = make_backend(config);
@@ -12,6 +40,25 @@ Result<Overlay> make_overlay(std::string text, NetworkConfig config, bool adopt_
   Scope scope = make_scope(config, **backend);
   scope.adopt_stale = adopt_stale;
   return Overlay{std::move(text), std::move(config), std::move(*backend), std::move(scope)};
+}
+
+Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback, bool adopt_stale) {
+  Result<std::string> text = co_await config_text(store, fallback);
+  if (!text) {
+    co_return std::unexpected(text.error());
+  }
+  Result<NetworkConfig> config = store.parse_config(*text);
+  if (!config) {
+    co_return std::unexpected(config.error());
+  }
+  for (const std::string& warning : warnings(*config)) {
+    log_warning("{}", warning);
+  }
+  Result<Overlay> overlay = make_overlay(std::move(*text), std::move(*config), adopt_stale);
+  if (!overlay) {
+    throw Fatal(fmt::format("Error fetching backend: {}", overlay.error().text));
+  }
+  co_return overlay;
 }
 
 }  // namespace flannel

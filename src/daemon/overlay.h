@@ -6,7 +6,10 @@
 
 #include "backend/backend.h"
 #include "backend/scope.h"
+#include "base/task.h"
+#include "daemon/fallback_state.h"
 #include "network/network_config.h"
+#include "store/store.h"
 
 namespace flannel {
 
@@ -19,5 +22,10 @@ struct Overlay {
 
 // Error: the backend that `config` asks for is unknown, or one of its options is wrong.
 Result<Overlay> make_overlay(std::string text, NetworkConfig config, bool adopt_stale);
+
+// By the configuration in `store`, or by `fallback` where that one cannot be reached. Error: there
+// is none yet, or it is wrong, until somebody writes another. Throws Fatal where make_overlay() has
+// an error, and StoreRefused.
+Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback, bool adopt_stale);
 
 }  // namespace flannel

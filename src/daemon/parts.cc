@@ -104,8 +104,9 @@ Task<void> Daemon::follow_store() {
              utc_text(fallback->time));
     state_.fallback.end();
     state_.reconciler->set_additive(false);
+  } else {
+    start_reconciling();
   }
-  start_reconciling();
   if (state_.writer) {
     state_.writer->changed();
   }
@@ -113,11 +114,9 @@ Task<void> Daemon::follow_store() {
 
 // As soon as it is known who is there.
 void Daemon::start_reconciling() {
-  if (!std::exchange(reconciling_, true)) {
-    spawn(run_forever("reconciler", timing_.failures, [this] { return state_.reconciler->run(); }));
-    if (state_.writer) {
-      state_.writer->begin();
-    }
+  spawn(run_forever("reconciler", timing_.failures, [this] { return state_.reconciler->run(); }));
+  if (state_.writer) {
+    state_.writer->begin();
   }
 }
 

@@ -1,0 +1,76 @@
+#include "daemon/overlay.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "base/directory_fixture.h"
+#include "test/support/fake_store.h"
+
+namespace flannel {
+namespace {
+
+constexpr const char* kConfig = R"({"Network":"10.5.0.0/16","Backend":{"Type":"host-gw"}})";
+
+class OverlayTest : public testing::Test {
+ protected:
+  // The configuration's text; or the error, or what is thrown.
+  std::string find() {
+    std::string found;
+    asio::co_spawn(io, find_overlay(*store, fallback, true),
+                   [&found](const std::exception_ptr& failure, const Result<Overlay>& overlay) {
+                     try {
+                       if (failure) {
+                         std::rethrow_exception(failure);
+                       }
+                       found = overlay ? overlay->text : overlay.error().text;
+                     } catch (const Fatal& error) {
+                       found = std::string("fatal: ") + error.what();
+                     }
+                   });
+    io.restart();
+    io.run();
+    return found;
+  }
+
+  FakeStore fake;
+  asio::io_context io;
+  const std::unique_ptr<LeaseStore> store = fake.open(io.get_executor());
+  TestDirectory directory;
+  const LastKnownStateFile file{directory.path(), "fake subnet.env"};
+  FallbackState fallback{file, *store};
+};
+
+TEST_F(OverlayTest, IsWhatTheConfigurationLeadsTo) {
+  Result<Overlay> overlay = make_overlay(kConfig, *parse_network_config(kConfig), true);
+  ASSERT_TRUE(overlay);
+  EXPECT_EQ(overlay->backend->type(), "host-gw");
+  EXPECT_TRUE(overlay->scope.adopt_stale);
+  fake.config = kConfig;
+  EXPECT_EQ(find(), kConfig);
+}
+
+TEST_F(OverlayTest, IsNotThereWithoutAConfigurationThatCanBeRead) {
+  EXPECT_EQ(find(), "no network configuration in fake yet");
+  fake.config = R"({"Network":"10.5.0.0/40"})";
+  EXPECT_NE(find().find("10.5.0.0/40"), std::string::npos);
+}
+
+TEST_F(OverlayTest, ABackendThatIsUnknownIsNotWaitedFor) {
+  fake.config = R"({"Network":"10.5.0.0/16","Backend":{"Type":"nope"}})";
+  EXPECT_TRUE(find().starts_with("fatal: Error fetching backend: unknown backend type: nope"));
+}
+
+TEST_F(OverlayTest, IsTheOneLastKnownWhereTheStoreIsAway) {
+  fake.fail_with("the store is away");
+  EXPECT_EQ(find(), "the store is away");
+  ASSERT_TRUE(file.write({kConfig, {*parse_lease_key("10.5.1.0-24"), {}, {}}, {}, {}}));
+  EXPECT_EQ(find(), kConfig);
+  EXPECT_EQ(fallback.cause(), "the store is away");
+  fallback.end();
+  EXPECT_EQ(find(), "the store is away");
+}
+
+}  // namespace
+}  // namespace flannel
