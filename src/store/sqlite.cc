@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "base/printable.h"
@@ -53,9 +55,34 @@ void check_file(const std::string& path, Links links) {
   }
 }
 
+bool is_empty(const Database& database) {
+  return database.number("PRAGMA application_id") == 0 &&
+         database.number("PRAGMA user_version") == 0 &&
+         database.number("SELECT count(*) FROM sqlite_master") == 0;
+}
+
+// For another kind of journal SQLite does not wait where others have the file open.
+void set_up(const Database& database, const DatabaseFormat& format) {
+  constexpr std::chrono::milliseconds kPause{2};
+  for (int left = kBusyMilliseconds / static_cast<int>(kPause.count());; --left) {
+    try {
+      database.execute(format.settings);
+      return;
+    } catch (const SqliteError& error) {
+      if (error.code != SQLITE_BUSY || left == 0) {
+        throw;
+      }
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 void make_tables(const Database& database, const DatabaseFormat& format) {
-  database.execute(format.settings);
+  set_up(database, format);
   Transaction transaction(database);
+  if (!is_empty(database)) {
+    return;  // another was first
+  }
   database.execute(format.tables);
   database.execute(fmt::format("PRAGMA application_id={}; PRAGMA user_version={}",
                                format.application_id, format.version));
@@ -79,15 +106,16 @@ Database::Database(const std::string& path)
 Database Database::open_own(const std::string& path, const DatabaseFormat& format) {
   check_file(path, format.links);
   Database database(path);
-  const std::int64_t id = database.number("PRAGMA application_id");
-  const std::int64_t version = database.number("PRAGMA user_version");
-  const bool is_empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
-  if (is_empty && id == 0 && version == 0) {
+  if (is_empty(database)) {
     make_tables(database, format);
-  } else if (id != format.application_id) {
+  }
+  const std::int64_t id = database.number("PRAGMA application_id");
+  if (id != format.application_id) {
     throw std::runtime_error(
         fmt::format("{} is an SQLite file of another program (application id {})", path, id));
-  } else if (version != format.version) {
+  }
+  const std::int64_t version = database.number("PRAGMA user_version");
+  if (version != format.version) {
     throw std::runtime_error(fmt::format("{} has version {}, and this flanneld knows {}", path,
                                          version, format.version));
   }

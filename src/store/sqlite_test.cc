@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <future>
+#include <vector>
 
 #include "base/printable.h"
 #include "store/store_file_fixture.h"
@@ -133,8 +135,11 @@ class OwnDatabaseTest : public SqliteTest {
  protected:
   std::string refusal(const std::string& file, Links links = Links::followed) const {
     try {
-      Database::open_own(
-          file, {.application_id = 7, .version = 1, .tables = "CREATE TABLE t(a)", .links = links});
+      Database::open_own(file, {.application_id = 7,
+                                .version = 1,
+                                .settings = "PRAGMA journal_mode=WAL",
+                                .tables = "CREATE TABLE t(a)",
+                                .links = links});
     } catch (const std::runtime_error& error) {
       return error.what();
     }
@@ -147,6 +152,21 @@ TEST_F(OwnDatabaseTest, IsMadeOfAnEmptyFileAndOpenedAgain) {
     EXPECT_EQ(refusal(path), "none");
     EXPECT_EQ(Database(path).number("PRAGMA application_id"), 7);
     EXPECT_EQ(Database(path).number("SELECT count(*) FROM t"), 0);
+  }
+}
+
+// As two daemons of a machine do that start together.
+TEST_F(OwnDatabaseTest, IsMadeByOneWhereSeveralOpenItAtOnce) {
+  for (int round = 0; round < 20; ++round) {
+    const std::string file = directory.file(fmt::format("file{}", round));
+    Database::create(file);
+    std::vector<std::future<std::string>> openers;
+    for (int i = 0; i < 4; ++i) {
+      openers.push_back(std::async(std::launch::async, [&] { return refusal(file); }));
+    }
+    for (std::future<std::string>& opener : openers) {
+      EXPECT_EQ(opener.get(), "none");
+    }
   }
 }
 
