@@ -2,10 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-
 #include "base/directory_fixture.h"
+#include "base/loop_fixture.h"
 #include "test/support/fake_store.h"
 
 namespace flannel {
@@ -13,30 +11,20 @@ namespace {
 
 constexpr const char* kConfig = R"({"Network":"10.5.0.0/16","Backend":{"Type":"host-gw"}})";
 
-class OverlayTest : public testing::Test {
+class OverlayTest : public LoopTest {
  protected:
   // The configuration's text; or the error, or what is thrown.
   std::string find() {
-    std::string found;
-    asio::co_spawn(io, find_overlay(*store, fallback, true),
-                   [&found](const std::exception_ptr& failure, const Result<Overlay>& overlay) {
-                     try {
-                       if (failure) {
-                         std::rethrow_exception(failure);
-                       }
-                       found = overlay ? overlay->text : overlay.error().text;
-                     } catch (const Fatal& error) {
-                       found = std::string("fatal: ") + error.what();
-                     }
-                   });
-    io.restart();
-    io.run();
-    return found;
+    try {
+      const Result<Overlay> overlay = run(find_overlay(*store, fallback, true));
+      return overlay ? overlay->text : overlay.error().text;
+    } catch (const Fatal& error) {
+      return std::string("fatal: ") + error.what();
+    }
   }
 
   FakeStore fake;
-  asio::io_context io;
-  const std::unique_ptr<LeaseStore> store = fake.open(io.get_executor());
+  const std::unique_ptr<LeaseStore> store = fake.open(loop.get_executor());
   TestDirectory directory;
   const LastKnownStateFile file{directory.path(), "fake subnet.env"};
   FallbackState fallback{file, *store};

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <stdexcept>
 
+#include "base/loop_fixture.h"
 #include "test/support/fake_store.h"
 
 namespace flannel {
@@ -55,13 +56,6 @@ class PeerWatchTest : public testing::Test {
   void turn(std::chrono::milliseconds time) {
     io.restart();
     io.run_for(time);
-  }
-  template <class Condition>
-  bool run_until(Condition condition) {
-    for (int tries = 0; !condition() && tries < 1000; ++tries) {
-      turn(5ms);
-    }
-    return condition();
   }
   std::size_t count() const { return watch.peers().usable_count(); }
 
@@ -124,7 +118,7 @@ TEST_F(PeerWatchTest, WhoIsSeenToLeaveGoesAfterItsGracePeriod) {
   turn(5ms);
   EXPECT_EQ(count(), 2U);
   store.put(lease(2, "198.18.1.2"));
-  EXPECT_TRUE(run_until([&] { return count() == 1; }));
+  EXPECT_TRUE(run_until(io, [&] { return count() == 1; }));
   turn(100ms);
   EXPECT_EQ(count(), 1U) << "who came back stays";
 }
@@ -134,7 +128,7 @@ TEST_F(PeerWatchTest, WhoIsMissingInOneListIsAskedForAgain) {
   spawn(watch.follow());
   store.remove(key(1));
   store.lose_events();
-  ASSERT_TRUE(run_until([&] { return ended.has_value(); }));
+  ASSERT_TRUE(run_until(io, [&] { return ended.has_value(); }));
   EXPECT_EQ(ended, "");
   EXPECT_EQ(count(), 1U);
   spawn(watch.follow());

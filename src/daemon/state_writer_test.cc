@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/directory_fixture.h"
+#include "base/loop_fixture.h"
 
 namespace flannel {
 namespace {
@@ -42,15 +43,8 @@ class StateWriterTest : public testing::Test {
     }
     return numbers;
   }
-  template <class Condition>
-  bool run_until(Condition condition) {
-    for (int tries = 0; !condition() && tries < 1000; ++tries) {
-      io.run_for(5ms);
-    }
-    return condition();
-  }
   bool becomes(const std::vector<int>& numbers) {
-    return run_until([&] { return written() == numbers; });
+    return run_until(io, [&] { return written() == numbers; });
   }
 
   TestDirectory directory;
@@ -80,7 +74,7 @@ TEST_F(StateWriterTest, WritesWhatChanges) {
   EXPECT_TRUE(becomes({1, 3}));
   own.attrs.backend_type = "vxlan";
   writer->changed();
-  EXPECT_TRUE(run_until([&] { return file.read()->own == own; }));
+  EXPECT_TRUE(run_until(io, [&] { return file.read()->own == own; }));
 }
 
 TEST_F(StateWriterTest, AFileThatIsGoneIsWrittenAnewWithAllThatThereIs) {
@@ -100,11 +94,11 @@ TEST_F(StateWriterTest, WhyItCannotBeWrittenIsATroubleUntilItCan) {
   start();
   writer->begin();
   put(1);
-  ASSERT_TRUE(run_until([&] { return !writer->trouble().empty(); }));
+  ASSERT_TRUE(run_until(io, [&] { return !writer->trouble().empty(); }));
   std::filesystem::remove(folder);
   put(2);
   EXPECT_TRUE(becomes({1, 2}));
-  EXPECT_TRUE(run_until([&] { return writer->trouble().empty(); }));
+  EXPECT_TRUE(run_until(io, [&] { return writer->trouble().empty(); }));
 }
 
 TEST_F(StateWriterTest, TheLastWriteDoesNotWaitForTheDelay) {

@@ -2,37 +2,26 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <vector>
+
+#include "base/loop_fixture.h"
 
 namespace flannel {
 namespace {
 
 using namespace std::chrono_literals;
 
-class WaitForTest : public testing::Test {
+class WaitForTest : public LoopTest {
  protected:
   // What it ends with: a number, or the text of what it throws.
-  std::string run(const std::function<Task<Result<int>>()>& attempt) {
-    const Backoff quick(1ms, 1ms);
-    std::string end;
-    asio::io_context io;
-    asio::co_spawn(io,
-                   wait_for<int>(quick, "no number", attempt,
-                                 [this](const std::string& text) { waiting.push_back(text); }),
-                   [&end](const std::exception_ptr& failure, int number) {
-                     try {
-                       if (failure) {
-                         std::rethrow_exception(failure);
-                       }
-                       end = std::to_string(number);
-                     } catch (const Fatal& error) {
-                       end = std::string("fatal: ") + error.what();
-                     }
-                   });
-    io.run_for(10s);
-    return end;
+  std::string end_of(const std::function<Task<Result<int>>()>& attempt) {
+    try {
+      return std::to_string(
+          run(wait_for<int>(Backoff(1ms, 1ms), "no number", attempt,
+                            [this](const std::string& text) { waiting.push_back(text); })));
+    } catch (const Fatal& error) {
+      return std::string("fatal: ") + error.what();
+    }
   }
   static Task<Result<int>> give(Result<int> result) { co_return result; }
 
@@ -41,7 +30,7 @@ class WaitForTest : public testing::Test {
 
 TEST_F(WaitForTest, SaysWhatItWaitsForUntilItIsThere) {
   int attempts = 0;
-  EXPECT_EQ(run([&] {
+  EXPECT_EQ(end_of([&] {
               switch (++attempts) {
                 case 1:
                   return give(fail("nobody has written one"));
@@ -57,9 +46,9 @@ TEST_F(WaitForTest, SaysWhatItWaitsForUntilItIsThere) {
 }
 
 TEST_F(WaitForTest, EndsWhereWaitingDoesNotHelp) {
-  EXPECT_EQ(run([]() -> Task<Result<int>> { throw StoreRefused("wrong password"); }),
+  EXPECT_EQ(end_of([]() -> Task<Result<int>> { throw StoreRefused("wrong password"); }),
             "fatal: Failed to create SubnetManager: wrong password");
-  EXPECT_EQ(run([]() -> Task<Result<int>> { throw Fatal("unknown backend"); }),
+  EXPECT_EQ(end_of([]() -> Task<Result<int>> { throw Fatal("unknown backend"); }),
             "fatal: unknown backend");
   EXPECT_TRUE(waiting.empty());
 }
