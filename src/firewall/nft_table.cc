@@ -95,6 +95,15 @@ NftTable parse_nft_lines(const std::vector<std::string>& lines) {
   return table;
 }
 
+NftTable without_comments(NftTable table) {
+  const auto is_comment = [](const std::string& line) { return comment_of(line).has_value(); };
+  std::erase_if(table.head, is_comment);
+  for (NftTable::Chain& chain : table.chains) {
+    std::erase_if(chain.head, is_comment);
+  }
+  return table;
+}
+
 NftTableNews decode_nft_table(Bytes attributes) {
   NftTableNews news;
   std::vector<std::string>& head = news.table.head;

@@ -31,6 +31,9 @@ std::vector<std::string> nft_lines(const NftTable& table, const Ruleset::Key& ke
 // The table whose lines these are.
 NftTable parse_nft_lines(const std::vector<std::string>& lines);
 
+// What a kernel before 5.10 has of it, which takes comments and does not keep them.
+NftTable without_comments(NftTable table);
+
 // What the kernel says of a table and of a chain, behind their headers.
 struct NftTableNews {
   NftTable table;        // its head alone

@@ -149,7 +149,15 @@ std::optional<NftTable> NftTables::read(const Ruleset::Key& key) {
         fmt::format("# {} sets, maps, objects or flowtables", news->used - table.chains.size()));
   }
   read_chain_rules(key, table);
-  return table;
+  const auto put = commented_.find(key);
+  return put != commented_.end() && table == without_comments(put->second) ? put->second : table;
+}
+
+void NftTables::note_put(const Ruleset::Key& key, const NftTable& want) {
+  commented_.erase(key);
+  if (const std::optional<NftTable> have = read(key); have && *have == without_comments(want)) {
+    commented_[key] = want;
+  }
 }
 
 std::optional<Ruleset> NftTables::read_rules(const Ruleset::Key& key) {
@@ -170,6 +178,9 @@ OpResult NftTables::change(const Ruleset::Key& key, const NftTable* want, bool c
     }
     const std::optional<netlink::Refusal> refused = socket_.commit(batch->messages);
     if (!refused) {
+      if (want != nullptr && commit) {
+        note_put(key, *want);
+      }
       return {};
     }
     result = refusal(*batch, *refused);

@@ -1,6 +1,7 @@
 // Our tables of nftables in the kernel, without the program nft.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string_view>
 
@@ -33,8 +34,11 @@ class NftTables {
   std::optional<NftChainNews> read_chain(const Ruleset::Key& key, std::string_view name);
   void read_chains(const Ruleset::Key& key, std::size_t used, NftTable& table);
   void read_chain_rules(const Ruleset::Key& key, NftTable& table);
+  void note_put(const Ruleset::Key& key, const NftTable& want);
 
   netlink::RequestSocket socket_;
+  // What was put where the kernel keeps no comments.
+  std::map<Ruleset::Key, NftTable> commented_;
 };
 
 // What a notification of NFNLGRP_NFTABLES is about; nothing for those of no table (a new

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include "firewall/nft_table.h"
 #include "firewall/random_fully.h"
 #include "firewall/rule.h"
 
@@ -201,6 +202,19 @@ TEST(RandomFully, IsTakenByIptablesSince162) {
        {"iptables v1.6.1\n", "iptables v1.4.21", "iptables v1.6", "v v0.9.9"}) {
     EXPECT_FALSE(iptables_takes_random_fully(version)) << version;
   }
+}
+
+TEST(NftTableText, WithoutCommentsIsTheSameBesides) {
+  const Table<Ruleset> rows = plan_firewall(std::array{kV4}, all_of(FirewallTool::nftables));
+  const Ruleset& row = *rows.begin();
+  EXPECT_EQ(nft_lines(parse_nft_lines(row.lines), row.key), row.lines);
+  const std::string without = fmt::format(
+      "{}\n", fmt::join(nft_lines(without_comments(parse_nft_lines(row.lines)), row.key), "\n"));
+  EXPECT_EQ(only_in(std::string(kNftV4), without),
+            "\tcomment \"rules for flannel-ipv4\"\n"
+            "\t\tcomment \"chain to manage traffic masquerading by flannel\"\n"
+            "\t\tcomment \"chain to accept flannel traffic\"\n");
+  EXPECT_EQ(only_in(without, std::string(kNftV4)), "");
 }
 
 std::string parsed(const std::vector<std::string>& values) {
