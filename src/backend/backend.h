@@ -54,7 +54,7 @@ struct NexthopChoice {
 
   // With so many peers; between the two numbers what is there stays.
   bool use(std::size_t peers, const NetState& have) const {
-    const bool many = peers >= (have.nexthops.empty() ? from : until);
+    const bool many = peers >= (have.of<Nexthop>().empty() ? from : until);
     return mode == Mode::on || (mode == Mode::automatic && many);
   }
   bool operator==(const NexthopChoice&) const = default;

@@ -50,7 +50,7 @@ TEST_F(HostGw, APublishedAddressThatIsNotTheInterfacesIsRefused) {
 
 TEST_F(HostGw, APeerBehindARouterIsSkippedByName) {
   node.paths[*IpAddr::parse("198.18.0.3")].via = *IpAddr::parse("198.18.0.1");
-  EXPECT_EQ(node.plan({&peer, 1}).state.routes.size(), 1U) << "the other family goes on";
+  EXPECT_EQ(node.plan({&peer, 1}).state.of<Route>().size(), 1U) << "the other family goes on";
   EXPECT_EQ(skipped(), "198.18.0.3 is not on a link of ours, it is reached by way of 198.18.0.1");
   node.paths.clear();
   EXPECT_EQ(skipped(), "there is no way to 198.18.0.3");
@@ -59,7 +59,7 @@ TEST_F(HostGw, APeerBehindARouterIsSkippedByName) {
 // WireGuard with AllowedIPs for the subnets, or a GRE link to the very node, carries them.
 TEST_F(HostGw, APeerOverAPointToPointLinkIsRouted) {
   node.paths[*IpAddr::parse("198.18.0.3")].shared_link = false;
-  EXPECT_EQ(node.plan({&peer, 1}).state.routes.size(), 2U);
+  EXPECT_EQ(node.plan({&peer, 1}).state.of<Route>().size(), 2U);
   EXPECT_EQ(skipped(), "");
 }
 

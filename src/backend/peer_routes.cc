@@ -97,13 +97,13 @@ void PeerRoutes::make_plain(const std::vector<std::uint32_t>& unusable) {
 }
 
 void PeerRoutes::finish(Plan& plan) {
-  plan.state.nexthops = Table<Nexthop>(nexthops_);
-  plan.unusable_ids = unusable_ids(plan.state.nexthops);
+  plan.state.of<Nexthop>() = Table<Nexthop>(nexthops_);
+  plan.unusable_ids = unusable_ids(plan.state.of<Nexthop>());
   if (!plan.unusable_ids.empty()) {
     make_plain(plan.unusable_ids);
-    plan.state.nexthops = Table<Nexthop>(std::move(nexthops_));
+    plan.state.of<Nexthop>() = Table<Nexthop>(std::move(nexthops_));
   }
-  plan.state.routes = Table<Route>(std::move(routes_));
+  plan.state.of<Route>() = Table<Route>(std::move(routes_));
 }
 
 }  // namespace flannel

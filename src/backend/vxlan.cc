@@ -222,7 +222,7 @@ Link VxlanBackend::device(const Node& node, Family family, const Mac& mac) const
 Mac VxlanBackend::device_mac(const NetworkConfig& network, const ExternalInterface& external,
                              Family family, const NetState& have,
                              const LeaseAttrs* published) const {
-  const Link* device = have.links.find({device_name(family)});
+  const Link* device = have.of<Link>().find({device_name(family)});
   const Vxlan* is = device == nullptr ? nullptr : std::get_if<Vxlan>(&device->kind);
   if (is != nullptr) {
     Vxlan should = attributes(external, family);
@@ -273,8 +273,12 @@ Plan VxlanBackend::plan(const Node& node, PeerList peers) const {
     const Link link = device(node, family, *own_mac);
     const Dev dev = link.key.name;
     const IpAddr own = node.own.key.family(family)->ip;
-    plan.state.links.put(link);
-    plan.state.addresses.put({{dev, {own, static_cast<std::uint8_t>(own.bits())}}});
+    plan.state.of<Link>().put(link);
+    plan.state.of<Sysctl>().put({{dev, std::string(kAcceptRa)}, "0"});
+    if (family == Family::v6) {
+      plan.state.of<Sysctl>().put({{dev, std::string(kDisableIpv6)}, "0"});
+    }
+    plan.state.of<Address>().put({{dev, {own, static_cast<std::uint8_t>(own.bits())}}});
     for (const PeerTunnel& peer : usable_tunnels(peers, family, plan.skipped)) {
       if (options_.direct_routing &&
           routes.add_direct(peer.subnet, peer.remote, PeerRoutes::Over::shared_links)) {
@@ -285,8 +289,8 @@ Plan VxlanBackend::plan(const Node& node, PeerList peers) const {
       routes.add(peer.subnet, peer.subnet.ip, dev, true);
     }
   }
-  plan.state.neighbours = Table<Neighbour>(std::move(neighbours));
-  plan.state.fdb = Table<FdbEntry>(std::move(fdb));
+  plan.state.of<Neighbour>() = Table<Neighbour>(std::move(neighbours));
+  plan.state.of<FdbEntry>() = Table<FdbEntry>(std::move(fdb));
   routes.finish(plan);
   return plan;
 }

@@ -72,7 +72,7 @@ TEST(Vxlan, MtuIsTheInterfacesLessTheEncapsulation) {
 TEST(Vxlan, AnMtuOverTheInterfacesIsCappedWithAWarning) {
   const TestNode node(dual_network(R"({"Type":"vxlan","MTU":9000})"));
   EXPECT_EQ(mtu(node), 1430U);
-  for (const Link& link : node.plan().state.links) {
+  for (const Link& link : node.plan().state.of<Link>()) {
     EXPECT_EQ(link.mtu, link.key.name == Dev("flannel.1") ? 1450U : 1430U);
   }
   EXPECT_EQ(node.backend->warnings(node.external),
@@ -107,9 +107,9 @@ TEST(Vxlan, AnnouncesEachFamilyThatIsEnabled) {
 // The device the node would have, but with a MAC of its own.
 NetState device_with_mac(const TestNode& node, const Mac& mac) {
   NetState state = node.plan().state;
-  Link link = *state.links.begin();
+  Link link = *state.of<Link>().begin();
   link.mac = mac;
-  state.links.put(link);
+  state.of<Link>().put(link);
   return state;
 }
 
@@ -155,21 +155,21 @@ TEST(Vxlan, FallsBackToPlainRoutesWhereTheKernelHasNoNexthops) {
   TestNode node(test_network(R"({"Type":"vxlan"})"));
   node.nexthops.enabled = false;
   const NetState state = node.plan({&kPeer, 1}).state;
-  EXPECT_TRUE(state.nexthops.empty());
-  ASSERT_EQ(state.routes.size(), 1U);
-  EXPECT_EQ(to_text(Object(*state.routes.begin())),
+  EXPECT_TRUE(state.of<Nexthop>().empty());
+  ASSERT_EQ(state.of<Route>().size(), 1U);
+  EXPECT_EQ(to_text(Object(*state.of<Route>().begin())),
             "route 10.5.61.0/24 via 10.5.61.0 dev flannel.1 onlink proto 70");
 }
 
 TEST(Vxlan, LeavesNexthopIdsOfOthersAlone) {
   TestNode node(test_network(R"({"Type":"vxlan"})"));
-  const std::uint32_t first = node.plan({&kPeer, 1}).state.nexthops.begin()->key.id;
+  const std::uint32_t first = node.plan({&kPeer, 1}).state.of<Nexthop>().begin()->key.id;
   EXPECT_GE(first, node.scope.first_nexthop);
   EXPECT_LT(first - node.scope.first_nexthop, kNexthopIds);
   node.nexthops.taken = {first};
   const NetState without_it = node.plan({&kPeer, 1}).state;
-  EXPECT_TRUE(without_it.nexthops.empty());
-  EXPECT_EQ(to_text(Object(*without_it.routes.begin())),
+  EXPECT_TRUE(without_it.of<Nexthop>().empty());
+  EXPECT_EQ(to_text(Object(*without_it.of<Route>().begin())),
             "route 10.5.61.0/24 via 10.5.61.0 dev flannel.1 onlink proto 70");
 }
 
@@ -185,23 +185,23 @@ TEST(Vxlan, ANewcomerNeverTakesTheNexthopIdOfAnother) {
     peers.push_back(std::move(peer));
   }
   const NetState all = node.plan(peers).state;
-  ASSERT_EQ(all.routes.size(), peers.size());
+  ASSERT_EQ(all.of<Route>().size(), peers.size());
   std::vector<std::size_t> colliding;
   for (std::size_t i = 0; i < peers.size(); ++i) {
-    const Route& route = *all.routes.find({*peers[i].key.v4, 0});
+    const Route& route = *all.of<Route>().find({*peers[i].key.v4, 0});
     if (route.nexthop == 0) {
       EXPECT_EQ(route.via, peers[i].key.v4->ip);
       colliding.push_back(i);
     } else {
-      EXPECT_EQ(all.nexthops.find({route.nexthop})->via, peers[i].key.v4->ip);
+      EXPECT_EQ(all.of<Nexthop>().find({route.nexthop})->via, peers[i].key.v4->ip);
     }
   }
   ASSERT_GE(colliding.size(), 2U);
   for (const std::size_t newcomer : colliding) {
     std::vector<Lease> before = peers;
     before.erase(before.begin() + static_cast<std::ptrdiff_t>(newcomer));
-    for (const Nexthop& nexthop : node.plan(before).state.nexthops) {
-      const Nexthop* now = all.nexthops.find(nexthop.key);
+    for (const Nexthop& nexthop : node.plan(before).state.of<Nexthop>()) {
+      const Nexthop* now = all.of<Nexthop>().find(nexthop.key);
       EXPECT_TRUE(now == nullptr || *now == nexthop) << to_text(Object(nexthop));
     }
   }
@@ -213,16 +213,16 @@ TEST(Vxlan, DirectRoutingLeavesTheTunnelToPeersBehindARouter) {
   const IpAddr remote = *IpAddr::parse("198.18.0.3");
   node.paths[remote] = {"eth0", *IpAddr::parse("198.18.0.1"), {}};
   const NetState tunnel = node.plan({&kPeer, 1}).state;
-  EXPECT_EQ(tunnel.neighbours.size(), 1U);
-  EXPECT_EQ(tunnel.fdb.size(), 1U);
+  EXPECT_EQ(tunnel.of<Neighbour>().size(), 1U);
+  EXPECT_EQ(tunnel.of<FdbEntry>().size(), 1U);
   node.paths[remote] = {"eth0", std::nullopt, {}};
   const NetState direct = node.plan({&kPeer, 1}).state;
-  EXPECT_TRUE(direct.neighbours.empty());
-  EXPECT_TRUE(direct.fdb.empty());
-  EXPECT_EQ(direct.routes, tunnel.routes);
-  EXPECT_EQ(direct.nexthops.begin()->key, tunnel.nexthops.begin()->key);
-  EXPECT_EQ(direct.nexthops.begin()->via, remote);
-  EXPECT_EQ(direct.nexthops.begin()->dev, Dev("eth0"));
+  EXPECT_TRUE(direct.of<Neighbour>().empty());
+  EXPECT_TRUE(direct.of<FdbEntry>().empty());
+  EXPECT_EQ(direct.of<Route>(), tunnel.of<Route>());
+  EXPECT_EQ(direct.of<Nexthop>().begin()->key, tunnel.of<Nexthop>().begin()->key);
+  EXPECT_EQ(direct.of<Nexthop>().begin()->via, remote);
+  EXPECT_EQ(direct.of<Nexthop>().begin()->dev, Dev("eth0"));
 }
 
 TEST(Vxlan, DirectRoutingLeavesTheTunnelToPeersOverAVpn) {
@@ -230,7 +230,7 @@ TEST(Vxlan, DirectRoutingLeavesTheTunnelToPeersOverAVpn) {
   Path vpn{"tun0", std::nullopt, {}};
   vpn.shared_link = false;
   node.paths[*IpAddr::parse("198.18.0.3")] = vpn;
-  EXPECT_EQ(node.plan({&kPeer, 1}).state.fdb.size(), 1U);
+  EXPECT_EQ(node.plan({&kPeer, 1}).state.of<FdbEntry>().size(), 1U);
 }
 
 TEST(Vxlan, TellsTheMacThatOnlyOneNodeCanHave) {
@@ -254,7 +254,7 @@ TEST(Vxlan, BackendDataIsQuotedInPart) {
 TEST(Vxlan, DirectRoutingIsNotByWayOfTheTunnelItself) {
   TestNode node(test_network(R"({"Type":"vxlan","DirectRouting":true})"));
   node.paths[*IpAddr::parse("198.18.0.3")] = {"flannel.1", std::nullopt, {}};
-  EXPECT_EQ(node.plan({&kPeer, 1}).state.fdb.size(), 1U);
+  EXPECT_EQ(node.plan({&kPeer, 1}).state.of<FdbEntry>().size(), 1U);
 }
 
 TEST(Scope, DiffersBetweenNetworksOfOneNode) {

@@ -11,10 +11,11 @@
 
 namespace flannel {
 
-Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel,
+Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel, HostNetwork& host,
                std::unique_ptr<LeaseStore> store, Timing timing)
     : io_(io),
       kernel_(kernel),
+      host_(host),
       timing_(timing),
       state_(io.get_executor(), std::move(options), std::move(store), timing.file_writes) {}
 
@@ -86,8 +87,8 @@ Task<void> Daemon::choose_interface() {
     facts = co_await wait<NodeFacts>("Couldn't learn of this node",
                                      [this] { return state_.store->facts(); });
   }
-  state_.host = std::make_unique<HostWatch>(io_.get_executor(), kernel_, *state_.overlay, facts,
-                                            state_.options.interface_wish(), timing_.host);
+  state_.host = std::make_unique<HostWatch>(io_.get_executor(), kernel_, host_, *state_.overlay,
+                                            facts, state_.options.interface_wish(), timing_.host);
   co_await wait<void>("no external interface", [this] { return done(state_.host->choose()); });
 }
 

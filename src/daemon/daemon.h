@@ -27,11 +27,12 @@ class Daemon {
     OwnLease::Timing own_lease;
   };
 
-  // `io` and `kernel` outlive this object.
-  Daemon(asio::io_context& io, Options options, Kernel& kernel, std::unique_ptr<LeaseStore> store)
-      : Daemon(io, std::move(options), kernel, std::move(store), Timing{}) {}
-  Daemon(asio::io_context& io, Options options, Kernel& kernel, std::unique_ptr<LeaseStore> store,
-         Timing timing);
+  // `io`, `kernel` and `host` outlive this object.
+  Daemon(asio::io_context& io, Options options, Kernel& kernel, HostNetwork& host,
+         std::unique_ptr<LeaseStore> store)
+      : Daemon(io, std::move(options), kernel, host, std::move(store), Timing{}) {}
+  Daemon(asio::io_context& io, Options options, Kernel& kernel, HostNetwork& host,
+         std::unique_ptr<LeaseStore> store, Timing timing);
 
   // Starts; `io.run()` then returns after stop() or a fatal error.
   void start();
@@ -74,6 +75,7 @@ class Daemon {
 
   asio::io_context& io_;
   Kernel& kernel_;
+  HostNetwork& host_;
   const Timing timing_;
   DaemonState state_;
   StandingWarnings host_warnings_;

@@ -21,9 +21,10 @@ InterfaceWish with_facts(InterfaceWish wish, const NodeFacts& facts) {
 
 }  // namespace
 
-HostWatch::HostWatch(const asio::any_io_executor& executor, Kernel& kernel, const Overlay& overlay,
-                     NodeFacts facts, InterfaceWish wish, Timing timing)
+HostWatch::HostWatch(const asio::any_io_executor& executor, Kernel& kernel, HostNetwork& host,
+                     const Overlay& overlay, NodeFacts facts, InterfaceWish wish, Timing timing)
     : kernel_(kernel),
+      host_(host),
       overlay_(overlay),
       wish_(with_facts(std::move(wish), facts)),
       published_(std::move(facts.published)),
@@ -32,13 +33,13 @@ HostWatch::HostWatch(const asio::any_io_executor& executor, Kernel& kernel, cons
 
 HostView HostWatch::host_at_start() const {
   kernel_.changes(overlay_.scope);
-  return kernel_.host();
+  return host_.host();
 }
 
 Result<ExternalInterface> HostWatch::find(const HostView& host) const {
   return choose_interface(
       wish_, overlay_.config, host,
-      [this](const IpAddr& to) { return kernel_.paths({&to, 1}).front(); }, external());
+      [this](const IpAddr& to) { return host_.paths({&to, 1}).front(); }, external());
 }
 
 Result<void> HostWatch::choose() {
@@ -91,7 +92,7 @@ void HostWatch::set_trouble(const std::string& trouble) {
 }
 
 void HostWatch::look() {
-  const HostView host = kernel_.host();
+  const HostView host = host_.host();
   const Result<ExternalInterface> chosen = find(host);
   const bool is_other = chosen && *chosen != *external_;
   // Before anything changes: a dump may fail, and this is then done again.

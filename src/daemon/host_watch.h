@@ -26,10 +26,10 @@ class HostWatch {
     std::chrono::milliseconds most_charged{100};
   };
 
-  // `kernel` and `overlay` outlive this object. Public addresses of `facts` replace those of
-  // `wish`.
-  HostWatch(const asio::any_io_executor& executor, Kernel& kernel, const Overlay& overlay,
-            NodeFacts facts, InterfaceWish wish, Timing timing);
+  // `kernel`, `host` and `overlay` outlive this object. Public addresses of `facts` replace those
+  // of `wish`.
+  HostWatch(const asio::any_io_executor& executor, Kernel& kernel, HostNetwork& host,
+            const Overlay& overlay, NodeFacts facts, InterfaceWish wish, Timing timing);
 
   // The first choice. Error: why there is none now. Throws Fatal where the backend cannot use it.
   Result<void> choose();
@@ -69,6 +69,7 @@ class HostWatch {
   void look();
 
   Kernel& kernel_;
+  HostNetwork& host_;
   const Overlay& overlay_;
   const InterfaceWish wish_;
   const std::optional<LeaseAttrs> published_;

@@ -7,7 +7,6 @@
 #include <system_error>
 
 #include "backend/backend_fixture.h"
-#include "daemon/ways_fixture.h"
 
 namespace flannel {
 namespace {
@@ -15,8 +14,12 @@ namespace {
 using namespace std::chrono_literals;
 
 // With the interfaces that the test gives it.
-class HostKernel : public WaysKernel {
+class TestHost : public Kernel, public HostNetwork {
  public:
+  Result<void> claim(const Scope&) override { return {}; }
+  void dump(const Scope&, KindSet, Snapshot&) override {}
+  std::vector<OpResult> apply(std::span<const Op>) override { return {}; }
+  int notify_fd() const override { return -1; }
   HostView host() override {
     if (interrupted) {
       throw std::system_error(EINTR, std::generic_category(), "the list of interfaces");
@@ -47,7 +50,7 @@ class HostWatchTest : public testing::Test {
   }
 
   void set_interface(const std::string& ip, std::uint32_t mtu) {
-    kernel.view.interfaces = {
+    host.view.interfaces = {
         {"eth0", 2, mtu, true, {{.prefix = {*IpAddr::parse(ip), std::uint8_t{16}}}}}};
   }
   // Until it fails.
@@ -72,9 +75,9 @@ class HostWatchTest : public testing::Test {
   }
 
   asio::io_context io;
-  HostKernel kernel;
+  TestHost host;
   Overlay overlay = *make_overlay("", test_network(R"({"Type":"vxlan"})"), false);
-  HostWatch watch{io.get_executor(), kernel, overlay, {}, {.names = {"eth0"}}, {.settle = 1ms}};
+  HostWatch watch{io.get_executor(), host, host, overlay, {}, {.names = {"eth0"}}, {.settle = 1ms}};
   int looks = 0;
   HostUse use;
   std::vector<std::string> troubles;
@@ -83,16 +86,16 @@ class HostWatchTest : public testing::Test {
 };
 
 TEST_F(HostWatchTest, ChoosesAtTheStartAsSoonAsThereIsSomething) {
-  const std::vector<HostInterface> interfaces = std::exchange(kernel.view.interfaces, {});
+  const std::vector<HostInterface> interfaces = std::exchange(host.view.interfaces, {});
   EXPECT_FALSE(watch.choose());
   EXPECT_EQ(watch.external(), nullptr);
-  kernel.view.interfaces = interfaces;
+  host.view.interfaces = interfaces;
   ASSERT_TRUE(watch.choose());
   EXPECT_EQ(watch.external()->public_v4, IpAddr::parse("198.18.0.2"));
   EXPECT_EQ(watch.pod_mtu(), 1450U);
   EXPECT_EQ(watch.announcement().public_ip, IpAddr::parse("198.18.0.2"));
   EXPECT_EQ(watch.use().addresses.size(), 1U);
-  EXPECT_EQ(kernel.reads, 3) << "the host is as new as the notifications";
+  EXPECT_EQ(host.reads, 3) << "the host is as new as the notifications";
 }
 
 TEST_F(HostWatchTest, WhatTheStoreKnowsOfTheNodeIsPublishedAgain) {
@@ -100,7 +103,7 @@ TEST_F(HostWatchTest, WhatTheStoreKnowsOfTheNodeIsPublishedAgain) {
       .public_ip = *IpAddr::parse("203.0.113.7"),
       .public_ipv6 = {},
       .published = LeaseAttrs{.backend_data = R"({"VNI":1,"VtepMAC":"02:00:5e:10:00:01"})"}};
-  HostWatch known(io.get_executor(), kernel, overlay, facts,
+  HostWatch known(io.get_executor(), host, host, overlay, facts,
                   {.names = {"eth0"}, .public_ip = "198.18.0.5"}, {});
   ASSERT_TRUE(known.choose());
   EXPECT_EQ(known.announcement().public_ip, facts.public_ip);
@@ -133,7 +136,7 @@ TEST_F(HostWatchTest, WhatIsOtherIsTakenUpAndTold) {
 TEST_F(HostWatchTest, TheLastOneIsKeptWhereThereIsNoOther) {
   ASSERT_TRUE(watch.choose());
   start();
-  const std::vector<HostInterface> interfaces = std::exchange(kernel.view.interfaces, {});
+  const std::vector<HostInterface> interfaces = std::exchange(host.view.interfaces, {});
   change();
   change();
   ASSERT_EQ(troubles.size(), 1U);
@@ -143,7 +146,7 @@ TEST_F(HostWatchTest, TheLastOneIsKeptWhereThereIsNoOther) {
   ASSERT_EQ(troubles.size(), 2U);
   EXPECT_EQ(watch.external()->mtu, 1500U);
   EXPECT_EQ(watch.pod_mtu(), 1450U);
-  kernel.view.interfaces = interfaces;
+  host.view.interfaces = interfaces;
   change();
   ASSERT_EQ(troubles.size(), 3U);
   EXPECT_EQ(troubles[2], "");
@@ -166,10 +169,10 @@ TEST_F(HostWatchTest, ALookThatFailsIsMadeAgain) {
   ASSERT_TRUE(watch.choose());
   start();
   set_interface("198.18.0.77", 1500);
-  kernel.interrupted = true;
+  host.interrupted = true;
   change();
   EXPECT_NE(failure, "");
-  kernel.interrupted = false;
+  host.interrupted = false;
   start();
   EXPECT_EQ(announced.size(), 1U);
 }

@@ -18,7 +18,7 @@
 #include "daemon/http_server.h"
 #include "daemon/open_store.h"
 #include "daemon/options.h"
-#include "kernel/netlink_kernel.h"
+#include "kernel/host_kernel.h"
 
 namespace flannel {
 namespace {
@@ -54,8 +54,8 @@ int run(const Options& options) {
     log_error("Failed to create SubnetManager: {}", store.error().text);
     return 1;
   }
-  NetlinkKernel kernel;
-  Daemon daemon(io, options, kernel, std::move(*store));
+  HostKernel kernel;
+  Daemon daemon(io, options, kernel, kernel, std::move(*store));
   tell_daemon = [&daemon](const std::string& trouble) {
     daemon.store_state(StoreHealth::Use::stream, trouble);
   };

@@ -29,7 +29,7 @@ void Daemon::make_parts() {
   }
   state_.planner =
       std::make_unique<Planner>(Planner::Inputs{overlay, *state_.external(), own, peers},
-                                state_.options.route_nexthops, kernel_);
+                                state_.options.route_nexthops, host_);
   state_.reconciler = std::make_unique<Reconciler>(
       executor, kernel_, overlay.scope,
       Reconciler::Planner{

@@ -25,27 +25,27 @@ std::set<IpAddr> addresses_of(PeerList peers) {
 
 }  // namespace
 
-const Paths& PathCache::paths_to(PeerList peers, Kernel& kernel, Clock::time_point now) {
+const Paths& PathCache::paths_to(PeerList peers, HostNetwork& host, Clock::time_point now) {
   if (asked_ + kGoodFor < now) {
     paths_.clear();
     asked_ = now;
   }
   const std::set<IpAddr> wanted = addresses_of(peers);
   std::erase_if(paths_, [&](const auto& entry) { return !wanted.contains(entry.first); });
-  ask(wanted, kernel);
+  ask(wanted, host);
   return paths_;
 }
 
-const Paths& PathCache::paths_to_more(PeerList peers, Kernel& kernel) {
-  ask(addresses_of(peers), kernel);
+const Paths& PathCache::paths_to_more(PeerList peers, HostNetwork& host) {
+  ask(addresses_of(peers), host);
   return paths_;
 }
 
-void PathCache::ask(const std::set<IpAddr>& wanted, Kernel& kernel) {
+void PathCache::ask(const std::set<IpAddr>& wanted, HostNetwork& host) {
   std::vector<IpAddr> unknown;
   std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(unknown),
                [&](const IpAddr& ip) { return !paths_.contains(ip); });
-  const std::vector<Path> found = kernel.paths(unknown);
+  const std::vector<Path> found = host.paths(unknown);
   for (std::size_t i = 0; i < unknown.size(); ++i) {
     paths_.emplace(unknown[i], found[i]);
   }

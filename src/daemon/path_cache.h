@@ -6,7 +6,7 @@
 #include <set>
 
 #include "backend/backend.h"
-#include "kernel/kernel.h"
+#include "kernel/host_network.h"
 
 namespace flannel {
 
@@ -15,16 +15,16 @@ class PathCache {
   using Clock = std::chrono::steady_clock;
 
   // The paths to the peers' public addresses, and no others.
-  const Paths& paths_to(PeerList peers, Kernel& kernel, Clock::time_point now);
+  const Paths& paths_to(PeerList peers, HostNetwork& host, Clock::time_point now);
   // These as well.
-  const Paths& paths_to_more(PeerList peers, Kernel& kernel);
+  const Paths& paths_to_more(PeerList peers, HostNetwork& host);
   const Paths& known() const { return paths_; }
 
   // Forgets what `changes` may have changed; true where that is anything.
   bool forget(const HostChanges& changes);
 
  private:
-  void ask(const std::set<IpAddr>& wanted, Kernel& kernel);
+  void ask(const std::set<IpAddr>& wanted, HostNetwork& host);
 
   Paths paths_;
   Clock::time_point asked_{};

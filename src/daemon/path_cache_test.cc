@@ -2,14 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "daemon/ways_fixture.h"
-
 namespace flannel {
 namespace {
 
 // Answers with one path for all, and counts.
-class CountingKernel : public WaysKernel {
+class CountingNetwork : public HostNetwork {
  public:
+  HostView host() override { return {}; }
   std::vector<Path> paths(std::span<const IpAddr> to) override {
     asked += to.size();
     return std::vector<Path>(to.size(), path);
@@ -40,7 +39,7 @@ class PathCacheTest : public testing::Test {
   }
   bool forgets(const HostChanges& changes) { return cache.forget(changes); }
 
-  CountingKernel kernel;
+  CountingNetwork kernel;
   PathCache cache;
   PathCache::Clock::time_point now = PathCache::Clock::now();
 };

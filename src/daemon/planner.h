@@ -23,9 +23,9 @@ class Planner {
     const Peers& peers;
   };
 
-  // `inputs` and `kernel` outlive this object.
-  Planner(Inputs inputs, NexthopChoice nexthop_choice, Kernel& kernel)
-      : inputs_(inputs), nexthop_choice_(nexthop_choice), kernel_(kernel) {}
+  // `inputs` and `host` outlive this object.
+  Planner(Inputs inputs, NexthopChoice nexthop_choice, HostNetwork& host)
+      : inputs_(inputs), nexthop_choice_(nexthop_choice), host_(host) {}
 
   void peers_changed(const PeersDelta& delta) { changes_.add(delta); }
   // Forgets the paths that `changes` may have changed; true where that is anything.
@@ -50,7 +50,7 @@ class Planner {
 
   const Inputs inputs_;
   const NexthopChoice nexthop_choice_;
-  Kernel& kernel_;
+  HostNetwork& host_;
   PathCache paths_;
   PeerChanges changes_;  // since the last plan
   NexthopUse nexthops_;  // of the last plan

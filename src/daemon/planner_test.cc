@@ -5,15 +5,15 @@
 #include <random>
 
 #include "backend/backend_fixture.h"
-#include "daemon/ways_fixture.h"
 #include "reconcile/mirror.h"
 
 namespace flannel {
 namespace {
 
 // Every other address is on the link.
-class HalfOnLink : public WaysKernel {
+class HalfOnLink : public HostNetwork {
  public:
+  HostView host() override { return {}; }
   std::vector<Path> paths(std::span<const IpAddr> to) override {
     std::vector<Path> paths;
     for (const IpAddr& ip : to) {
@@ -43,7 +43,7 @@ std::vector<Prefix> interesting_subnets(const TestNode& node) {
     direct.paths[*peer.attrs.public_ip] = {"eth0", std::nullopt, std::nullopt};
   }
   std::vector<Prefix> subnets;
-  for (const Route& route : direct.plan(peers).state.routes) {
+  for (const Route& route : direct.plan(peers).state.of<Route>()) {
     if (route.nexthop == 0) {
       subnets.push_back(route.key.dst);
     }
@@ -97,7 +97,7 @@ class PlannerTest : public testing::TestWithParam<Wish> {
   }
 
   std::mt19937 random{1};
-  HalfOnLink kernel;
+  HalfOnLink host;
   TestNode node;
   Overlay overlay;
   Peers peers;
@@ -107,7 +107,7 @@ class PlannerTest : public testing::TestWithParam<Wish> {
 // plans for all.
 TEST_P(PlannerTest, ThePlanOfWhatChangedLeadsToThePlanOfAll) {
   const std::vector<Prefix> subnets = interesting_subnets(node);
-  Planner planner({overlay, node.external, node.own, peers}, {.from = 9, .until = 5}, kernel);
+  Planner planner({overlay, node.external, node.own, peers}, {.from = 9, .until = 5}, host);
   Snapshot now;
   NetState want = planner.plan(now);
   unsigned few = 0;

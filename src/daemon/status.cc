@@ -89,7 +89,7 @@ std::string_view to_text(ObjectState state) {
 // A peer is as good as its routes, which come last of all that it needs.
 std::map<Prefix, ObjectState> route_states(const Reconciler& reconciler) {
   std::map<Prefix, ObjectState> states;
-  for (const Route& route : reconciler.wanted().routes) {
+  for (const Route& route : reconciler.wanted().of<Route>()) {
     states[route.key.dst] = reconciler.state_of(route);
   }
   return states;

@@ -1,18 +1,19 @@
-// The one boundary to the kernel's network state that tests replace.
+// The one boundary to the kernel's state of our objects that tests replace.
 //
 // Calls are synchronous: the kernel answers a netlink request before sendmsg() returns, so there
-// is nothing to wait for. Only notifications are asynchronous, through notify_fd().
+// is nothing to wait for. What takes longer, as a program does, is answered `pending`, and its end
+// told by changes(), as notifications are: both through notify_fd().
 #pragma once
 
-#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/ip.h"
 #include "base/result.h"
+#include "kernel/host_network.h"
 #include "kernel/net_state.h"
 #include "kernel/ownership.h"
 
@@ -20,9 +21,10 @@ namespace flannel {
 
 // The kernel's answer to one op.
 struct OpResult {
-  int error = 0;     // errno, 0 for success
-  std::string text;  // the kernel's extack sentence, or strerror(error); empty on success
-  bool ok() const { return error == 0; }
+  int error = 0;         // errno, 0 for success
+  std::string text;      // the kernel's extack sentence, or strerror(error); empty on success
+  bool pending = false;  // begun: changes() will tell what became of it
+  bool ok() const { return error == 0 && !pending; }
 };
 
 // What a dump found.
@@ -40,79 +42,31 @@ struct Snapshot {
   Table<Route> foreign_routes;
 };
 
-// What changed on the host that is not ours.
-struct HostChanges {
-  // Anything may have changed: a rule of policy routing did, or notifications were lost.
-  bool all = false;
-  std::vector<Dev> links;      // these devices, or their addresses; of a renamed one both names
-  std::vector<Prefix> routes;  // routes to these destinations, of any table and kind
-  bool empty() const { return !all && links.empty() && routes.empty(); }
-  // A link, an address or a default route: another interface may have to be chosen.
-  bool concern_interfaces() const;
-};
-
 // What notifications said since the last call, in order.
 struct Change {
   bool removed = false;
   Object object;
 };
 struct Changes {
-  // Notifications were lost (ENOBUFS): the list below is not the whole truth.
-  bool dump_needed = false;
+  // Of these kinds notifications were lost (ENOBUFS): the list below is not the whole truth.
+  KindSet dump_needed;
   HostChanges host;
   // Objects of every kind, each as the message had it. Of what the kernel drops along with an
   // object (with a link that goes down its routes) it may say nothing.
   std::vector<Change> ours;
   std::vector<Change> foreign_routes;  // of the rows of that name in the snapshot
+  // What became of ops that were pending.
+  struct Answer {
+    Op op;
+    OpResult result;
+  };
+  std::vector<Answer> answers;
 };
 
-// One address of a host interface.
-struct HostAddress {
-  Prefix prefix;
-  bool permanent = true;  // configured, not from DHCP or router advertisements
-  bool deprecated = false;
-  bool temporary = false;  // RFC 8981
-  // Duplicate address detection (RFC 4862) is not over, or found another node that has it.
-  bool tentative = false;
-  bool duplicate = false;
-  bool operator==(const HostAddress&) const = default;
-};
-struct HostInterface {
-  Dev name;
-  int index = 0;
-  std::uint32_t mtu = 0;
-  bool up = false;
-  std::vector<HostAddress> addresses;  // in the kernel's order
-  // Forwards IPv6 with accept_ra=1, which means only where one does not forward (Linux,
-  // Documentation/networking/ip-sysctl.rst): what came by router advertisements is not renewed.
-  bool ignores_advertisements = false;
-  bool operator==(const HostInterface&) const = default;
-};
-// A route of the main table without destination, or to 0.0.0.0/0 or ::/0, in the kernel's order.
-struct DefaultRoute {
-  Family family = Family::v4;
-  Dev dev;  // the first path's
-  std::uint32_t metric = 0;
-  std::vector<IpAddr> gateways;  // of all paths; IPv4 may have IPv6 ones
-  std::optional<IpAddr> source;  // what packets are sent from, where the route says so
-  bool advertised = false;       // came by a router advertisement (RTPROT_RA)
-  bool operator==(const DefaultRoute&) const = default;
-};
-struct HostView {
-  std::vector<HostInterface> interfaces;  // by index
-  std::vector<DefaultRoute> default_routes;
-  bool operator==(const HostView&) const = default;
-};
-
-// The way a packet to some address would take now (`ip route get`).
-struct Path {
-  Dev dev;                       // empty where there is no way
-  std::optional<IpAddr> via;     // nothing where the address is on the device's link
-  std::optional<IpAddr> source;  // what the packet would be sent from
-  // The device is one on which nodes find each other by ARP or NDP: neither NOARP nor
-  // point-to-point, as those of most VPNs are.
-  bool shared_link = true;
-  bool operator==(const Path&) const = default;
+// Kinds that are listed again from time to time, whatever notifications say.
+struct Audit {
+  KindSet kinds;
+  std::optional<std::chrono::milliseconds> every;  // nothing: as the reconciler thinks best
 };
 
 // All functions throw std::system_error when the socket itself breaks.
@@ -128,31 +82,28 @@ class Kernel {
   // which one is another's, and whose; then none is claimed.
   virtual Result<void> claim(const Scope& scope) = 0;
 
-  // Everything of ours, from dumps that were complete: one that was interrupted (EINTR,
-  // NLM_F_DUMP_INTR) or overran (ENOBUFS) is made again, and after some tries throws.
-  virtual Snapshot dump(const Scope& scope) = 0;
+  // Lists at least `kinds` and puts everything of ours into `snapshot` in place of what it has of
+  // these kinds, from dumps that were complete: one that was interrupted (EINTR, NLM_F_DUMP_INTR)
+  // or overran (ENOBUFS) is made again, and after some tries throws.
+  virtual void dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) = 0;
+  // Of all kinds.
+  Snapshot dump(const Scope& scope) {
+    Snapshot snapshot;
+    dump(scope, all_kinds(), snapshot);
+    return snapshot;
+  }
 
   // Applies ops in order and returns one answer an op. An object that is there already as wanted,
   // or gone already, is success. A failure does not stop the ops behind it.
   virtual std::vector<OpResult> apply(std::span<const Op> ops) = 0;
 
-  // Interfaces, addresses and default routes of the host; the last at least as new as what
-  // changes() told, since listing them takes as long as the whole main table does.
-  virtual HostView host() = 0;
-
-  // One path an address, in their order.
-  virtual std::vector<Path> paths(std::span<const IpAddr> to) = 0;
-
   // Readable when changes() has something to tell. Valid as long as this object.
   virtual int notify_fd() const = 0;
   // Reads all pending notifications; those about objects that `scope` does not own are left out.
   virtual Changes changes(const Scope& scope) = 0;
-};
 
-inline bool HostChanges::concern_interfaces() const {
-  return all || !links.empty() || std::any_of(routes.begin(), routes.end(), [](const Prefix& dst) {
-           return dst.length == 0;
-         });
-}
+  // Every kind is in one of them.
+  virtual std::vector<Audit> audits() const { return {{all_kinds(), std::nullopt}}; }
+};
 
 }  // namespace flannel

@@ -83,7 +83,6 @@ void decode_ipv6_settings(Bytes families, LinkMessage& out) {
     }
     return value;
   };
-  out.link.accept_ra = setting(DEVCONF_ACCEPT_RA) != 0;
   out.ignores_advertisements = setting(DEVCONF_FORWARDING) != 0 && setting(DEVCONF_ACCEPT_RA) == 1;
 }
 

@@ -120,7 +120,7 @@ void SnapshotBuilder::add_links(std::vector<LinkMessage> links) {
     links_.name_devices(link);
     if (owns_link(scope_, link.link)) {
       links_.ours.insert(link.index);
-      snapshot.ours.links.put(std::move(link.link));
+      ours_.push_back(std::move(link.link));
     }
   }
 }
@@ -148,7 +148,7 @@ void SnapshotBuilder::add_foreign(const Reading& reading) {
   const Address* address = std::get_if<Address>(&reading.object);
   const bool link_local = address != nullptr && address->key.prefix.ip.is_link_local();
   if (reading.permanent && !link_local && links_.is_ours(reading.index)) {
-    snapshot.foreign.push_back(reading.object);
+    foreign_.push_back(reading.object);
   }
 }
 
@@ -157,7 +157,7 @@ void SnapshotBuilder::add_row(const Reading& reading, const Nexthop& nexthop) {
   if (reading.ours) {
     nexthops_.push_back(nexthop);
   } else if (offset < kNexthopIds) {
-    snapshot.taken_nexthops.push_back(nexthop.key.id);
+    taken_nexthops_.push_back(nexthop.key.id);
   }
 }
 
@@ -176,7 +176,7 @@ void SnapshotBuilder::add_row(const Reading& reading, const Route& route) {
   } else if (is_left_by_reference(scope_, route)) {
     leftovers_.push_back(row);
   } else if (links_.is_ours(reading.index) && route.protocol != RTPROT_KERNEL) {
-    snapshot.foreign.emplace_back(row);
+    foreign_.emplace_back(row);
   }
   if (!reading.ours && in_our_networks(scope_, row.key.dst)) {
     foreign_routes_.push_back(row);
@@ -186,7 +186,7 @@ void SnapshotBuilder::add_row(const Reading& reading, const Route& route) {
 // An FDB entry says of no network, but leads to the neighbour that has its MAC.
 void SnapshotBuilder::give_up_entries_of_foreign_neighbours() {
   std::set<std::pair<Dev, Mac>> theirs;
-  for (const Object& object : snapshot.foreign) {
+  for (const Object& object : foreign_) {
     if (const Neighbour* neighbour = std::get_if<Neighbour>(&object)) {
       theirs.insert({neighbour->key.dev, neighbour->mac});
     }
@@ -197,21 +197,24 @@ void SnapshotBuilder::give_up_entries_of_foreign_neighbours() {
   const auto foreign = [&theirs](const FdbEntry& entry) {
     return theirs.contains({entry.key.dev, entry.key.mac});
   };
-  std::copy_if(fdb_.begin(), fdb_.end(), std::back_inserter(snapshot.foreign), foreign);
+  std::copy_if(fdb_.begin(), fdb_.end(), std::back_inserter(foreign_), foreign);
   std::erase_if(fdb_, foreign);
 }
 
-Snapshot SnapshotBuilder::finish() {
+void SnapshotBuilder::finish(Snapshot& snapshot) {
   give_up_entries_of_foreign_neighbours();
-  snapshot.ours.addresses = Table<Address>(std::move(addresses_));
-  snapshot.ours.neighbours = Table<Neighbour>(std::move(neighbours_));
-  snapshot.ours.fdb = Table<FdbEntry>(std::move(fdb_));
-  snapshot.ours.nexthops = Table<Nexthop>(std::move(nexthops_));
-  snapshot.ours.routes = Table<Route>(std::move(routes_));
+  NetState& ours = snapshot.ours;
+  ours.of<Link>() = Table<Link>(std::move(ours_));
+  ours.of<Address>() = Table<Address>(std::move(addresses_));
+  ours.of<Neighbour>() = Table<Neighbour>(std::move(neighbours_));
+  ours.of<FdbEntry>() = Table<FdbEntry>(std::move(fdb_));
+  ours.of<Nexthop>() = Table<Nexthop>(std::move(nexthops_));
+  ours.of<Route>() = Table<Route>(std::move(routes_));
   snapshot.leftovers = Table<Route>(std::move(leftovers_));
   snapshot.foreign_routes = Table<Route>(std::move(foreign_routes_));
-  std::sort(snapshot.taken_nexthops.begin(), snapshot.taken_nexthops.end());
-  return std::move(snapshot);
+  snapshot.foreign = std::move(foreign_);
+  std::sort(taken_nexthops_.begin(), taken_nexthops_.end());
+  snapshot.taken_nexthops = std::move(taken_nexthops_);
 }
 
 }  // namespace flannel::netlink

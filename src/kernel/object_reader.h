@@ -62,12 +62,11 @@ class SnapshotBuilder {
   // All links of the host.
   void add_links(std::vector<LinkMessage> links);
   void add(std::vector<Reading> readings);
-  Snapshot finish();
+  // Puts them into `snapshot` in place of what it has of their kinds.
+  void finish(Snapshot& snapshot);
 
   // As add_links() found them.
   const LinkTable& links() const { return links_; }
-
-  Snapshot snapshot;
 
  private:
   void add_row(const Reading& reading, const Nexthop& nexthop);
@@ -77,11 +76,14 @@ class SnapshotBuilder {
 
   const Scope& scope_;
   LinkTable links_;
+  std::vector<Link> ours_;
   std::vector<Address> addresses_;
   std::vector<Neighbour> neighbours_;
   std::vector<FdbEntry> fdb_;
   std::vector<Nexthop> nexthops_;
   std::vector<Route> routes_, leftovers_, foreign_routes_;
+  std::vector<Object> foreign_;
+  std::vector<std::uint32_t> taken_nexthops_;
   std::optional<Route::Key> last_route_;
 };
 

@@ -3,22 +3,10 @@
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
-#include <string_view>
 
 #include "base/printable.h"
 
 namespace flannel {
-
-namespace {
-
-// How the alias of every device of ours begins; the first network follows.
-constexpr std::string_view kAlias = "flannel ";
-
-}  // namespace
-
-bool belongs_to_a_network(const Link& link) {
-  return link.alias.starts_with(kAlias);
-}
 
 bool owns_link(const Scope& scope, const Link& link) {
   if (!scope.alias.empty() && link.alias == scope.alias) {

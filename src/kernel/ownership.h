@@ -30,8 +30,6 @@ bool in_our_networks(const Scope& scope, const Prefix& dst);
 // a VXLAN device with our name, such as the Go reference's, or one of a network that this node had
 // before: no other daemon uses it, for the name is claimed (Kernel::claim).
 bool owns_link(const Scope& scope, const Link& link);
-// Whether its alias says that a daemon of a network made it, ours or another.
-bool belongs_to_a_network(const Link& link);
 // Why a device of our name is not ours, and what to do; empty where nothing says so.
 std::string explain_foreign(const Link& there);
 

@@ -1,56 +1,59 @@
 #include "reconcile/attempt.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <map>
 
 namespace flannel {
 namespace {
 
-// What an object cannot be there without.
-struct Needs {
-  Dev dev;
-  std::uint32_t nexthop = 0;
-
-  explicit Needs(const Object& object) {
-    std::visit([this](const auto& row) { set(row); }, object);
-  }
-
- private:
-  void set(const Link&) {}  // on devices of others alone
-  void set(const Address& row) { dev = row.key.dev; }
-  void set(const Neighbour& row) { dev = row.key.dev; }
-  void set(const FdbEntry& row) { dev = row.key.dev; }
-  void set(const Nexthop& row) { dev = row.dev; }
-  void set(const Route& row) {
-    dev = row.dev;
-    nexthop = row.nexthop;
-  }
-};
+// By kind: how many kinds that others need come before it.
+template <class... T>
+constexpr std::array<std::size_t, sizeof...(T)> stages(KindList<T...>) {
+  std::array<std::size_t, sizeof...(T)> out{};
+  std::size_t kind = 0, stage = 0;
+  ((out[kind++] = stage, stage += ProvidingKind<T> ? 1 : 0), ...);
+  return out;
+}
+constexpr auto kStages = stages(Kinds());
 
 class Attempt {
  public:
   Attempt(Kernel& kernel, std::span<const Op> ops, const HoldDown& hold_down,
-          HoldDown::Clock::time_point now)
-      : kernel_(kernel), ops_(ops), hold_down_(hold_down), now_(now), outcomes_(ops.size()) {}
+          const PendingOps& pending, HoldDown::Clock::time_point now)
+      : kernel_(kernel),
+        ops_(ops),
+        hold_down_(hold_down),
+        pending_(pending),
+        now_(now),
+        outcomes_(ops.size()) {}
 
-  // In stages: devices, what lies on them, routes and removals. A stage begins when it is known
-  // what the one before it could not make.
+  // In stages: devices, what lies on them, routes. A stage begins when it is known what the one
+  // before it could not make; removals go with what is before them.
   std::vector<Outcome> run() {
-    const auto links_end = std::find_if_not(ops_.begin(), ops_.end(), [](const Op& op) {
-      return std::holds_alternative<Link>(op.object);
-    });
-    const auto nexthops_end = std::find_if(links_end, ops_.end(), [](const Op& op) {
-      return op.verb == Op::Verb::remove || std::holds_alternative<Route>(op.object);
-    });
-    apply(0, static_cast<std::size_t>(links_end - ops_.begin()));
-    apply(static_cast<std::size_t>(links_end - ops_.begin()),
-          static_cast<std::size_t>(nexthops_end - ops_.begin()));
-    apply(static_cast<std::size_t>(nexthops_end - ops_.begin()), ops_.size());
+    for (std::size_t first = 0; first < ops_.size();) {
+      const std::size_t last = end_of_stage(first);
+      apply(first, last);
+      first = last;
+    }
     return std::move(outcomes_);
   }
 
  private:
+  std::size_t end_of_stage(std::size_t first) const {
+    std::optional<std::size_t> stage;
+    std::size_t i = first;
+    for (; i < ops_.size(); ++i) {
+      const std::size_t its = kStages[ops_[i].object.index()];
+      if (ops_[i].verb != Op::Verb::remove && its > stage.value_or(its)) {
+        break;
+      }
+      stage = ops_[i].verb == Op::Verb::remove ? stage : its;
+    }
+    return i;
+  }
+
   void apply(std::size_t first, std::size_t last) {
     std::vector<std::size_t> tried;
     for (std::size_t i = first; i < last; ++i) {
@@ -59,6 +62,9 @@ class Attempt {
         outcomes_[i].result = {
             EBUSY, fmt::format("put back {} times, and changed again each time by another program",
                                entry->repairs)};
+        note_missing(i, i);
+      } else if (pending_.find(ops_[i].object) != nullptr) {
+        outcomes_[i].result.pending = true;
         note_missing(i, i);
       } else if (const std::optional<std::size_t> cause = missing(ops_[i])) {
         outcomes_[i].waits_for = cause;
@@ -90,25 +96,27 @@ class Attempt {
     }
   }
 
-  // What the i-th op was to make is missing, by the failure of the op `cause`. What could not be
-  // changed is still there, and what lies on it can be tried.
+  // What the i-th op was to make is missing, by the op `cause`, which failed or is pending. What
+  // could not be changed is still there, and what lies on it can be tried.
   void note_missing(std::size_t i, std::size_t cause) {
     if (ops_[i].verb != Op::Verb::add) {
       return;
     }
-    if (const Link* link = std::get_if<Link>(&ops_[i].object)) {
-      devices_[link->key.name] = cause;
-    } else if (const Nexthop* nexthop = std::get_if<Nexthop>(&ops_[i].object)) {
-      nexthops_[nexthop->key.id] = cause;
+    const Reference what = provided_by(ops_[i].object);
+    if (!what.dev.empty()) {
+      devices_[what.dev] = cause;
+    }
+    if (what.nexthop != 0) {
+      nexthops_[what.nexthop] = cause;
     }
   }
 
-  // The op that failed and without which `op` cannot succeed.
+  // The op that failed or is pending, and without which `op` cannot succeed.
   std::optional<std::size_t> missing(const Op& op) const {
     if (op.verb == Op::Verb::remove || (devices_.empty() && nexthops_.empty())) {
       return std::nullopt;
     }
-    const Needs needs(op.object);
+    const Reference needs = needs_of(op.object);
     if (const auto device = devices_.find(needs.dev); device != devices_.end()) {
       return device->second;
     }
@@ -121,9 +129,10 @@ class Attempt {
   Kernel& kernel_;
   const std::span<const Op> ops_;
   const HoldDown& hold_down_;
+  const PendingOps& pending_;
   const HoldDown::Clock::time_point now_;
   std::vector<Outcome> outcomes_;
-  // Those that are missing, and the op that failed.
+  // Those that are missing, and the op that was to make them.
   std::map<Dev, std::size_t> devices_;
   std::map<std::uint32_t, std::size_t> nexthops_;
 };
@@ -131,8 +140,8 @@ class Attempt {
 }  // namespace
 
 std::vector<Outcome> attempt(Kernel& kernel, std::span<const Op> ops, const HoldDown& hold_down,
-                             HoldDown::Clock::time_point now) {
-  return Attempt(kernel, ops, hold_down, now).run();
+                             const PendingOps& pending, HoldDown::Clock::time_point now) {
+  return Attempt(kernel, ops, hold_down, pending, now).run();
 }
 
 }  // namespace flannel

@@ -9,19 +9,23 @@
 
 #include "kernel/kernel.h"
 #include "reconcile/hold_down.h"
+#include "reconcile/pending.h"
 
 namespace flannel {
 
 struct Outcome {
-  OpResult result;       // EBUSY where the object is held down, ECANCELED where the op waits
+  // EBUSY where the object is held down, ECANCELED where the op waits; pending also where an op of
+  // the object was pending before, and this one was not tried.
+  OpResult result;
   unsigned repairs = 0;  // where it is held down: how often it was put back, in a row
-  // The op, by its place, that failed and without which this one cannot succeed.
+  // The op, by its place, that failed or is pending, and without which this one cannot succeed.
   std::optional<std::size_t> waits_for;
 };
 
 // Applies `ops`, which are in the order of diff(), and returns what became of each. A device that
-// cannot be made, or a nexthop, is one failure, and not as many as there are peers.
+// cannot be made, or a nexthop, is one failure, and not as many as there are peers. `pending` has
+// those begun earlier.
 std::vector<Outcome> attempt(Kernel& kernel, std::span<const Op> ops, const HoldDown& hold_down,
-                             HoldDown::Clock::time_point now);
+                             const PendingOps& pending, HoldDown::Clock::time_point now);
 
 }  // namespace flannel

@@ -1,9 +1,10 @@
 #include "reconcile/diff.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
-
-#include "kernel/ownership.h"
+#include <unordered_set>
+#include <utility>
 
 namespace flannel {
 namespace {
@@ -12,19 +13,42 @@ bool contains(const std::vector<Dev>& devices, const Dev& device) {
   return std::find(devices.begin(), devices.end(), device) != devices.end();
 }
 
-// What remains when the kernel has removed `links`: it drops everything on them silently.
-NetState without(NetState state, const std::vector<Dev>& links) {
-  const auto gone = [&links](const Dev& dev) { return contains(links, dev); };
-  const NetState before = state;
-  state.links.remove_if([&](const Link& l) { return gone(l.key.name); });
-  state.addresses.remove_if([&](const Address& a) { return gone(a.key.dev); });
-  state.neighbours.remove_if([&](const Neighbour& n) { return gone(n.key.dev); });
-  state.fdb.remove_if([&](const FdbEntry& f) { return gone(f.key.dev); });
-  state.nexthops.remove_if([&](const Nexthop& n) { return gone(n.dev); });
-  state.routes.remove_if([&](const Route& r) {
-    const Nexthop* nexthop = before.nexthops.find({r.nexthop});
-    return gone(nexthop != nullptr ? nexthop->dev : r.dev);
-  });
+class Gone {
+ public:
+  void add(const Reference& what) {
+    if (!what.dev.empty()) {
+      devices_.push_back(what.dev);
+    }
+    if (what.nexthop != 0) {
+      nexthops_.insert(what.nexthop);
+    }
+  }
+  bool has(const Reference& what) const {
+    return contains(devices_, what.dev) || nexthops_.contains(what.nexthop);
+  }
+  bool empty() const { return devices_.empty() && nexthops_.empty(); }
+
+ private:
+  std::vector<Dev> devices_;
+  std::unordered_set<std::uint32_t> nexthops_;
+};
+
+// What remains when the kernel has removed what is `gone`: it drops all that needs it silently.
+NetState without(NetState state, Gone gone) {
+  for_each_table(
+      [&]<class T>(Table<T>& table) {
+        table.remove_if([&](const T& row) {
+          const bool dropped = gone.has(row.needs());
+          if constexpr (ProvidingKind<T>) {
+            if (dropped) {
+              gone.add(row.provides());
+            }
+            return gone.has(row.provides());
+          }
+          return dropped;
+        });
+      },
+      state);
   return state;
 }
 
@@ -45,15 +69,43 @@ void put_differences(const Table<T>& want, const Table<T>& have, std::vector<Op>
 
 template <class T>
 void remove_surplus(const Table<T>& want, const Table<T>& have, std::vector<Op>& ops) {
-  auto wanted = want.begin();
-  for (const T& row : have) {
-    while (wanted != want.end() && wanted->key < row.key) {
-      ++wanted;
-    }
-    if (wanted == want.end() || row.key < wanted->key) {
-      ops.push_back({Op::Verb::remove, row});
+  if constexpr (!is_setting<T>()) {
+    auto wanted = want.begin();
+    for (const T& row : have) {
+      while (wanted != want.end() && wanted->key < row.key) {
+        ++wanted;
+      }
+      if (wanted == want.end() || row.key < wanted->key) {
+        ops.push_back({Op::Verb::remove, row});
+      }
     }
   }
+}
+
+// Those that are removed to be made anew, and what goes with them.
+template <class T>
+void remove_replaced(const Table<T>& want, const Table<T>& have, std::vector<Op>& ops, Gone& gone) {
+  if constexpr (ReplacedKind<T> && ProvidingKind<T>) {
+    for (const T& row : want) {
+      const T* old = have.find(row.key);
+      if (old != nullptr && !row.changes_in_place(*old)) {
+        ops.push_back({Op::Verb::remove, *old});
+        gone.add(old->provides());
+      }
+    }
+  }
+}
+
+// Devices that get another MAC.
+std::vector<Dev> readdressed(const Table<Link>& want, const Table<Link>& have) {
+  std::vector<Dev> devices;
+  for (const Link& link : want) {
+    const Link* old = have.find(link.key);
+    if (old != nullptr && old->mac != link.mac) {
+      devices.push_back(link.key.name);
+    }
+  }
+  return devices;
 }
 
 void diff_tables(const NetState& want, const NetState& have, std::vector<Op>& ops) {
@@ -79,49 +131,37 @@ bool fits(const Op& op, const NetState& gone, const NetState& planned) {
 
 }  // namespace
 
-bool needs_recreation(const Link& want, const Link& have) {
-  const Vxlan* want_vxlan = std::get_if<Vxlan>(&want.kind);
-  const Vxlan* have_vxlan = std::get_if<Vxlan>(&have.kind);
-  if (want_vxlan == nullptr || have_vxlan == nullptr) {
-    return want.kind != have.kind;
-  }
-  Vxlan same_learning = *have_vxlan;
-  same_learning.learning = want_vxlan->learning;
-  return *want_vxlan != same_learning || (belongs_to_a_network(have) && have.alias != want.alias);
-}
-
 std::vector<Op> diff(const NetState& want, const NetState& have) {
   std::vector<Op> ops;
-  std::vector<Dev> recreated, readdressed;
-  for (const Link& link : want.links) {
-    const Link* old = have.links.find(link.key);
-    if (old != nullptr && needs_recreation(link, *old)) {
-      ops.push_back({Op::Verb::remove, *old});
-      recreated.push_back(link.key.name);
-    } else if (old != nullptr && old->mac != link.mac) {
-      readdressed.push_back(link.key.name);
-    }
-  }
-  if (recreated.empty() && readdressed.empty()) {
+  Gone gone;
+  for_each_table([&](const auto& w, const auto& h) { remove_replaced(w, h, ops, gone); }, want,
+                 have);
+  const std::vector<Dev> other_mac = readdressed(want.of<Link>(), have.of<Link>());
+  if (gone.empty() && other_mac.empty()) {
     diff_tables(want, have, ops);
     return ops;
   }
-  NetState left = without(have, recreated);
+  NetState left = without(have, std::move(gone));
   // With a device's MAC the kernel drops its neighbours (net/core/neighbour.c, neigh_changeaddr).
-  left.neighbours.remove_if(
-      [&](const Neighbour& row) { return contains(readdressed, row.key.dev); });
+  left.of<Neighbour>().remove_if(
+      [&](const Neighbour& row) { return contains(other_mac, row.key.dev); });
   diff_tables(want, left, ops);
   return ops;
 }
 
 std::optional<std::vector<Op>> ops_of(const PlanDelta& delta, const NetState& planned) {
   std::vector<Op> ops = diff(delta.come, delta.gone);
-  const bool same_node =
-      delta.gone.links == planned.links && delta.gone.addresses == planned.addresses;
-  const bool fit =
-      same_node && std::ranges::all_of(ops, [&](const Op& op) {
-        return !std::holds_alternative<Link>(op.object) && fits(op, delta.gone, planned);
-      });
+  bool same_node = true;
+  for_each_table(
+      [&]<class T>(const Table<T>& gone, const Table<T>& all) {
+        if constexpr (is_of_node<T>()) {
+          same_node = same_node && gone == all;
+        }
+      },
+      delta.gone, planned);
+  const bool fit = same_node && std::ranges::all_of(ops, [&](const Op& op) {
+                     return !is_of_node(op.object) && fits(op, delta.gone, planned);
+                   });
   return fit ? std::optional(std::move(ops)) : std::nullopt;
 }
 

@@ -26,33 +26,35 @@ struct Applier {
   NetState& state;
 
   void operator()(const Link& link) const {
-    const Link* old = state.links.find(link.key);
+    const Link* old = state.of<Link>().find(link.key);
     if (op.verb == Op::Verb::change && old != nullptr && old->mac != link.mac) {
-      state.neighbours.remove_if([&](const Neighbour& n) { return n.key.dev == link.key.name; });
+      state.of<Neighbour>().remove_if(
+          [&](const Neighbour& n) { return n.key.dev == link.key.name; });
     }
-    apply_row(op, link, state.links);
+    apply_row(op, link, state.of<Link>());
     if (op.verb != Op::Verb::remove) {
       return;
     }
     const Dev dev = link.key.name;
-    state.addresses.remove_if([&](const Address& a) { return a.key.dev == dev; });
-    state.neighbours.remove_if([&](const Neighbour& n) { return n.key.dev == dev; });
-    state.fdb.remove_if([&](const FdbEntry& f) { return f.key.dev == dev; });
-    state.routes.remove_if([&](const Route& r) {
-      const Nexthop* nexthop = state.nexthops.find({r.nexthop});
+    state.of<Sysctl>().remove_if([&](const Sysctl& s) { return s.key.dev == dev; });
+    state.of<Address>().remove_if([&](const Address& a) { return a.key.dev == dev; });
+    state.of<Neighbour>().remove_if([&](const Neighbour& n) { return n.key.dev == dev; });
+    state.of<FdbEntry>().remove_if([&](const FdbEntry& f) { return f.key.dev == dev; });
+    state.of<Route>().remove_if([&](const Route& r) {
+      const Nexthop* nexthop = state.of<Nexthop>().find({r.nexthop});
       return (nexthop != nullptr ? nexthop->dev : r.dev) == dev;
     });
-    state.nexthops.remove_if([&](const Nexthop& n) { return n.dev == dev; });
+    state.of<Nexthop>().remove_if([&](const Nexthop& n) { return n.dev == dev; });
   }
-  void operator()(const Address& row) const { apply_row(op, row, state.addresses); }
-  void operator()(const Neighbour& row) const { apply_row(op, row, state.neighbours); }
-  void operator()(const FdbEntry& row) const { apply_row(op, row, state.fdb); }
-  void operator()(const Nexthop& row) const { apply_row(op, row, state.nexthops); }
+  template <class T>
+  void operator()(const T& row) const {
+    apply_row(op, row, state.of<T>());
+  }
   void operator()(const Route& row) const {
     if (op.verb != Op::Verb::remove && row.nexthop != 0) {
-      EXPECT_NE(state.nexthops.find({row.nexthop}), nullptr) << "dangling: " << to_text(op);
+      EXPECT_NE(state.of<Nexthop>().find({row.nexthop}), nullptr) << "dangling: " << to_text(op);
     }
-    apply_row(op, row, state.routes);
+    apply_row(op, row, state.of<Route>());
   }
 };
 
@@ -89,19 +91,19 @@ NetState random_state(std::minstd_rand& random) {
     if (below(8) == 0) {
       link.kind = OtherKind{"bridge"};
     }
-    state.links.put(link);
+    state.of<Link>().put(link);
     devs.push_back(name);
   }
   for (unsigned i = below(12); i > 0 && !devs.empty(); --i) {
     const Dev dev = devs[below(devs.size())];
     const IpAddr base = v4(0x0a050000 + (below(6) << 8));
-    state.addresses.put({{dev, {base, 32}}});
-    state.neighbours.put({{dev, base}, Mac::local(below(3))});
-    state.fdb.put({{dev, Mac::local(below(4))}, v4(0xc6120000 + below(4))});
+    state.of<Address>().put({{dev, {base, 32}}});
+    state.of<Neighbour>().put({{dev, base}, Mac::local(below(3))});
+    state.of<FdbEntry>().put({{dev, Mac::local(below(4))}, v4(0xc6120000 + below(4))});
     Route route{{{base, 24}, 0}};
     if (below(2) == 0) {
       Nexthop nexthop{{1 + below(6)}, base, dev, true};
-      state.nexthops.put(nexthop);
+      state.of<Nexthop>().put(nexthop);
       route.nexthop = nexthop.key.id;
     } else {
       route.via = base;
@@ -109,7 +111,7 @@ NetState random_state(std::minstd_rand& random) {
       route.onlink = true;
       route.protocol = below(2) == 0 ? kRouteProtocol : 3;
     }
-    state.routes.put(route);
+    state.of<Route>().put(route);
   }
   return state;
 }
@@ -131,12 +133,12 @@ TEST(Diff, MakesAnyStateIntoAnyOther) {
 
 TEST(Diff, ChangesAPeerInPlaceAndRemovesOnlyWhatNobodyUses) {
   NetState have;
-  have.links.put(vxlan_link("flannel.1", 1));
-  have.neighbours.put({{"flannel.1", v4(0x0a053d00)}, Mac::local(1)});
-  have.fdb.put({{"flannel.1", Mac::local(1)}, v4(0xc6120003)});
+  have.of<Link>().put(vxlan_link("flannel.1", 1));
+  have.of<Neighbour>().put({{"flannel.1", v4(0x0a053d00)}, Mac::local(1)});
+  have.of<FdbEntry>().put({{"flannel.1", Mac::local(1)}, v4(0xc6120003)});
   NetState want = have;
-  want.neighbours.put({{"flannel.1", v4(0x0a053d00)}, Mac::local(2)});
-  want.fdb = Table<FdbEntry>({{{"flannel.1", Mac::local(2)}, v4(0xc6120003)}});
+  want.of<Neighbour>().put({{"flannel.1", v4(0x0a053d00)}, Mac::local(2)});
+  want.of<FdbEntry>() = Table<FdbEntry>({{{"flannel.1", Mac::local(2)}, v4(0xc6120003)}});
   std::string text;
   for (const Op& op : diff(want, have)) {
     text += to_text(op) + "\n";
@@ -149,11 +151,11 @@ TEST(Diff, ChangesAPeerInPlaceAndRemovesOnlyWhatNobodyUses) {
 
 TEST(Diff, RemovesRoutesBeforeNexthopsBeforeLinks) {
   NetState have;
-  have.links.put(vxlan_link("flannel.1", 1));
-  have.nexthops.put({{7}, v4(0x0a053d00), "flannel.1", true});
+  have.of<Link>().put(vxlan_link("flannel.1", 1));
+  have.of<Nexthop>().put({{7}, v4(0x0a053d00), "flannel.1", true});
   Route route{{{v4(0x0a053d00), 24}, 0}};
   route.nexthop = 7;
-  have.routes.put(route);
+  have.of<Route>().put(route);
   const std::vector<Op> ops = diff({}, have);
   ASSERT_EQ(ops.size(), 3U);
   EXPECT_TRUE(std::holds_alternative<Route>(ops[0].object));
@@ -167,44 +169,45 @@ TEST(Diff, RecreatesALinkOnlyForWhatCannotChangeInPlace) {
   want.mtu = 1400;
   want.mac = Mac::local(9);
   std::get<Vxlan>(want.kind).learning = true;
-  EXPECT_FALSE(needs_recreation(want, have));
+  EXPECT_TRUE(want.changes_in_place(have));
   want = have;
   std::get<Vxlan>(want.kind).port = 4789;
-  EXPECT_TRUE(needs_recreation(want, have));
+  EXPECT_FALSE(want.changes_in_place(have));
   want.kind = OtherKind{"bridge"};
-  EXPECT_TRUE(needs_recreation(want, have));
+  EXPECT_FALSE(want.changes_in_place(have));
 }
 
 TEST(Diff, RecreatesALinkThatAnotherNetworkHad) {
   Link have = vxlan_link("flannel.1", 1), want = have;
   want.alias = "flannel 10.5.0.0/16";
   have.alias = "uplink of the overlay";
-  EXPECT_FALSE(needs_recreation(want, have));
+  EXPECT_TRUE(want.changes_in_place(have));
   have.alias = "flannel 10.6.0.0/16";
-  EXPECT_TRUE(needs_recreation(want, have));
+  EXPECT_FALSE(want.changes_in_place(have));
   have.alias = want.alias;
-  EXPECT_FALSE(needs_recreation(want, have));
+  EXPECT_TRUE(want.changes_in_place(have));
 }
 
 TEST(OpsOf, ARowThatComesInThePlaceOfAnotherIsNoMatterOfTheChangeAlone) {
   NetState planned;
-  planned.links.put(vxlan_link("flannel.1", 1));
-  planned.nexthops.put({{7}, v4(0x0a053d00), "flannel.1", true});
-  const NetState node{.links = planned.links};
+  planned.of<Link>().put(vxlan_link("flannel.1", 1));
+  planned.of<Nexthop>().put({{7}, v4(0x0a053d00), "flannel.1", true});
+  NetState node;
+  node.of<Link>() = planned.of<Link>();
   NetState seven = planned, eight = node, other_seven = node, other_node = seven;
-  eight.nexthops.put({{8}, v4(0x0a053e00), "flannel.1", true});
-  other_seven.nexthops.put({{7}, v4(0x0a053e00), "flannel.1", true});
-  other_node.links.put(vxlan_link("flannel.1", 2));
+  eight.of<Nexthop>().put({{8}, v4(0x0a053e00), "flannel.1", true});
+  other_seven.of<Nexthop>().put({{7}, v4(0x0a053e00), "flannel.1", true});
+  other_node.of<Link>().put(vxlan_link("flannel.1", 2));
 
   const auto joins = ops_of({node, eight}, planned);
   ASSERT_TRUE(joins);
-  EXPECT_EQ(*joins, (std::vector<Op>{{Op::Verb::add, *eight.nexthops.begin()}}));
+  EXPECT_EQ(*joins, (std::vector<Op>{{Op::Verb::add, *eight.of<Nexthop>().begin()}}));
   const auto leaves = ops_of({seven, node}, planned);
   ASSERT_TRUE(leaves);
-  EXPECT_EQ(*leaves, (std::vector<Op>{{Op::Verb::remove, *seven.nexthops.begin()}}));
+  EXPECT_EQ(*leaves, (std::vector<Op>{{Op::Verb::remove, *seven.of<Nexthop>().begin()}}));
   const auto changes = ops_of({seven, other_seven}, planned);
   ASSERT_TRUE(changes);
-  EXPECT_EQ(*changes, (std::vector<Op>{{Op::Verb::change, *other_seven.nexthops.begin()}}));
+  EXPECT_EQ(*changes, (std::vector<Op>{{Op::Verb::change, *other_seven.of<Nexthop>().begin()}}));
   const auto nothing = ops_of({seven, seven}, planned);
   ASSERT_TRUE(nothing);
   EXPECT_TRUE(nothing->empty());

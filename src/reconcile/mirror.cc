@@ -1,25 +1,58 @@
 #include "reconcile/mirror.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace flannel {
+namespace {
+
+template <class T>
+T with_moving_fields_of(const T* known, T row) {
+  if constexpr (MovingKind<T>) {
+    if (known != nullptr) {
+      row.keep_moving_fields(*known);
+    }
+  }
+  return row;
+}
+
+}  // namespace
 
 bool needs_dump(const Change& change, const NetState& have) {
-  if (const Link* link = std::get_if<Link>(&change.object)) {
-    const Link* known = have.links.find(link->key);
-    return change.removed ? known != nullptr : known == nullptr || *known != *link;
-  }
-  // Which of several routes of one key the kernel uses, and whose an FDB entry is, only a dump
-  // tells.
-  if (const Route* route = std::get_if<Route>(&change.object)) {
-    const Route* known = have.routes.find(route->key);
-    return known != nullptr && (change.removed || *known != *route);
-  }
-  if (const FdbEntry* entry = std::get_if<FdbEntry>(&change.object)) {
-    return !change.removed && have.fdb.find(entry->key) == nullptr;
-  }
-  const Nexthop* nexthop = std::get_if<Nexthop>(&change.object);
-  const Address* address = std::get_if<Address>(&change.object);
-  return change.removed && ((nexthop != nullptr && have.nexthops.find(nexthop->key) != nullptr) ||
-                            (address != nullptr && have.addresses.find(address->key) != nullptr));
+  return std::visit(
+      [&]<class T>(const T& row) {
+        constexpr DumpAfter kAfter = dump_after<T>();
+        const T* known = have.of<T>().find(row.key);
+        if (change.removed) {
+          return kAfter.removed && known != nullptr;
+        }
+        return known == nullptr ? kAfter.added : kAfter.changed && *known != row;
+      },
+      change.object);
+}
+
+KindSet kinds_around(const Object& object) {
+  return std::holds_alternative<Link>(object) ? all_kinds() : kind_of(object);
+}
+
+bool has_routes_of_one_key(const Snapshot& have) {
+  return !have.foreign_routes.empty() ||
+         std::ranges::any_of(have.ours.of<Route>(),
+                             [](const Route& row) { return row.key.place > 0; });
+}
+
+KindSet unsure_after(const std::vector<Op>& done, const Snapshot& have) {
+  const Table<Route>& ours = have.ours.of<Route>();
+  const bool several = std::ranges::any_of(done, [&](const Op& op) {
+    const Route* route = std::get_if<Route>(&op.object);
+    const auto same = [&](const Route& row) {
+      return row.key.dst == route->key.dst && row.key.metric == route->key.metric;
+    };
+    return route != nullptr &&
+           (route->key.place > 0 || ours.find({route->key.dst, route->key.metric, 1}) != nullptr ||
+            std::ranges::any_of(have.foreign_routes, same));
+  });
+  return several ? kinds<Route>() : KindSet();
 }
 
 void enter(const std::vector<Op>& done, NetState& state) {
@@ -43,13 +76,39 @@ bool enter(const Change& change, NetState& have, const NetState& want) {
         if (change.removed) {
           table.remove(row.key);
         } else if (const T* known = table.find(row.key); known == nullptr || *known != row) {
-          table.put(row);
+          table.put(with_moving_fields_of(known, row));
         }
         const T* is = table.find(row.key);
         const T* should = want.of<T>().find(row.key);
         return is == nullptr || should == nullptr ? is != should : *is != *should;
       },
       change.object);
+}
+
+NetState moving_rows(const NetState& state) {
+  NetState rows;
+  for_each_table(
+      []<class T>(const Table<T>& from, Table<T>& to) {
+        if constexpr (MovingKind<T>) {
+          to = from;
+        }
+      },
+      state, rows);
+  return rows;
+}
+
+void keep_moving_fields(NetState& listed, const NetState& known) {
+  for_each_table(
+      []<class T>(Table<T>& rows, const Table<T>& before) {
+        if constexpr (MovingKind<T>) {
+          std::vector<T> kept;
+          for (const T& row : rows) {
+            kept.push_back(with_moving_fields_of(before.find(row.key), row));
+          }
+          rows = Table<T>(std::move(kept));
+        }
+      },
+      listed, known);
 }
 
 bool enter_foreign(const Change& change, Table<Route>& foreign) {

@@ -7,17 +7,30 @@
 
 namespace flannel {
 
-// Whether only a dump tells what `change` did, given what the kernel had so far. It drops other
-// objects along with one without a word: with a link that goes down its routes, with another MAC
-// its neighbours, with a nexthop its routes, with a device's last IPv4 address all IPv4 routes by
-// it. What we did ourselves is in `have` already.
+// Whether only a dump tells what `change` did, given what the kernel had so far (DumpAfter). What
+// we did ourselves is in `have` already.
 bool needs_dump(const Change& change, const NetState& have);
+// What is dumped where it is not known what became of an object: the objects of other kinds that
+// lie on a device go or change with it.
+KindSet kinds_around(const Object& object);
+
+// Of which kinds only a dump tells what `done` did: where there are several routes of one key, the
+// kernel does not say which it took. An IPv6 route by a nexthop object, for one, replaces a
+// blackhole behind ours and not ours (net/ipv6/ip6_fib.c, fib6_add_rt2node).
+KindSet unsure_after(const std::vector<Op>& done, const Snapshot& have);
+// Whether there may be such routes.
+bool has_routes_of_one_key(const Snapshot& have);
 
 // Enters what was done.
 void enter(const std::vector<Op>& done, NetState& state);
 
 // Enters what is known of one object into `have`; true where that is not as wanted.
 bool enter(const Change& change, NetState& have, const NetState& want);
+
+// The rows with fields that the kernel itself moves (MovingKind), alone.
+NetState moving_rows(const NetState& state);
+// Puts these fields of `listed` back as `known` has them.
+void keep_moving_fields(NetState& listed, const NetState& known);
 
 // Enters what is known of a foreign route; false where only a dump tells what there is now, since
 // there were several of that key, or one that was replaced or lost one of its paths.

@@ -20,14 +20,17 @@ void Reconciler::absorb_changes() {
 }
 
 void Reconciler::absorb(const Changes& changes) {
-  bool differs = changes.dump_needed;
+  for (const Changes::Answer& answer : changes.answers) {
+    take_answer(answer);
+  }
+  bool differs = changes.dump_needed.any();
   for (const Change& change : changes.ours) {
     differs = calls_for_pass(change) || differs;
   }
   for (const Dev& dev : changes.host.links) {
     differs = differs || leads_our_traffic(dev);
   }
-  dump_needed_ = dump_needed_ || changes.dump_needed;
+  dump_needed_ |= changes.dump_needed;
   differs = absorb_foreign(changes) || differs;
   if (differs && report_.passes > 0) {
     need_pass();
@@ -47,7 +50,7 @@ bool Reconciler::absorb_foreign(const Changes& changes) {
   for (const Change& change : changes.foreign_routes) {
     told = enter_foreign(change, have_.foreign_routes) && told;
   }
-  dump_needed_ = dump_needed_ || !told;
+  dump_needed_ |= told ? KindSet() : kinds<Route>();
   if (told && !changes.foreign_routes.empty()) {
     report_shadows();
   }
@@ -55,7 +58,7 @@ bool Reconciler::absorb_foreign(const Changes& changes) {
 }
 
 bool Reconciler::calls_for_pass(const Change& change) {
-  dump_needed_ = dump_needed_ || needs_dump(change, have_.ours);
+  dump_needed_ |= needs_dump(change, have_.ours) ? kinds_around(change.object) : KindSet();
   const bool differs = enter(change, have_.ours, want_);
   // What is held down and reported already has its pass when the hold-down ends.
   const bool held_down = hold_down_.find(change.object, Clock::now()) != nullptr;
@@ -64,11 +67,10 @@ bool Reconciler::calls_for_pass(const Change& change) {
 
 // With a device that goes down, or its last address, the kernel drops the routes by it.
 bool Reconciler::leads_our_traffic(const Dev& dev) {
-  const NetState& have = have_.ours;
   const auto by_dev = [&dev](const auto& row) { return row.dev == dev; };
-  const bool leads = std::any_of(have.nexthops.begin(), have.nexthops.end(), by_dev) ||
-                     std::any_of(have.routes.begin(), have.routes.end(), by_dev);
-  dump_needed_ = dump_needed_ || leads;
+  const bool leads = std::ranges::any_of(have_.ours.of<Nexthop>(), by_dev) ||
+                     std::ranges::any_of(have_.ours.of<Route>(), by_dev);
+  dump_needed_ |= leads ? kinds<Nexthop, Route>() : KindSet();
   return leads;
 }
 

@@ -14,21 +14,8 @@
 namespace flannel {
 namespace {
 
-// New problems of one pass that are written to the log one by one.
-constexpr std::size_t kMostLogged = 5;
-
-// An object is held down from its second repair in a row on; each later one is no news.
-constexpr unsigned kFirstHeldDown = 2;
-
 // Ops of one retry, and changes that are entered into the mirror one by one.
 constexpr std::size_t kFew = 64;
-
-// Without these no peer can be reached; every other object is one peer's alone. A setting of the
-// device that could not be written keeps no packet back.
-bool is_of_node(const Problem& problem) {
-  return (std::holds_alternative<Link>(problem.op.object) && problem.error != EROFS) ||
-         std::holds_alternative<Address>(problem.op.object);
-}
 
 // Whether `op` put back what was as planned before, or removed what was not planned then either.
 bool is_repair(const Op& op, const NetState& planned_before) {
@@ -39,17 +26,6 @@ bool is_repair(const Op& op, const NetState& planned_before) {
                                            : planned != nullptr && *planned == row;
       },
       op.object);
-}
-
-// What may have been an administrator's: its removal is in the log whatever the verbosity.
-bool removes_stale(const Op& op, const Scope& scope) {
-  const Route* route = std::get_if<Route>(&op.object);
-  return scope.adopt_stale && op.verb == Op::Verb::remove && route != nullptr &&
-         is_left_by_reference(scope, *route);
-}
-
-bool by_key(const Problem& a, const Problem& b) {
-  return key_less(a.op.object, b.op.object);
 }
 
 }  // namespace
@@ -63,7 +39,11 @@ Reconciler::Reconciler(asio::any_io_executor executor, Kernel& kernel, Scope sco
       planner_(std::move(planner)),
       timing_(timing),
       rate_limit_(timing.most_charged),
-      hold_down_(timing.hold_down_first, timing.hold_down_most) {}
+      hold_down_(timing.hold_down_first, timing.hold_down_most) {
+  for (const Audit& audit : kernel_.audits()) {
+    audits_.push_back({audit});
+  }
+}
 
 void Reconciler::wake() {
   need_pass();
@@ -75,7 +55,7 @@ void Reconciler::wake_for_changes() {
 
 void Reconciler::set_additive(bool additive) {
   additive_ = additive;
-  dump_needed_ = true;  // the mirror lacks what was left alone
+  dump_needed_.set();  // the mirror lacks what was left alone
   wake();
 }
 
@@ -83,7 +63,7 @@ std::vector<Op> Reconciler::ops_for(const NetState& want, const NetState& have) 
   std::vector<Op> ops = diff(want, have);
   std::erase_if(ops, [&](const Op& op) {
     const Link* link = std::get_if<Link>(&op.object);
-    const bool made_anew = link != nullptr && want.links.find(link->key) != nullptr;
+    const bool made_anew = link != nullptr && want.of<Link>().find(link->key) != nullptr;
     return additive_ && op.verb == Op::Verb::remove && !made_anew;
   });
   return ops;
@@ -100,7 +80,7 @@ Reconciler::Clock::time_point Reconciler::next_pass() const {
 }
 
 Task<void> Reconciler::run() {
-  dump_needed_ = true;
+  dump_needed_.set();
   needed_ = Need::everything;
   for (;;) {
     const Clock::time_point now = Clock::now();
@@ -123,15 +103,26 @@ Task<void> Reconciler::run() {
 }
 
 void Reconciler::dump() {
-  have_ = kernel_.dump(scope_);
-  dump_needed_ = false;
-  audit_at_ = Clock::now() + timing_.audit;
+  const NetState moving = moving_rows(have_.ours);
+  const KindSet dumped = dump_needed_;
+  kernel_.dump(scope_, dumped, have_);
+  keep_moving_fields(have_.ours, moving);
+  dump_needed_.reset();
+  for (DueAudit& due : audits_) {
+    if ((due.audit.kinds & dumped).any()) {
+      due.at = Clock::now() + due.audit.every.value_or(timing_.audit);
+    }
+  }
+}
+
+Reconciler::Clock::time_point Reconciler::next_audit() const {
+  return std::ranges::min(audits_, {}, &DueAudit::at).at;
 }
 
 // Whether the mirror, which can be trusted, is as wanted, object by object.
 bool Reconciler::is_as_planned() const {
-  return report_.passes > 0 && !additive_ && !dump_needed_ && last_pass_ < audit_at_ &&
-         report_.problems.empty();
+  return report_.passes > 0 && !additive_ && dump_needed_.none() && last_pass_ < next_audit() &&
+         report_.problems.empty() && pending_.empty();
 }
 
 // The ops of what changed of the plan, which want_ has then.
@@ -145,8 +136,12 @@ std::optional<std::vector<Op>> Reconciler::plan_changes() {
 }
 
 std::vector<Op> Reconciler::plan_all(NetState& planned_before) {
-  if (dump_needed_ || audit_at_ <= last_pass_) {
-    dump_needed_ = true;  // also where the dump throws
+  for (const DueAudit& due : audits_) {
+    if (due.at <= last_pass_) {
+      dump_needed_ |= due.audit.kinds;
+    }
+  }
+  if (dump_needed_.any()) {
     dump();
   }
   planned_before = std::exchange(want_, planner_.plan(have_));
@@ -160,15 +155,17 @@ void Reconciler::pass() {
   NetState planned_before;
   const bool all = !changes;
   const std::vector<Op> ops = all ? plan_all(planned_before) : std::move(*changes);
-  dump_needed_ = !ops.empty();  // until every answer is known to be good
-  const std::vector<Outcome> outcomes = attempt(kernel_, ops, hold_down_, last_pass_);
-  const bool news = judge(ops, outcomes);
+  for (const Op& op : ops) {  // until every answer is known to be good
+    dump_needed_ |= kinds_around(op.object);
+  }
+  const std::vector<Outcome> outcomes = attempt(kernel_, ops, hold_down_, pending_, last_pass_);
+  const KindSet news = judge(ops, outcomes);
   update_mirror(ops, outcomes, all, news);
   if (all) {  // what is new in a plan puts nothing back
     note_repairs(planned_before, ops, outcomes);
   }
   report_shadows();
-  schedule(news);
+  schedule(news.any());
   ++report_.passes;
   report_.wanted = want_.size();
   report_.last_pass = std::chrono::system_clock::now();
@@ -179,67 +176,13 @@ void Reconciler::pass() {
   }
 }
 
-// True where something failed that did not fail before, or not for this reason.
-bool Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes) {
-  std::vector<Problem> problems;
-  std::vector<std::size_t> place(ops.size());  // of the problem of each op that failed
-  std::size_t news = 0;
-  report_.pending = 0;
-  for (std::size_t i = 0; i < ops.size(); ++i) {
-    const OpResult& result = outcomes[i].result;
-    if (result.ok()) {
-      ++report_.ops;
-      if (removes_stale(ops[i], scope_)) {
-        log_info("{}: no node has a lease for it (--adopt-stale)", to_text(ops[i]));
-      } else if (log_verbosity() >= 1) {  // the text of thousands is not made for nobody
-        log_verbose(1, "{}", to_text(ops[i]));
-      }
-      continue;
-    }
-    ++report_.pending;
-    if (outcomes[i].waits_for) {
-      ++problems[place[*outcomes[i].waits_for]].waiting;
-      continue;
-    }
-    place[i] = problems.size();
-    problems.push_back({ops[i], result.error, result.text, 1, std::chrono::system_clock::now()});
-    const bool is_new = adopt_history(problems.back());
-    if (const unsigned repairs = outcomes[i].repairs; repairs > 0) {
-      problems.back().attempts = repairs;
-      if (repairs == kFirstHeldDown) {
-        log_warning("{}: {}", to_text(ops[i]), result.text);
-      }
-    } else if (is_new && ++news <= kMostLogged) {
-      log_warning("{}: {}", to_text(ops[i]), result.text);
-    }
-  }
-  if (news > kMostLogged) {
-    log_warning("… and {} more that flannelctl status lists", news - kMostLogged);
-  }
-  std::ranges::stable_sort(problems, by_key);
-  report_.problems = std::move(problems);
-  report_.complete = report_.complete || std::ranges::none_of(report_.problems, is_of_node);
-  return news > 0;
-}
-
-// Since when there has been the same problem, and how often it was tried; true where it is new.
-bool Reconciler::adopt_history(Problem& problem) const {
-  const auto [first, last] = std::ranges::equal_range(report_.problems, problem, by_key);
-  const auto known =
-      std::find_if(first, last, [&](const Problem& p) { return p.op == problem.op; });
-  if (known == last) {
-    return true;
-  }
-  problem.since = known->since;
-  problem.attempts += known->attempts;
-  return known->error != problem.error;
-}
-
 void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes,
-                               bool all, bool news) {
-  if (all && report_.problems.empty()) {
+                               bool all, KindSet news) {
+  const bool as_wanted = all && report_.problems.empty() && pending_.empty();
+  const bool several = has_routes_of_one_key(have_);
+  if (as_wanted && !several) {  // as almost always: nothing is copied
     have_.ours = want_;
-    dump_needed_ = false;
+    dump_needed_.reset();
     return;
   }
   std::vector<Op> done;
@@ -248,18 +191,29 @@ void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Out
       done.push_back(ops[i]);
     }
   }
+  const KindSet unsure = several ? unsure_after(done, have_) : KindSet();
   // What failed for a known reason is as the mirror has it.
-  const bool many = all && (done.size() > kFew || std::ranges::any_of(done, [](const Op& op) {
-                              return std::holds_alternative<Link>(op.object);
-                            }));
-  dump_needed_ = news || many;
-  if (!dump_needed_) {
+  dump_needed_ = news | unsure;
+  if (unsure.any()) {
+    need_pass();
+  }
+  if (as_wanted) {
+    have_.ours = want_;
+    return;
+  }
+  const bool many = all && done.size() > kFew;
+  for (const Op& op : done) {
+    if (many || (all && std::holds_alternative<Link>(op.object))) {
+      dump_needed_ |= kinds_around(op.object);
+    }
+  }
+  if (!many) {
     enter(done, have_.ours);
   }
 }
 
 void Reconciler::report_shadows() {
-  std::vector<Shadow> now = find_shadows(want_.routes, have_.foreign_routes);
+  std::vector<Shadow> now = find_shadows(want_.of<Route>(), have_.foreign_routes);
   log_changes(report_.shadows, now);
   report_.shadows = std::move(now);
 }
@@ -283,7 +237,7 @@ void Reconciler::note_repairs(const NetState& planned_before, const std::vector<
 void Reconciler::schedule(bool news) {
   const Clock::time_point now = Clock::now();
   rate_limit_.charge(last_pass_, now);
-  pass_at_ = std::min(audit_at_, hold_down_.next_end(now));
+  pass_at_ = std::min(next_audit(), hold_down_.next_end(now));
   if (news) {  // perhaps since the mirror was wrong
     pass_at_ = std::min(pass_at_, now + timing_.retry);
   }
@@ -302,7 +256,8 @@ void Reconciler::retry() {
     Problem& problem = report_.problems[retried_++ % report_.problems.size()];
     // A route that is in the way tells when it goes.
     const bool waits = problem.error == EEXIST && std::holds_alternative<Route>(problem.op.object);
-    if (!waits && hold_down_.find(problem.op.object, last_retry_) == nullptr) {
+    const bool held = hold_down_.find(problem.op.object, last_retry_) != nullptr;
+    if (!waits && !held && pending_.find(problem.op.object) == nullptr) {
       tried.push_back(&problem);
       ops.push_back(problem.op);
     }
@@ -310,8 +265,10 @@ void Reconciler::retry() {
   const std::vector<OpResult> results = kernel_.apply(ops);
   for (std::size_t n = 0; n < results.size(); ++n) {
     ++tried[n]->attempts;
-    if (results[n].ok()) {
-      dump_needed_ = true;
+    if (results[n].pending) {
+      pending_.add(ops[n]);
+    } else if (results[n].ok()) {
+      dump_needed_ |= kinds_around(ops[n].object);
       needed_ = Need::everything;
     }
   }
@@ -329,9 +286,9 @@ Reconciler::Preview Reconciler::preview() {
   const Snapshot now = kernel_.dump(scope_);
   const NetState want = planner_.preview(now);
   Preview preview{
-      ops_for(want, now.ours), {}, now.foreign, find_shadows(want.routes, now.foreign_routes)};
+      ops_for(want, now.ours), {}, now.foreign, find_shadows(want.of<Route>(), now.foreign_routes)};
   std::copy_if(now.leftovers.begin(), now.leftovers.end(), std::back_inserter(preview.leftovers),
-               [&](const Route& route) { return want.routes.find(route.key) == nullptr; });
+               [&](const Route& route) { return want.of<Route>().find(route.key) == nullptr; });
   return preview;
 }
 
@@ -349,7 +306,7 @@ ObjectState Reconciler::state_of(const Route& route) const {
       std::ranges::binary_search(report_.shadows, route.key, {}, &Shadow::ours)) {
     return ObjectState::failed;
   }
-  const Route* is = have_.ours.routes.find(route.key);
+  const Route* is = have_.ours.of<Route>().find(route.key);
   return is != nullptr && *is == route ? ObjectState::present : ObjectState::pending;
 }
 

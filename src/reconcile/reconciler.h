@@ -23,6 +23,7 @@
 #include "reconcile/attempt.h"
 #include "reconcile/diff.h"
 #include "reconcile/hold_down.h"
+#include "reconcile/pending.h"
 #include "reconcile/report.h"
 
 namespace flannel {
@@ -50,7 +51,7 @@ class Reconciler {
     // The first and the longest hold-down of what another program keeps undoing.
     std::chrono::milliseconds hold_down_first{100};
     std::chrono::milliseconds hold_down_most{30'000};
-    std::chrono::milliseconds audit{300'000};
+    std::chrono::milliseconds audit{300'000};  // of kinds for which the kernel names no other time
   };
 
   // `kernel` and what `planner` refers to outlive this object.
@@ -104,21 +105,26 @@ class Reconciler {
   std::vector<Op> plan_all(NetState& planned_before);
   std::vector<Op> ops_for(const NetState& want, const NetState& have) const;
   void absorb(const Changes& changes);
+  void take_answer(const Changes::Answer& answer);
   bool absorb_foreign(const Changes& changes);
   void report_shadows();
   bool calls_for_pass(const Change& change);
   bool leads_our_traffic(const Dev& dev);
   const Problem* find_problem(const Object& object) const;
-  bool judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes);
+  KindSet judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes);
+  void note_success(const Op& op);
+  void note_pending(const Op& op, const Outcome& outcome, std::vector<Problem>& problems);
+  bool note_failure(const Op& op, const Outcome& outcome, std::vector<Problem>& problems);
   bool adopt_history(Problem& problem) const;
   void update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes, bool all,
-                     bool news);
+                     KindSet news);
   void note_repairs(const NetState& planned_before, const std::vector<Op>& ops,
                     const std::vector<Outcome>& outcomes);
   void schedule(bool news);
   void retry();
   void retry_soon();
   Clock::time_point next_pass() const;
+  Clock::time_point next_audit() const;
 
   asio::steady_timer timer_;
   asio::posix::stream_descriptor notifications_;
@@ -129,14 +135,19 @@ class Reconciler {
 
   Snapshot have_;  // the mirror
   NetState want_;  // of the last pass
-  bool dump_needed_ = true;
+  KindSet dump_needed_ = all_kinds();
   Need needed_ = Need::nothing;
   bool additive_ = false;
   Clock::time_point last_pass_{};
   RateLimit rate_limit_;
-  Clock::time_point audit_at_{};
+  struct DueAudit {
+    Audit audit;
+    Clock::time_point at{};
+  };
+  std::vector<DueAudit> audits_;
   Clock::time_point pass_at_{};  // the next pass where nothing asks for an earlier one
   HoldDown hold_down_;
+  PendingOps pending_;
   Clock::time_point last_retry_{};
   Clock::time_point retry_at_ = Clock::time_point::max();
   std::size_t retried_ = 0;  // problems, since the last pass: where to go on in their list

@@ -79,7 +79,9 @@ Snapshot read_recorded(const std::string& name, const Scope& scope) {
     }
   }
   builder.add(std::move(readings));
-  return builder.finish();
+  Snapshot snapshot;
+  builder.finish(snapshot);
+  return snapshot;
 }
 
 void read_have(Scenario& scenario, std::istringstream& line) {
@@ -104,7 +106,7 @@ void read_have(Scenario& scenario, std::istringstream& line) {
   route.via = value_of(IpAddr::parse(via), via);
   route.dev = std::string_view(dev);
   route.protocol = 3;  // boot
-  scenario.have.routes.put(route);
+  scenario.have.of<Route>().put(route);
 }
 
 void read_nexthops(NexthopChoice& nexthops, std::istream& line) {

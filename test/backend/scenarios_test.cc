@@ -28,7 +28,7 @@ TEST_P(ScenarioFile, LeadsToItsPlan) {
     actual += "skipped " + peer.name + ": " + peer.reason + "\n";
   }
   for (const Route& route : scenario.leftovers) {
-    if (plan.state.routes.find(route.key) == nullptr) {
+    if (plan.state.of<Route>().find(route.key) == nullptr) {
       actual += "left " + to_text(Object(route)) + "\n";
     }
   }

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "backend/scope.h"
-#include "kernel/netlink_kernel.h"
+#include "kernel/host_kernel.h"
 #include "made_up_peers.h"
 #include "reconcile/diff.h"
 
@@ -50,7 +50,7 @@ void measure(unsigned count, const std::string& name) {
   const Lease own{key, backend->announce(network, external, {}, nullptr), {}};
   const Scope scope = make_scope(network, *backend);
   const std::vector<Lease> peers = made_up_peers(count, mode);
-  NetlinkKernel kernel;
+  HostKernel kernel;
   Paths paths;
   std::vector<const Lease*> list;
   for (const Lease& peer : peers) {

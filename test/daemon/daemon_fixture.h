@@ -19,8 +19,8 @@
 
 namespace flannel {
 
-// `HostKernel`: what the daemon takes for its host.
-template <class HostKernel = FakeKernel>
+// `TestKernel`: what the daemon takes for its host.
+template <class TestKernel = FakeKernel>
 class DaemonFixture : public testing::Test {
  protected:
   DaemonFixture() {
@@ -43,7 +43,8 @@ class DaemonFixture : public testing::Test {
 
   void start() {
     running_ = std::make_unique<Running>();
-    running_->daemon.emplace(running_->io, options, kernel, open_store(running_->io), timing);
+    running_->daemon.emplace(running_->io, options, kernel, kernel, open_store(running_->io),
+                             timing);
     daemon().start();
   }
   // Where the test's daemons keep their leases.
@@ -78,7 +79,7 @@ class DaemonFixture : public testing::Test {
   }
 
   const TestDirectory directory;
-  HostKernel kernel;
+  TestKernel kernel;
   FakeStore store;
   Options options;
   Daemon::Timing timing;

@@ -81,10 +81,10 @@ class LastKnownStateTest : public DaemonFixture<> {
     EXPECT_EQ(store.leases().size(), 2U);
     EXPECT_EQ(store.leases().at(own->key).attrs, own->attrs);
     for (const char* device : {"flannel.6", "flannel-v6.6"}) {
-      EXPECT_NE(kernel.state.links.find({device}), nullptr) << device;
+      EXPECT_NE(kernel.state.of<Link>().find({device}), nullptr) << device;
     }
-    EXPECT_EQ(kernel.state.links.size(), 2U);
-    EXPECT_EQ(kernel.state.routes.size(), 2U);
+    EXPECT_EQ(kernel.state.of<Link>().size(), 2U);
+    EXPECT_EQ(kernel.state.of<Route>().size(), 2U);
     const std::string env = read_file(options.subnet_file).value_or("");
     EXPECT_TRUE(env.starts_with("FLANNEL_NETWORK=10.5.0.0/16\n")) << env;
     EXPECT_NE(env.find("FLANNEL_IPV6_NETWORK=fc00:5::/48\n"), std::string::npos) << env;

@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <memory>
 
-#include "kernel/netlink_kernel.h"
+#include "kernel/host_kernel.h"
 #include "test/support/fake_kernel.h"
 #include "test/support/needs.h"
 #include "test/support/shell.h"
@@ -28,13 +28,16 @@ class KernelContract : public testing::TestWithParam<const char*> {
           {"eth0", 2, 1500, true, {{.prefix = *Prefix::parse("198.18.0.2/24")}}});
       fake->host_view.default_routes.push_back(
           {Family::v4, "eth0", 0, {*IpAddr::parse("198.18.0.1")}, {}});
+      host_ = fake.get();
       kernel_ = std::move(fake);
       return;
     }
     ROOT_OR_SKIP();
     ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
     make_underlay();
-    kernel_ = std::make_unique<NetlinkKernel>();
+    auto real = std::make_unique<HostKernel>();
+    host_ = real.get();
+    kernel_ = std::move(real);
   }
 
   static Link device(Dev name = "flannel.1", std::uint32_t vni = 1) {
@@ -59,12 +62,13 @@ class KernelContract : public testing::TestWithParam<const char*> {
   // A device with an address and one peer, by way of a nexthop object.
   static NetState overlay() {
     NetState state;
-    state.links.put(device());
-    state.addresses.put({{"flannel.1", *Prefix::parse("10.5.60.0/32")}});
-    state.neighbours.put({{"flannel.1", base()}, peer_mac()});
-    state.fdb.put({{"flannel.1", peer_mac()}, *IpAddr::parse("198.18.0.3")});
-    state.nexthops.put(nexthop());
-    state.routes.put(route());
+    state.of<Link>().put(device());
+    state.of<Sysctl>().put({{"flannel.1", std::string(kAcceptRa)}, "0"});
+    state.of<Address>().put({{"flannel.1", *Prefix::parse("10.5.60.0/32")}});
+    state.of<Neighbour>().put({{"flannel.1", base()}, peer_mac()});
+    state.of<FdbEntry>().put({{"flannel.1", peer_mac()}, *IpAddr::parse("198.18.0.3")});
+    state.of<Nexthop>().put(nexthop());
+    state.of<Route>().put(route());
     return state;
   }
 
@@ -91,7 +95,9 @@ class KernelContract : public testing::TestWithParam<const char*> {
     for_each_table(
         [&](const auto& table) {
           for (const auto& row : table) {
-            ops.push_back({verb, row});
+            if (verb != Op::Verb::remove || !is_setting<std::decay_t<decltype(row)>>()) {
+              ops.push_back({verb, row});
+            }
           }
         },
         state);
@@ -109,7 +115,12 @@ class KernelContract : public testing::TestWithParam<const char*> {
   OpResult apply_one(Op::Verb verb, Object object) {
     return kernel_->apply(std::vector<Op>{{verb, std::move(object)}})[0];
   }
-  NetState dump() { return kernel_->dump(scope()).ours; }
+  // Of settings that alone which overlay() has.
+  NetState dump() {
+    NetState ours = kernel_->dump(scope()).ours;
+    ours.of<Sysctl>().remove_if([](const Sysctl& row) { return row.key.name != kAcceptRa; });
+    return ours;
+  }
 
   // Another program's change.
   void outside(Op::Verb verb, Object object, const std::string& command) {
@@ -127,7 +138,7 @@ class KernelContract : public testing::TestWithParam<const char*> {
       pollfd readable{kernel_->notify_fd(), POLLIN, 0};
       ::poll(&readable, 1, 100);
       Changes more = kernel_->changes(scope());
-      all.dump_needed = all.dump_needed || more.dump_needed;
+      all.dump_needed |= more.dump_needed;
       all.host.all = all.host.all || more.host.all;
       all.host.links.insert(all.host.links.end(), more.host.links.begin(), more.host.links.end());
       all.host.routes.insert(all.host.routes.end(), more.host.routes.begin(),
@@ -163,6 +174,7 @@ class KernelContract : public testing::TestWithParam<const char*> {
   }
 
   std::unique_ptr<Kernel> kernel_;
+  HostNetwork* host_ = nullptr;  // the same object
 };
 
 }  // namespace flannel

@@ -12,7 +12,7 @@ TEST_P(RealDevices, ADeviceOfOursThatGotAMasterIsTakenOut) {
   add(overlay());
   drain();
   shell("ip link add master0 type bridge && ip link set flannel.1 master master0");
-  const Link found = *dump().links.begin();
+  const Link found = *dump().of<Link>().begin();
   EXPECT_EQ(found.master, Dev("master0"));
   const Changes told = changes([&](const Changes& c) { return says(c, false, found); });
   EXPECT_TRUE(says(told, false, found));

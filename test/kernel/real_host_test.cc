@@ -7,7 +7,7 @@ namespace {
 
 class RealHost : public KernelContract {
  protected:
-  NetlinkKernel& kernel() { return dynamic_cast<NetlinkKernel&>(*kernel_); }
+  HostKernel& kernel() { return dynamic_cast<HostKernel&>(*kernel_); }
 };
 
 TEST_P(RealHost, ADefaultRouteOfSeveralPathsIsByTheFirst) {
@@ -65,7 +65,7 @@ TEST_P(RealHost, DefaultRoutesAreListedAnewAfterWhateverTakesThemAway) {
     EXPECT_FALSE(had.empty()) << before;
     shell(change);
     drain();
-    EXPECT_EQ(kernel().host().default_routes, NetlinkKernel().host().default_routes) << change;
+    EXPECT_EQ(kernel().host().default_routes, HostKernel().host().default_routes) << change;
     EXPECT_NE(kernel().host().default_routes, had) << change;
   }
 }
@@ -85,7 +85,7 @@ TEST_P(RealHost, ShowsWhatCameByRouterAdvertisementsAndWhoIgnoresThem) {
       "sysctl -qw net.ipv6.conf.eth0.accept_ra=2 net.ipv6.conf.all.forwarding=1 && "
       "ip -6 route add default via fe80::1 dev eth0 proto ra expires 600");
   const auto ignores = [] {
-    const HostView host = NetlinkKernel().host();
+    const HostView host = HostKernel().host();
     const auto eth0 =
         std::ranges::find(host.interfaces, Dev("eth0"), [](const auto& i) { return i.name; });
     return eth0->ignores_advertisements;

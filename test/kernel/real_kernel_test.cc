@@ -1,6 +1,7 @@
 // What only the real kernel has: objects of others in every state, and its notifications.
 
 #include "reconcile/diff.h"
+#include "reconcile/reconciler.h"
 #include "test/kernel/kernel_fixture.h"
 
 namespace flannel {
@@ -9,7 +10,7 @@ namespace {
 // What only the real kernel has.
 class RealKernel : public KernelContract {
  protected:
-  NetlinkKernel& kernel() { return dynamic_cast<NetlinkKernel&>(*kernel_); }
+  HostKernel& kernel() { return dynamic_cast<HostKernel&>(*kernel_); }
 };
 
 TEST_P(RealKernel, EntriesThatAreNotPermanentAreNotOurs) {
@@ -21,28 +22,28 @@ TEST_P(RealKernel, EntriesThatAreNotPermanentAreNotOurs) {
 }
 
 TEST_P(RealKernel, TakesOverWhatTheReferenceLeft) {
-  apply({{Op::Verb::add, device()}, {Op::Verb::add, *overlay().addresses.begin()}});
+  apply({{Op::Verb::add, device()}, {Op::Verb::add, *overlay().of<Address>().begin()}});
   shell("ip route add 10.5.61.0/24 via 10.5.61.0 dev flannel.1 onlink");
   Route boot = plain_route();
   boot.protocol = RTPROT_BOOT;
-  ASSERT_EQ(to_text(Object(*dump().routes.begin())), to_text(Object(boot)));
+  ASSERT_EQ(to_text(Object(*dump().of<Route>().begin())), to_text(Object(boot)));
   apply({{Op::Verb::add, nexthop()}, {Op::Verb::change, route()}});
-  EXPECT_EQ(to_text(Object(*dump().routes.begin())), to_text(Object(route())));
-  EXPECT_EQ(dump().routes.size(), 1U);
+  EXPECT_EQ(to_text(Object(*dump().of<Route>().begin())), to_text(Object(route())));
+  EXPECT_EQ(dump().of<Route>().size(), 1U);
 }
 
 // They have our name and send what they should not: the reconciler makes them anew.
 TEST_P(RealKernel, ADeviceWithAGroupOrThatReportsMissesIsSeenToBeAnother) {
   add(overlay());
-  const Vxlan ours = std::get<Vxlan>(dump().links.begin()->kind);
+  const Vxlan ours = std::get<Vxlan>(dump().of<Link>().begin()->kind);
   for (const char* option : {"group 239.1.1.1", "l2miss"}) {
     shell("ip link del flannel.1");
     shell(std::string("ip link add flannel.1 type vxlan id 1 local 198.18.0.2 dev eth0 dstport "
                       "8472 nolearning ") +
           option);
-    const Vxlan found = std::get<Vxlan>(dump().links.begin()->kind);
+    const Vxlan found = std::get<Vxlan>(dump().of<Link>().begin()->kind);
     EXPECT_NE(found, ours) << option;
-    EXPECT_TRUE(needs_recreation(device(), *dump().links.begin())) << option;
+    EXPECT_FALSE(device().changes_in_place(*dump().of<Link>().begin())) << option;
   }
 }
 
@@ -81,7 +82,7 @@ TEST_P(RealKernel, OwnWritesAreNotTakenForSomebodyElses) {
   drain();
   apply({{Op::Verb::change, Neighbour{{"flannel.1", base()}, Mac::local(8)}}});
   const Changes echo = changes([](const Changes& c) { return !c.ours.empty(); });
-  EXPECT_FALSE(echo.dump_needed);
+  EXPECT_FALSE(echo.dump_needed.any());
   EXPECT_TRUE(echo.host.empty());
 }
 
@@ -92,7 +93,7 @@ TEST_P(RealKernel, TellsWhenTheHostChanges) {
   const Changes told = changes([](const Changes& c) { return !c.host.links.empty(); });
   EXPECT_TRUE(told.host.concern_interfaces());
   EXPECT_EQ(told.host.links.front(), Dev("eth0"));
-  EXPECT_FALSE(told.dump_needed);
+  EXPECT_FALSE(told.dump_needed.any());
 }
 
 TEST_P(RealKernel, TellsOfWhateverMayChangeAWay) {
@@ -125,7 +126,7 @@ TEST_P(RealKernel, ARouteOfAnotherKindInPlaceOfOursIsSeen) {
   EXPECT_TRUE(told.ours[0].removed);
   EXPECT_EQ(std::get<Route>(told.ours[0].object).key, ours.key);
   apply({{Op::Verb::add, ours}});
-  EXPECT_EQ(dump().routes.size(), 1U);
+  EXPECT_EQ(dump().of<Route>().size(), 1U);
 }
 
 // With them the kernel drops routes and nexthops without a word.
@@ -145,15 +146,16 @@ TEST_P(RealKernel, TellsWhenALinkChangesThatOurRoutesLeaveBy) {
       return std::ranges::find(c.host.links, Dev("eth0")) != c.host.links.end();
     };
     EXPECT_TRUE(of_eth0(changes(of_eth0))) << change;
-    EXPECT_TRUE(dump().routes.empty()) << change;
+    EXPECT_TRUE(dump().of<Route>().empty()) << change;
   }
 }
 
 TEST_P(RealKernel, AnOverrunOfNotificationsAsksForADump) {
   add(overlay());
   drain();
+  RtnetlinkPart listener;
   const int small = 2048;
-  ASSERT_EQ(::setsockopt(kernel().notify_fd(), SOL_SOCKET, SO_RCVBUFFORCE, &small, sizeof small),
+  ASSERT_EQ(::setsockopt(listener.notify_fd(), SOL_SOCKET, SO_RCVBUFFORCE, &small, sizeof small),
             0);
   std::vector<Op> ops;
   for (std::uint32_t i = 0; i < 500; ++i) {
@@ -162,7 +164,9 @@ TEST_P(RealKernel, AnOverrunOfNotificationsAsksForADump) {
          Neighbour{{"flannel.1", IpAddr::from_number(Family::v4, 0x0a056000 + i)}, Mac::local(i)}});
   }
   apply(ops);
-  EXPECT_TRUE(changes([](const Changes& c) { return c.dump_needed; }).dump_needed);
+  Changes changes;
+  listener.changes(scope(), changes);
+  EXPECT_EQ(changes.dump_needed, listener.kinds());
 }
 
 // A peer's IPv6 subnet moves from the underlay to the tunnel. The kernel looks for the new gateway
@@ -193,8 +197,8 @@ TEST_P(RealKernel, AnIpv6RouteMovesToTheTunnel) {
       route.onlink = true;
       apply({{Op::Verb::change, route}});
     }
-    EXPECT_EQ(to_text(Object(*dump().routes.begin())), to_text(Object(route)));
-    EXPECT_EQ(dump().routes.size(), 1U);
+    EXPECT_EQ(to_text(Object(*dump().of<Route>().begin())), to_text(Object(route)));
+    EXPECT_EQ(dump().of<Route>().size(), 1U);
     apply({{Op::Verb::remove, v6}});
   }
 }
@@ -212,21 +216,21 @@ TEST_P(RealKernel, AnIpv6RouteMovesToANewNexthop) {
   apply({{Op::Verb::add, v6},
          {Op::Verb::add, Nexthop{{0x100007}, base, "flannel.1", true}},
          {Op::Verb::add, route}});
-  EXPECT_EQ(to_text(Object(*dump().routes.begin())), to_text(Object(route)));
-  EXPECT_EQ(dump().routes.size(), 1U);
+  EXPECT_EQ(to_text(Object(*dump().of<Route>().begin())), to_text(Object(route)));
+  EXPECT_EQ(dump().of<Route>().size(), 1U);
 }
 
 TEST_P(RealKernel, AnFdbEntryWithAPortVniOrDeviceOfItsOwnDiffersAndIsHealed) {
   add(overlay());
-  const FdbEntry wanted = *overlay().fdb.begin();
+  const FdbEntry wanted = *overlay().of<FdbEntry>().begin();
   for (const char* field : {"port 9999", "vni 77", "via eth0"}) {
     shell(std::string("bridge fdb replace 02:00:00:00:00:61 dev flannel.1 dst 198.18.0.3 ") +
           field);
-    const FdbEntry found = *dump().fdb.begin();
+    const FdbEntry found = *dump().of<FdbEntry>().begin();
     EXPECT_EQ(found.key, wanted.key) << field;
     EXPECT_NE(found, wanted) << field;
     apply({{Op::Verb::change, wanted}});
-    EXPECT_EQ(*dump().fdb.begin(), wanted) << field;
+    EXPECT_EQ(*dump().of<FdbEntry>().begin(), wanted) << field;
   }
 }
 
@@ -237,7 +241,7 @@ TEST_P(RealKernel, AnMtuThatIsRefusedKeepsNothingElseBack) {
   link.mtu = 9000;  // more than eth0 carries
   EXPECT_EQ(apply_one(Op::Verb::change, link).error, EINVAL);
   link.mtu = 1450;
-  EXPECT_EQ(to_text(Object(*dump().links.begin())), to_text(Object(link)));
+  EXPECT_EQ(to_text(Object(*dump().of<Link>().begin())), to_text(Object(link)));
 }
 
 TEST_P(RealKernel, WhatIsPutInFrontOfOursGivesWayOrIsNamed) {
@@ -279,16 +283,16 @@ TEST_P(RealKernel, OfSeveralRoutesOfOneKeyTheFirstCounts) {
   const std::string dst = route().key.dst.to_text();
   shell("ip route prepend " + dst + " via 198.18.0.9 dev eth0 proto bird");
   NetState is = dump();
-  ASSERT_EQ(is.routes.size(), 1U);
-  EXPECT_EQ(is.routes.begin()->key.place, 1U) << "ours does not count";
+  ASSERT_EQ(is.of<Route>().size(), 1U);
+  EXPECT_EQ(is.of<Route>().begin()->key.place, 1U) << "ours does not count";
   EXPECT_TRUE(apply_one(Op::Verb::add, route()).text.ends_with("is in the way"));
   shell("ip route del " + dst + " proto bird");
   EXPECT_EQ(to_text(dump()), to_text(overlay()));
   // One that others appended on our device is surplus, and goes by itself.
   shell("ip route append " + dst + " dev flannel.1");
   is = dump();
-  ASSERT_EQ(is.routes.size(), 2U);
-  const Route behind = *std::prev(is.routes.end());
+  ASSERT_EQ(is.of<Route>().size(), 2U);
+  const Route behind = *std::prev(is.of<Route>().end());
   EXPECT_EQ(behind.key.place, 1U);
   apply({{Op::Verb::remove, behind}});
   EXPECT_EQ(to_text(dump()), to_text(overlay()));
@@ -312,12 +316,42 @@ TEST_P(RealKernel, WhatAnAdministratorPutOnOurDeviceIsListedAndNotOurs) {
             "fdb 02:00:00:00:16:01 dev flannel.1 dst 198.18.0.16\n");
 }
 
+// The kernel puts ours in the place of the blackhole behind what is there.
+TEST_P(RealKernel, AForeignRouteBehindOursIsNotTakenForOurs) {
+  NetState want = overlay();
+  const IpAddr gateway = *IpAddr::parse("fc00:5:0:61::");
+  Route plain;
+  plain.key = {{gateway, 64}, 1024};
+  plain.via = gateway;
+  plain.dev = "flannel.1";
+  plain.onlink = true;
+  want.of<Route>().put(plain);
+  asio::io_context io;
+  Reconciler reconciler(io.get_executor(), *kernel_, scope(),
+                        {.plan = [&](const Snapshot&) { return want; }}, {});
+  reconciler.pass();
+  ASSERT_EQ(to_text(dump()), to_text(want));
+  shell("ip route append blackhole fc00:5:0:61::/64 metric 1024 proto 99");
+  Route through;
+  through.key = plain.key;
+  through.nexthop = 0x100008;
+  want.of<Nexthop>().put({{0x100008}, gateway, "flannel.1", true});
+  want.of<Route>().put(through);
+  for (int i = 0; i < 4; ++i) {
+    reconciler.absorb_changes();
+    reconciler.pass();
+  }
+  EXPECT_EQ(to_text(dump()), to_text(want));
+  EXPECT_TRUE(reconciler.report().problems.empty());
+}
+
 TEST_P(RealKernel, OurDevicesHaveIpv6WhereTheHostHasItOffByDefault) {
   shell("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
   add(overlay());
   const Address v6{{"flannel.1", *Prefix::parse("fc00:5:0:60::/128")}};
-  apply({{Op::Verb::add, v6}});
-  EXPECT_NE(dump().addresses.find(v6.key), nullptr);
+  apply({{Op::Verb::change, Sysctl{{"flannel.1", std::string(kDisableIpv6)}, "0"}},
+         {Op::Verb::add, v6}});
+  EXPECT_NE(dump().of<Address>().find(v6.key), nullptr);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, RealKernel, testing::Values("real"),

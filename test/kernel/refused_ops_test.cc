@@ -88,7 +88,7 @@ TEST_P(RenamedDevice, OpsInFlightAreAnsweredByWhatBecameOfThem) {
   if (!rename("flannel.1", "moved0")) {
     GTEST_SKIP() << "SKIPPED: this kernel renames no device that is up (Linux 6.2)";
   }
-  EXPECT_EQ(apply_one(Op::Verb::add, *overlay().neighbours.begin()).error, ENODEV);
+  EXPECT_EQ(apply_one(Op::Verb::add, *overlay().of<Neighbour>().begin()).error, ENODEV);
   ASSERT_TRUE(rename("moved0", "flannel.1"));
   std::atomic<bool> done = false;
   std::thread somebody([&] {
@@ -121,7 +121,7 @@ TEST_P(RenamedDevice, OpsInFlightAreAnsweredByWhatBecameOfThem) {
   EXPECT_GE(there.size(), kOps / 4);
   RecordProperty("refused", static_cast<int>(refused));
   std::set<Mac> found;
-  for (const FdbEntry& entry : dump().fdb) {
+  for (const FdbEntry& entry : dump().of<FdbEntry>()) {
     found.insert(entry.key.mac);
   }
   found.erase(peer_mac());

@@ -23,7 +23,7 @@ class FailureMatrix : public testing::TestWithParam<std::string> {
   void reset() {
     kernel = std::make_unique<FakeKernel>();
     kernel->host_view.interfaces.push_back({scenario.external.name, 2, 1500, true, {}});
-    for (const Link& link : scenario.have.links) {
+    for (const Link& link : scenario.have.of<Link>()) {
       const Vxlan* vxlan = std::get_if<Vxlan>(&link.kind);
       if (vxlan != nullptr && vxlan->lower != scenario.external.name) {
         kernel->host_view.interfaces.push_back({vxlan->lower, 3, 1500, true, {}});

@@ -40,7 +40,7 @@ TEST_F(ReconcilerTest, ConvergesWheneverTheDeviceVanishes) {
     std::size_t done = 0;
     fresh.after = [&](const Op&) {
       if (done++ == nth) {
-        fresh.outside({Op::Verb::remove, *want.links.begin()});
+        fresh.outside({Op::Verb::remove, *want.of<Link>().begin()});
       }
     };
     Reconciler one(io.get_executor(), fresh, scope,
@@ -55,7 +55,7 @@ TEST_F(ReconcilerTest, ConvergesWheneverTheDeviceVanishes) {
 }
 
 TEST_F(ReconcilerTest, AFailureIsReportedWithItsWordsAndDoesNotHoldUpTheRest) {
-  const Object stubborn = *want.routes.begin();
+  const Object stubborn = *want.of<Route>().begin();
   kernel.fail = [&](const Op& op, std::size_t) { return op.object == stubborn ? EPERM : 0; };
   start();
   ASSERT_TRUE(run_until([this] {
@@ -67,7 +67,7 @@ TEST_F(ReconcilerTest, AFailureIsReportedWithItsWordsAndDoesNotHoldUpTheRest) {
   EXPECT_EQ(report.problems[0].error, EPERM);
   EXPECT_EQ(report.problems[0].text, "Operation not permitted");
   EXPECT_EQ(reconciler->state_of(std::get<Route>(stubborn)), ObjectState::failed);
-  EXPECT_EQ(reconciler->state_of(*std::prev(want.routes.end())), ObjectState::present);
+  EXPECT_EQ(reconciler->state_of(*std::prev(want.of<Route>().end())), ObjectState::present);
   EXPECT_EQ(kernel.state.size(), want.size() - 1);
   EXPECT_TRUE(report.complete) << "one peer's route must not keep the node from being ready";
   kernel.fail = {};
@@ -101,7 +101,7 @@ TEST_F(ReconcilerTest, WhatNeedsAMissingDeviceWaitsForIt) {
   EXPECT_EQ(one.report().problems[0].waiting, want.size() - 1);
   EXPECT_EQ(one.report().pending, want.size());
   EXPECT_EQ(tried, 1U);
-  EXPECT_EQ(one.state_of(*want.routes.begin()), ObjectState::pending);
+  EXPECT_EQ(one.state_of(*want.of<Route>().begin()), ObjectState::pending);
   kernel.fail = {};
   one.pass();
   EXPECT_EQ(to_text(kernel.state), to_text(want));
@@ -117,7 +117,7 @@ TEST_F(ReconcilerTest, ARouteWaitsForItsNexthop) {
   one.pass();
   ASSERT_EQ(one.report().problems.size(), 1U);
   EXPECT_EQ(one.report().problems[0].waiting, 1U);
-  EXPECT_EQ(kernel.state.routes.size(), want.routes.size() - 1);
+  EXPECT_EQ(kernel.state.of<Route>().size(), want.of<Route>().size() - 1);
 }
 
 // A cause that lasted is noticed as soon as one that did not: with the host's notification at once,

@@ -33,18 +33,19 @@ class ReconcilerTest : public testing::Test {
     link.mac = Mac::local(1);
     link.mtu = 1450;
     link.alias = "flannel 10.5.0.0/16";
-    state.links.put(link);
-    state.addresses.put({{"flannel.1", *Prefix::parse("10.5.0.0/32")}});
+    state.of<Link>().put(link);
+    state.of<Sysctl>().put({{"flannel.1", std::string(kAcceptRa)}, "0"});
+    state.of<Address>().put({{"flannel.1", *Prefix::parse("10.5.0.0/32")}});
     for (unsigned i = 1; i <= peers; ++i) {
       const IpAddr base = IpAddr::from_number(Family::v4, 0x0a050000 + (i << 8));
-      state.neighbours.put({{"flannel.1", base}, Mac::local(0x100 + i)});
-      state.fdb.put(
+      state.of<Neighbour>().put({{"flannel.1", base}, Mac::local(0x100 + i)});
+      state.of<FdbEntry>().put(
           {{"flannel.1", Mac::local(0x100 + i)}, IpAddr::from_number(Family::v4, 0xc6120000 + i)});
-      state.nexthops.put({{0x100000 + i}, base, "flannel.1", true});
+      state.of<Nexthop>().put({{0x100000 + i}, base, "flannel.1", true});
       Route route;
       route.key.dst = {base, 24};
       route.nexthop = 0x100000 + i;
-      state.routes.put(route);
+      state.of<Route>().put(route);
     }
     return state;
   }

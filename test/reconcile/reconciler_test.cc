@@ -49,7 +49,7 @@ TEST_F(ReconcilerTest, ARemovedRouteThatTheReferenceMayHaveLeftIsInTheLog) {
   stale.protocol = RTPROT_BOOT;
   stale.dev = "eth0";
   stale.via = *IpAddr::parse("198.18.0.9");
-  kernel.state.routes.put(stale);
+  kernel.state.of<Route>().put(stale);
   testing::internal::CaptureStderr();
   start();
   EXPECT_TRUE(converges());
@@ -79,8 +79,8 @@ class ReconcilerChangesTest : public ReconcilerTest {
                              want);
               for_each_table([&](auto& come, const auto& was) { same(come, was); }, delta.come,
                              planned);
-              delta.gone.links = delta.come.links = want.links;
-              delta.gone.addresses = delta.come.addresses = want.addresses;
+              delta.gone.of<Link>() = delta.come.of<Link>() = want.of<Link>();
+              delta.gone.of<Address>() = delta.come.of<Address>() = want.of<Address>();
               planned = want;
               return delta;
             }};
@@ -103,9 +103,9 @@ TEST_F(ReconcilerChangesTest, AreAppliedWithoutPlanningAndComparingTheRest) {
   one.pass();
   plans = kernel.dumps = 0;
   NetState moved = overlay(5);
-  FdbEntry entry = *moved.fdb.begin();
+  FdbEntry entry = *moved.of<FdbEntry>().begin();
   entry.remote = *IpAddr::parse("198.18.9.9");
-  moved.fdb.put(entry);
+  moved.of<FdbEntry>().put(entry);
   for (const NetState& next : {overlay(4), overlay(2), moved, overlay(1)}) {
     change(next, one);
     EXPECT_EQ(to_text(kernel.state), to_text(want));
@@ -123,7 +123,7 @@ TEST_F(ReconcilerChangesTest, AfterOneFailedAllIsPlannedAgainUntilItIsThere) {
   plans = 0;
   bool refuses = true;
   kernel.fail = [&](const Op& op, std::size_t) {
-    return refuses && op.object == Object(*std::prev(want.nexthops.end())) ? ENOBUFS : 0;
+    return refuses && op.object == Object(*std::prev(want.of<Nexthop>().end())) ? ENOBUFS : 0;
   };
   change(overlay(4), one);
   EXPECT_EQ(plans, 0U);
@@ -145,7 +145,7 @@ TEST_F(ReconcilerChangesTest, WhatSomebodyDidMeanwhileIsPutRightInTheSamePass) {
   one.pass();
   one.absorb_changes();
   one.pass();
-  kernel.outside({Op::Verb::remove, *want.neighbours.begin()});
+  kernel.outside({Op::Verb::remove, *want.of<Neighbour>().begin()});
   one.absorb_changes();
   change(overlay(4), one);
   EXPECT_EQ(to_text(kernel.state), to_text(want));
@@ -155,15 +155,19 @@ TEST_F(ReconcilerChangesTest, WhatSomebodyDidMeanwhileIsPutRightInTheSamePass) {
 TEST_F(ReconcilerTest, HealsWhateverIsTakenAway) {
   start();
   ASSERT_TRUE(converges());
-  Link down = *want.links.begin();
+  Link down = *want.of<Link>().begin();
   down.up = false;
-  Neighbour wrong = *want.neighbours.begin();
+  Neighbour wrong = *want.of<Neighbour>().begin();
   wrong.mac = Mac::local(0x999);
   const Op sabotage[] = {
-      {Op::Verb::remove, *want.links.begin()},     {Op::Verb::change, down},
-      {Op::Verb::remove, *want.addresses.begin()}, {Op::Verb::remove, *want.neighbours.begin()},
-      {Op::Verb::remove, *want.fdb.begin()},       {Op::Verb::remove, *want.nexthops.begin()},
-      {Op::Verb::remove, *want.routes.begin()},    {Op::Verb::change, wrong},
+      {Op::Verb::remove, *want.of<Link>().begin()},
+      {Op::Verb::change, down},
+      {Op::Verb::remove, *want.of<Address>().begin()},
+      {Op::Verb::remove, *want.of<Neighbour>().begin()},
+      {Op::Verb::remove, *want.of<FdbEntry>().begin()},
+      {Op::Verb::remove, *want.of<Nexthop>().begin()},
+      {Op::Verb::remove, *want.of<Route>().begin()},
+      {Op::Verb::change, wrong},
   };
   for (const Op& op : sabotage) {
     ASSERT_TRUE(kernel.outside(op).ok()) << to_text(op);
@@ -175,7 +179,7 @@ TEST_F(ReconcilerTest, HealsWhatItWasNotToldOf) {
   audit = milliseconds(20);
   start();
   ASSERT_TRUE(converges());
-  kernel.state.routes = {};
+  kernel.state.of<Route>() = {};
   EXPECT_TRUE(converges());
 }
 
@@ -183,7 +187,7 @@ TEST_F(ReconcilerTest, HealsAfterLostNotifications) {
   start();
   ASSERT_TRUE(converges());
   kernel.lose_notifications();
-  ASSERT_TRUE(kernel.outside({Op::Verb::remove, *want.routes.begin()}).ok());
+  ASSERT_TRUE(kernel.outside({Op::Verb::remove, *want.of<Route>().begin()}).ok());
   EXPECT_TRUE(converges());
 }
 
@@ -193,17 +197,17 @@ TEST_F(ReconcilerTest, RemovesWhatIsOursAndNotPlannedAndNothingElse) {
   foreign.key.dst = *Prefix::parse("10.77.0.0/16");
   foreign.dev = "eth0";
   foreign.protocol = 4;
-  kernel.state.routes.put(foreign);
+  kernel.state.of<Route>().put(foreign);
   start();
   EXPECT_TRUE(converges());
-  EXPECT_NE(kernel.state.routes.find(foreign.key), nullptr);
+  EXPECT_NE(kernel.state.of<Route>().find(foreign.key), nullptr);
 }
 
 // Another program undoes the same repair at once, each time.
 TEST_F(ReconcilerTest, HoldsDownWhatIsUndoneAndNothingElse) {
   start();
   ASSERT_TRUE(converges());
-  const Object contested = *want.routes.begin();
+  const Object contested = *want.of<Route>().begin();
   unsigned removed = 0;
   kernel.after = [&](const Op& op) {
     if (op.object == contested) {
@@ -223,9 +227,10 @@ TEST_F(ReconcilerTest, HoldsDownWhatIsUndoneAndNothingElse) {
   EXPECT_TRUE(shown) << "in the report";
   EXPECT_GE(removed, 2U);
   EXPECT_LE(removed, 60U);  // 1 ms between passes would be 100
-  const Object other = *std::prev(want.routes.end());
+  const Object other = *std::prev(want.of<Route>().end());
   kernel.outside({Op::Verb::remove, other});
-  EXPECT_TRUE(run_until([&] { return kernel.state.routes.size() == want.routes.size() - 1; }));
+  EXPECT_TRUE(
+      run_until([&] { return kernel.state.of<Route>().size() == want.of<Route>().size() - 1; }));
   kernel.after = {};
   EXPECT_TRUE(converges());
 }
@@ -236,7 +241,7 @@ TEST_F(ReconcilerTest, APreviewTakesNoNotificationAway) {
   Reconciler one(io.get_executor(), kernel, scope,
                  {.plan = [this](const Snapshot&) { return want; }}, {});
   one.pass();
-  Link down = *want.links.begin();
+  Link down = *want.of<Link>().begin();
   down.up = false;
   ASSERT_TRUE(kernel.outside({Op::Verb::change, down}).ok());
   EXPECT_FALSE(one.preview().ops.empty());
@@ -252,10 +257,10 @@ TEST_F(ReconcilerTest, PutsBackRoutesByADeviceOfOthersThatChanged) {
   direct.key.dst = *Prefix::parse("10.5.7.0/24");
   direct.via = *IpAddr::parse("198.18.0.7");
   direct.dev = "eth0";
-  want.routes.put(direct);
+  want.of<Route>().put(direct);
   start();
   ASSERT_TRUE(converges());
-  kernel.state.routes = {};
+  kernel.state.of<Route>() = {};
   kernel.change_host({.all = false, .links = {"eth0"}, .routes = {}});
   EXPECT_TRUE(converges());
 }

@@ -43,7 +43,7 @@ NetState devices(const LeaseAttrs& attrs, const ExternalInterface& external) {
     link.kind = Vxlan{
         .vni = 1, .local = external.public_address(family), .lower = external.name, .port = 8472};
     link.mac = *Mac::parse(attrs.data(family).substr(at + 10, 17));
-    state.links.put(link);
+    state.of<Link>().put(link);
   }
   return state;
 }

@@ -21,7 +21,7 @@ OpResult no_device(const Dev& name) {
 
 // The device a route leaves by.
 Dev device_of(const Route& route, const NetState& state) {
-  const Nexthop* nexthop = state.nexthops.find({route.nexthop});
+  const Nexthop* nexthop = state.of<Nexthop>().find({route.nexthop});
   return nexthop != nullptr ? nexthop->dev : route.dev;
 }
 
@@ -52,12 +52,12 @@ struct FakeKernel::Applier {
 
   OpResult operator()(const Link& link) {
     NetState& state = kernel.state;
-    const Link* old = state.links.find(link.key);
+    const Link* old = state.of<Link>().find(link.key);
     if (removes()) {
       if (old != nullptr) {
         kernel.remove_from(link.key.name, true);
         const Link gone = *old;
-        state.links.remove(link.key);
+        state.of<Link>().remove(link.key);
         kernel.notify({true, gone});
       }
       return {};
@@ -77,23 +77,35 @@ struct FakeKernel::Applier {
       kernel.remove_from(link.key.name, false);
     }
     if (old != nullptr && old->mac != link.mac) {
-      state.neighbours.remove_if(
+      state.of<Neighbour>().remove_if(
           [&](const Neighbour& row) { return row.key.dev == link.key.name; });
     }
-    state.links.put(link);
+    if (old == nullptr) {
+      state.of<Sysctl>().put({{link.key.name, std::string(kAcceptRa)}, "1"});
+    }
+    state.of<Link>().put(link);
     kernel.notify({false, link});
     return {};
   }
 
+  OpResult operator()(const Sysctl& row) {  // of which nobody is told
+    if (!kernel.has_device(row.key.dev)) {
+      return no_device(row.key.dev);
+    }
+    kernel.state.of<Sysctl>().put(row);
+    return {};
+  }
+
   OpResult operator()(const Address& row) {
-    const bool was_there = kernel.state.addresses.find(row.key) != nullptr;
-    OpResult result = put_or_remove(kernel.state.addresses, row, row.key.dev);
-    const bool last = std::none_of(
-        kernel.state.addresses.begin(), kernel.state.addresses.end(), [&](const Address& other) {
-          return other.key.dev == row.key.dev && other.key.prefix.family() == Family::v4;
-        });
+    const bool was_there = kernel.state.of<Address>().find(row.key) != nullptr;
+    OpResult result = put_or_remove(kernel.state.of<Address>(), row, row.key.dev);
+    const bool last = std::none_of(kernel.state.of<Address>().begin(),
+                                   kernel.state.of<Address>().end(), [&](const Address& other) {
+                                     return other.key.dev == row.key.dev &&
+                                            other.key.prefix.family() == Family::v4;
+                                   });
     if (removes() && was_there && last) {
-      kernel.state.routes.remove_if([&](const Route& route) {
+      kernel.state.of<Route>().remove_if([&](const Route& route) {
         return device_of(route, kernel.state) == row.key.dev &&
                route.key.dst.family() == Family::v4;
       });
@@ -101,77 +113,95 @@ struct FakeKernel::Applier {
     return result;
   }
   OpResult operator()(const Neighbour& row) {
-    return put_or_remove(kernel.state.neighbours, row, row.key.dev);
+    return put_or_remove(kernel.state.of<Neighbour>(), row, row.key.dev);
   }
   OpResult operator()(const FdbEntry& row) {
-    return put_or_remove(kernel.state.fdb, row, row.key.dev);
+    return put_or_remove(kernel.state.of<FdbEntry>(), row, row.key.dev);
   }
 
   OpResult operator()(const Nexthop& row) {
-    const Link* link = kernel.state.links.find({row.dev});
+    const Link* link = kernel.state.of<Link>().find({row.dev});
     if (!removes() && link != nullptr && !link->up) {
       return failure(ENETDOWN);
     }
-    if (op.verb == Op::Verb::add && kernel.state.nexthops.find(row.key) != nullptr) {
+    if (op.verb == Op::Verb::add && kernel.state.of<Nexthop>().find(row.key) != nullptr) {
       return failure(EEXIST);
     }
     if (removes()) {  // silently, with its routes
-      kernel.state.routes.remove_if(
+      kernel.state.of<Route>().remove_if(
           [&](const Route& route) { return route.nexthop == row.key.id; });
     }
-    return put_or_remove(kernel.state.nexthops, row, row.dev);
+    return put_or_remove(kernel.state.of<Nexthop>(), row, row.dev);
   }
 
   OpResult operator()(const Route& row) {
-    if (!removes() && row.nexthop != 0 && kernel.state.nexthops.find({row.nexthop}) == nullptr) {
+    if (!removes() && row.nexthop != 0 &&
+        kernel.state.of<Nexthop>().find({row.nexthop}) == nullptr) {
       return failure(EINVAL);
     }
-    const Route* there = kernel.state.routes.find(row.key);
+    const Route* there = kernel.state.of<Route>().find(row.key);
     if (op.verb == Op::Verb::add && there != nullptr && !gives_way(there->protocol)) {
       return {EEXIST, to_text(Object(*there)).substr(6) + " is in the way"};
     }
     const Dev dev = removes() ? row.dev : device_of(row, kernel.state);
-    const Link* link = kernel.state.links.find({dev});
+    const Link* link = kernel.state.of<Link>().find({dev});
     if (!removes() && link != nullptr && !link->up) {
       return failure(ENETDOWN);
     }
-    return put_or_remove(kernel.state.routes, row, dev);
+    return put_or_remove(kernel.state.of<Route>(), row, dev);
   }
 };
 
 FakeKernel::FakeKernel() : event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
 bool FakeKernel::has_device(const Dev& name) const {
-  return state.links.find({name}) != nullptr ||
+  return state.of<Link>().find({name}) != nullptr ||
          std::any_of(host_view.interfaces.begin(), host_view.interfaces.end(),
                      [&](const HostInterface& interface) { return interface.name == name; });
 }
 
 // What goes with a link: when it is deleted, everything; when it goes down, its addresses stay.
 void FakeKernel::remove_from(const Dev& dev, bool addresses) {
-  state.routes.remove_if([&](const Route& route) { return device_of(route, state) == dev; });
-  state.nexthops.remove_if([&](const Nexthop& nexthop) { return nexthop.dev == dev; });
-  state.neighbours.remove_if([&](const Neighbour& row) { return row.key.dev == dev; });
-  state.fdb.remove_if([&](const FdbEntry& row) { return addresses && row.key.dev == dev; });
-  state.addresses.remove_if([&](const Address& row) { return addresses && row.key.dev == dev; });
+  state.of<Route>().remove_if([&](const Route& route) { return device_of(route, state) == dev; });
+  state.of<Nexthop>().remove_if([&](const Nexthop& nexthop) { return nexthop.dev == dev; });
+  state.of<Neighbour>().remove_if([&](const Neighbour& row) { return row.key.dev == dev; });
+  state.of<FdbEntry>().remove_if(
+      [&](const FdbEntry& row) { return addresses && row.key.dev == dev; });
+  state.of<Address>().remove_if(
+      [&](const Address& row) { return addresses && row.key.dev == dev; });
+  state.of<Sysctl>().remove_if([&](const Sysctl& row) { return addresses && row.key.dev == dev; });
 }
 
-Snapshot FakeKernel::dump(const Scope& scope) {
-  ++dumps;
+// As HostKernel's parts: settings, and all the rest.
+void FakeKernel::dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) {
+  Snapshot now = listed(scope);
+  if ((kinds & ~flannel::kinds<Sysctl>()).any()) {
+    ++dumps;
+    now.ours.of<Sysctl>() = snapshot.ours.of<Sysctl>();
+    snapshot = std::move(now);
+  }
+  if ((kinds & flannel::kinds<Sysctl>()).any()) {
+    snapshot.ours.of<Sysctl>() = state.of<Sysctl>();
+    snapshot.ours.of<Sysctl>().remove_if(
+        [&](const Sysctl& row) { return snapshot.ours.of<Link>().find({row.key.dev}) == nullptr; });
+  }
+}
+
+Snapshot FakeKernel::listed(const Scope& scope) const {
   Snapshot snapshot;
   snapshot.nexthops_supported = nexthops_supported;
   snapshot.ours = state;
-  snapshot.ours.links.remove_if([&](const Link& link) { return !owns_link(scope, link); });
+  snapshot.ours.of<Link>().remove_if([&](const Link& link) { return !owns_link(scope, link); });
   const NetState& ours = snapshot.ours;
-  const auto on_our_link = [&](const Dev& dev) { return ours.links.find({dev}) != nullptr; };
-  snapshot.ours.addresses.remove_if(
+  const auto on_our_link = [&](const Dev& dev) { return ours.of<Link>().find({dev}) != nullptr; };
+  snapshot.ours.of<Address>().remove_if(
       [&](const Address& row) { return !owns_address(scope, on_our_link(row.key.dev), row); });
-  snapshot.ours.neighbours.remove_if([&](const Neighbour& row) {
+  snapshot.ours.of<Neighbour>().remove_if([&](const Neighbour& row) {
     return !owns_neighbour(scope, on_our_link(row.key.dev), true, row);
   });
-  snapshot.ours.fdb.remove_if(
+  snapshot.ours.of<FdbEntry>().remove_if(
       [&](const FdbEntry& row) { return !owns_fdb_entry(on_our_link(row.key.dev), true, row); });
-  for (const Route& row : state.routes) {
+  for (const Route& row : state.of<Route>()) {
     if (is_left_by_reference(scope, row) && !owns_route(scope, on_our_link(row.dev), row)) {
       snapshot.leftovers.put(row);
     }
@@ -179,10 +209,10 @@ Snapshot FakeKernel::dump(const Scope& scope) {
       snapshot.foreign_routes.put(row);
     }
   }
-  snapshot.ours.routes.remove_if([&](const Route& row) {
+  snapshot.ours.of<Route>().remove_if([&](const Route& row) {
     return !owns_route(scope, on_our_link(device_of(row, state)), row);
   });
-  snapshot.ours.nexthops.remove_if(
+  snapshot.ours.of<Nexthop>().remove_if(
       [&](const Nexthop& row) { return !owns_nexthop(scope, kRouteProtocol, row); });
   return snapshot;
 }
@@ -252,10 +282,10 @@ Changes FakeKernel::changes(const Scope& scope) {
   Changes out = std::exchange(pending_, {});
   if (std::exchange(lost_, false)) {
     out.ours.clear();
-    out.dump_needed = true;
+    out.dump_needed = all_kinds() & ~kinds<Sysctl>();
   }
   const auto on_our_link = [&](const Dev& dev) {
-    const Link* link = state.links.find({dev});
+    const Link* link = state.of<Link>().find({dev});
     return link != nullptr && owns_link(scope, *link);
   };
   std::erase_if(out.ours, [&](const Change& change) {

@@ -12,12 +12,13 @@
 
 namespace flannel {
 
-class FakeKernel : public Kernel {
+class FakeKernel : public Kernel, public HostNetwork {
  public:
   FakeKernel();
 
   Result<void> claim(const Scope&) override { return {}; }  // nobody shares it
-  Snapshot dump(const Scope& scope) override;
+  using Kernel::dump;
+  void dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) override;
   std::vector<OpResult> apply(std::span<const Op> ops) override;
   HostView host() override { return host_view; }
   int notify_fd() const override { return event_.get(); }
@@ -50,6 +51,7 @@ class FakeKernel : public Kernel {
  private:
   struct Applier;
 
+  Snapshot listed(const Scope& scope) const;
   bool has_device(const Dev& name) const;
   void remove_from(const Dev& dev, bool addresses);
   void notify(Change change);

@@ -31,13 +31,14 @@ class FaultyKernel : public Kernel {
   std::size_t tried() const { return tried_; }
 
   Result<void> claim(const Scope& scope) override { return kernel_.claim(scope); }
-  Snapshot dump(const Scope& scope) override {
+  using Kernel::dump;
+  void dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) override {
     check_alive();
     if (interrupted_dumps > 0) {
       --interrupted_dumps;
       throw std::system_error(EINTR, std::generic_category(), "netlink: no complete list of links");
     }
-    return kernel_.dump(scope);
+    kernel_.dump(scope, kinds, snapshot);
   }
 
   std::vector<OpResult> apply(std::span<const Op> ops) override {
@@ -53,14 +54,13 @@ class FaultyKernel : public Kernel {
     return results;
   }
 
-  HostView host() override { return kernel_.host(); }
-  std::vector<Path> paths(std::span<const IpAddr> to) override { return kernel_.paths(to); }
   int notify_fd() const override { return kernel_.notify_fd(); }
+  std::vector<Audit> audits() const override { return kernel_.audits(); }
   Changes changes(const Scope& scope) override {
     Changes changes = kernel_.changes(scope);
     if (std::exchange(lose_notifications, false)) {
       changes.ours.clear();
-      changes.dump_needed = true;
+      changes.dump_needed.set();
       changes.host = {.all = true, .links = {}, .routes = {}};
     }
     return changes;

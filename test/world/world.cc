@@ -67,7 +67,7 @@ World::World(std::uint64_t seed) : random_(in_new_namespace(seed)), peers_(kPeer
   make_host();
   plant_foreign_objects();
   foreign_ = foreign_now();
-  kernel_ = std::make_unique<NetlinkKernel>();
+  kernel_ = std::make_unique<HostKernel>();
   tell(fmt::format("{} named interface {}", *store_.config, named_interface_));
   start_daemon();
 }
@@ -94,7 +94,7 @@ void World::start_daemon() {
   }
   options.route_nexthops = nexthops_;
   running_ = std::make_unique<Running>(*kernel_);
-  running_->daemon.emplace(running_->io, options, running_->faulty,
+  running_->daemon.emplace(running_->io, options, running_->faulty, *kernel_,
                            store_.open(running_->io.get_executor()), fast());
   running_->daemon->start();
 }
@@ -258,6 +258,19 @@ void World::change_daemon() {
   }
 }
 
+namespace {
+
+NetState without_free_settings(NetState state) {
+  state.of<Sysctl>().remove_if([](const Sysctl& row) { return row.key.name == kDisableIpv6; });
+  return state;
+}
+
+}  // namespace
+
+NetState World::present() {
+  return without_free_settings(vandal_.dump(scope_).ours);
+}
+
 NetState World::wanted() {
   const DaemonState& state = running_->daemon->state();
   if (!state.lease()) {
@@ -278,15 +291,16 @@ NetState World::wanted() {
     }
   }
   const Snapshot now = vandal_.dump(scope_);
-  return backend_
-      ->plan({network_,
-              *state.external(),
-              *state.lease(),
-              scope_,
-              paths,
-              {nexthops_.use(peers.usable_count(), now.ours), now.taken_nexthops}},
-             peers.usable())
-      .state;
+  return without_free_settings(
+      backend_
+          ->plan({network_,
+                  *state.external(),
+                  *state.lease(),
+                  scope_,
+                  paths,
+                  {nexthops_.use(peers.usable_count(), now.ours), now.taken_nexthops}},
+                 peers.usable())
+          .state);
 }
 
 bool World::settles() {
@@ -307,7 +321,7 @@ bool World::settles() {
     }
     if (state.ready && state.reconciler->report().problems.empty() && present() == wanted() &&
         state.reconciler->report().shadows ==
-            find_shadows(wanted().routes, vandal_.dump(scope_).foreign_routes)) {
+            find_shadows(wanted().of<Route>(), vandal_.dump(scope_).foreign_routes)) {
       return true;
     }
   }

@@ -62,7 +62,7 @@ void World::change_kernel() {
       vandalise({Op::Verb::remove, object});
       return ask_for_plan();
     default:  // a device
-      for (const Link& link : ours.links) {
+      for (const Link& link : ours.of<Link>()) {
         vandalise({Op::Verb::remove, link});
       }
   }

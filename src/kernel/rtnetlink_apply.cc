@@ -1,20 +1,15 @@
-// NetlinkKernel::apply: ops into batches, answers back to ops.
-
-#include <fcntl.h>
-#include <unistd.h>
+// RtnetlinkPart::apply: ops into batches, answers back to ops.
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <map>
 #include <numeric>
 
-#include "base/file.h"
 #include "kernel/address_codec.h"
 #include "kernel/neighbour_codec.h"
-#include "kernel/netlink_kernel.h"
 #include "kernel/nexthop_codec.h"
 #include "kernel/route_codec.h"
+#include "kernel/rtnetlink_part.h"
 
 namespace flannel {
 
@@ -31,30 +26,13 @@ bool is_gone(int error) {
   return error == ENOENT || error == ESRCH || error == ENODEV || error == EADDRNOTAVAIL;
 }
 
-// Turns a setting of one of our devices off. Where /proc/sys is read-only, as in containers without
-// privileges, or not ours to write: EROFS, whatever the reason, unless it is off already. A host
-// without IPv6 has no such settings, and needs none.
-OpResult turn_off(const Dev& dev, std::string_view setting) {
-  const std::string path = fmt::format("/proc/sys/net/ipv6/conf/{}/{}", dev.text(), setting);
-  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (file && ::write(file.get(), "0", 1) == 1) {
-    return {};
-  }
-  const int reason = errno;
-  if (reason == ENOENT || read_file(path) == "0\n") {
-    return {};
-  }
-  return {EROFS, fmt::format("net.ipv6.conf.{}.{} cannot be set to 0: {}", dev.text(), setting,
-                             std::strerror(reason))};
-}
-
 }  // namespace
 
 // Collects ops into the batch and sends it when it is full, or when a link op needs the devices
 // to be as the ops before it left them.
-class NetlinkKernel::Applier {
+class RtnetlinkPart::Applier {
  public:
-  Applier(NetlinkKernel& kernel, std::span<const Op> ops)
+  Applier(RtnetlinkPart& kernel, std::span<const Op> ops)
       : kernel_(kernel), ops_(ops), results_(ops.size()) {}
 
   std::vector<OpResult> run() {
@@ -118,7 +96,13 @@ class NetlinkKernel::Applier {
     for (const std::size_t i : which) {
       current_ = i;
       results_[i] = {};
-      std::visit([this](const auto& object) { add(object); }, ops_[i].object);
+      std::visit(
+          [this](const auto& object) {
+            if constexpr (requires { this->add(object); }) {  // the other kinds are other parts'
+              add(object);
+            }
+          },
+          ops_[i].object);
       if (batch_.size() >= kBatchBytes) {
         send();
       }
@@ -168,16 +152,9 @@ class NetlinkKernel::Applier {
     send_for_current();
     if (results_[current_].error == EEXIST) {
       explain_existing(link);
-    } else if (!removes()) {
-      // Before it is up. Where that fails a new device is used all the same, and the change that it
-      // then needs tells why.
-      const OpResult deaf = turn_off(link.key.name, "accept_ra");
-      if (results_[current_].ok() && ops_[current_].verb == Op::Verb::add) {
-        netlink::encode_finish_add(batch_, link);
-        send_for_current();
-      } else if (results_[current_].ok()) {
-        results_[current_] = deaf;
-      }
+    } else if (ops_[current_].verb == Op::Verb::add && results_[current_].ok()) {
+      netlink::encode_finish_add(batch_, link);
+      send_for_current();
     }
     devices_.clear();  // with a link the kernel removes those that lie on it
   }
@@ -212,16 +189,7 @@ class NetlinkKernel::Applier {
     owners_.push_back(current_);
   }
 
-  void add(const Address& address) {
-    if (!removes() && !address.key.prefix.ip.is_v4()) {
-      // A host may have IPv6 off by default (net.ipv6.conf.default) and on where it is wanted.
-      results_[current_] = turn_off(address.key.dev, "disable_ipv6");
-      if (!results_[current_].ok()) {
-        return;
-      }
-    }
-    add_on_device(address, address.key.dev);
-  }
+  void add(const Address& address) { add_on_device(address, address.key.dev); }
   void add(const Neighbour& neighbour) { add_on_device(neighbour, neighbour.key.dev); }
   void add(const FdbEntry& entry) { add_on_device(entry, entry.key.dev); }
 
@@ -312,7 +280,7 @@ class NetlinkKernel::Applier {
     owners_.clear();
   }
 
-  NetlinkKernel& kernel_;
+  RtnetlinkPart& kernel_;
   netlink::Batch batch_;
   std::span<const Op> ops_;
   std::vector<OpResult> results_;
@@ -322,7 +290,7 @@ class NetlinkKernel::Applier {
   std::map<Dev, int> devices_;   // their indices, as asked
 };
 
-std::vector<OpResult> NetlinkKernel::apply(std::span<const Op> ops) {
+std::vector<OpResult> RtnetlinkPart::apply(std::span<const Op> ops) {
   if (ops.empty()) {
     return {};
   }

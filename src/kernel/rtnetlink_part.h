@@ -1,4 +1,5 @@
-// The real kernel, over rtnetlink, in the network namespace of the thread that makes the object.
+// Links, addresses, neighbours, FDB entries, nexthops and routes over rtnetlink, in the network
+// namespace of the thread that makes the object; and what else of the host is seen there.
 #pragma once
 
 #include <map>
@@ -8,28 +9,32 @@
 #include <vector>
 
 #include "kernel/default_routes.h"
-#include "kernel/device_claim.h"
-#include "kernel/kernel.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/object_reader.h"
+#include "kernel/part.h"
 #include "kernel/route_codec.h"
 
 namespace flannel {
 
-class NetlinkKernel : public Kernel {
+class RtnetlinkPart : public Part, public HostNetwork {
  public:
   // Subscribes to notifications first, so that nothing between the first dump and the first
   // changes() is missed. Throws std::system_error.
-  NetlinkKernel();
+  RtnetlinkPart();
 
-  Result<void> may_change() override;
-  Result<void> claim(const Scope& scope) override;
-  Snapshot dump(const Scope& scope) override;
+  KindSet kinds() const override {
+    return flannel::kinds<Link, Address, Neighbour, FdbEntry, Nexthop, Route>();
+  }
+  void dump(const Scope& scope, Snapshot& snapshot) override;
   std::vector<OpResult> apply(std::span<const Op> ops) override;
+  int notify_fd() const override { return notifications_.fd(); }
+  void changes(const Scope& scope, Changes& changes) override;
+
   HostView host() override;
   std::vector<Path> paths(std::span<const IpAddr> to) override;
-  int notify_fd() const override { return notifications_.fd(); }
-  Changes changes(const Scope& scope) override;
+
+  // Kernel::may_change().
+  Result<void> may_change();
 
  private:
   class Applier;
@@ -54,7 +59,6 @@ class NetlinkKernel : public Kernel {
   netlink::LinkTable links_;
   std::map<Dev, int> indices_;  // of devices that were asked for
   netlink::DefaultRoutes default_routes_;
-  DeviceClaim claim_;
 };
 
 }  // namespace flannel

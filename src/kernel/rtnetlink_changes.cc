@@ -1,17 +1,18 @@
-// NetlinkKernel::changes: what notifications mean for what is ours, and for the host.
+// RtnetlinkPart::changes: what notifications mean for what is ours, and for the host.
 
 #include <linux/rtnetlink.h>
 
-#include "kernel/netlink_kernel.h"
+#include "kernel/rtnetlink_part.h"
 
 namespace flannel {
 
 using netlink::MessageView;
 using netlink::Reading;
 
-class NetlinkKernel::Listener {
+class RtnetlinkPart::Listener {
  public:
-  Listener(netlink::LinkTable& links, const Scope& scope) : links_(links), scope_(scope) {}
+  Listener(netlink::LinkTable& links, const Scope& scope, Changes& into)
+      : changes(into), links_(links), scope_(scope) {}
 
   void take(const MessageView& message) {
     if (const std::optional<netlink::LinkMessage> found = netlink::decode_link(message)) {
@@ -28,7 +29,7 @@ class NetlinkKernel::Listener {
     }
   }
 
-  Changes changes;
+  Changes& changes;
 
  private:
   void link_gone(const netlink::LinkMessage& found) {
@@ -94,19 +95,18 @@ class NetlinkKernel::Listener {
   const Scope& scope_;
 };
 
-Changes NetlinkKernel::changes(const Scope& scope) {
-  Listener listener(links_, scope);
+void RtnetlinkPart::changes(const Scope& scope, Changes& changes) {
+  Listener listener(links_, scope, changes);
   const bool complete = notifications_.drain([&](const MessageView& message) {
     default_routes_.hear(message);
     listener.take(message);
   });
   if (!complete) {
     default_routes_.forget();
-    listener.changes.dump_needed = true;
-    listener.changes.host.all = true;
+    changes.dump_needed |= kinds();
+    changes.host.all = true;
     links_ = {};  // the next dump tells which there are
   }
-  return std::move(listener.changes);
 }
 
 }  // namespace flannel

@@ -1,4 +1,4 @@
-#include "kernel/netlink_kernel.h"
+#include "kernel/rtnetlink_part.h"
 
 #include <linux/rtnetlink.h>
 
@@ -28,12 +28,12 @@ using netlink::Reading;
 using netlink::RouteMessage;
 
 // The dumps of one snapshot.
-class NetlinkKernel::Dumper {
+class RtnetlinkPart::Dumper {
  public:
-  Dumper(NetlinkKernel& kernel, const Scope& scope)
+  Dumper(RtnetlinkPart& kernel, const Scope& scope)
       : kernel_(kernel), scope_(scope), builder_(scope) {}
 
-  Snapshot run() {
+  void run(Snapshot& snapshot) {
     builder_.add_links(kernel_.dump_links());
     kernel_.links_.add_unknown(builder_.links());
     for (const int index : builder_.links().ours) {
@@ -41,13 +41,14 @@ class NetlinkKernel::Dumper {
       dump("neighbours", [&](auto& request) { netlink::encode_dump_neighbours(request, index); });
       dump("FDB entries", [&](auto& request) { netlink::encode_dump_fdb(request, index); });
     }
-    builder_.snapshot.nexthops_supported =
+    const bool nexthops_supported =
         dump("nexthops", [](auto& request) { netlink::encode_dump_nexthops(request); }, EOPNOTSUPP);
     for (const Family family : kFamilies) {
       // The whole table: what has a key of ours, or comes before us, may be of any protocol.
       dump("routes", [&](auto& request) { netlink::encode_dump_routes(request, family); }, ENOENT);
     }
-    return builder_.finish();
+    builder_.finish(snapshot);
+    snapshot.nexthops_supported = nexthops_supported;
   }
 
  private:
@@ -79,14 +80,14 @@ class NetlinkKernel::Dumper {
     return keep ? std::move(reading) : std::nullopt;
   }
 
-  NetlinkKernel& kernel_;
+  RtnetlinkPart& kernel_;
   const Scope& scope_;
   netlink::SnapshotBuilder builder_;
 };
 
-NetlinkKernel::NetlinkKernel() = default;
+RtnetlinkPart::RtnetlinkPart() = default;
 
-Result<void> NetlinkKernel::may_change() {
+Result<void> RtnetlinkPart::may_change() {
   // There is no device of index 0. Before the kernel finds that out, it looks at the privilege, by
   // the user namespace that this network namespace belongs to (net/core/rtnetlink.c,
   // rtnetlink_rcv_msg).
@@ -101,28 +102,24 @@ Result<void> NetlinkKernel::may_change() {
   return {};
 }
 
-Result<void> NetlinkKernel::claim(const Scope& scope) {
-  return claim_.hold(scope.links, scope.networks.empty() ? "" : scope.networks.front().to_text());
-}
-
-std::vector<LinkMessage> NetlinkKernel::dump_links() {
+std::vector<LinkMessage> RtnetlinkPart::dump_links() {
   netlink::Batch request;
   netlink::encode_dump_links(request);
   return requests_.dump<LinkMessage>(request, "links", netlink::decode_link);
 }
 
-Snapshot NetlinkKernel::dump(const Scope& scope) {
-  return Dumper(*this, scope).run();
+void RtnetlinkPart::dump(const Scope& scope, Snapshot& snapshot) {
+  Dumper(*this, scope).run(snapshot);
 }
 
-Dev NetlinkKernel::name_of(int index) {
+Dev RtnetlinkPart::name_of(int index) {
   if (!links_.all.contains(index)) {
     links_.add_unknown(netlink::LinkTable(dump_links()));
   }
   return links_.name_of(index);
 }
 
-std::vector<RouteMessage> NetlinkKernel::first_routes(
+std::vector<RouteMessage> RtnetlinkPart::first_routes(
     Family family, const std::map<Route::Key, std::size_t>& keys) {
   if (keys.empty()) {
     return {};
@@ -143,7 +140,7 @@ std::vector<RouteMessage> NetlinkKernel::first_routes(
   return found;
 }
 
-std::optional<LinkMessage> NetlinkKernel::find_link(const Dev& name) {
+std::optional<LinkMessage> RtnetlinkPart::find_link(const Dev& name) {
   netlink::Batch request;
   netlink::encode_get_link(request, name);
   std::optional<LinkMessage> link;
@@ -153,7 +150,7 @@ std::optional<LinkMessage> NetlinkKernel::find_link(const Dev& name) {
   return link;
 }
 
-int NetlinkKernel::index_of(const Dev& name) {
+int RtnetlinkPart::index_of(const Dev& name) {
   int& index = indices_[name];
   if (index == 0 || requests_.device_name(index) != name) {
     const std::optional<LinkMessage> found = find_link(name);
@@ -162,7 +159,7 @@ int NetlinkKernel::index_of(const Dev& name) {
   return index;
 }
 
-std::vector<DefaultRouteMessage> NetlinkKernel::list_default_routes() {
+std::vector<DefaultRouteMessage> RtnetlinkPart::list_default_routes() {
   std::vector<DefaultRouteMessage> routes;
   for (const Family family : kFamilies) {
     netlink::Batch request;
@@ -184,7 +181,7 @@ std::vector<DefaultRouteMessage> NetlinkKernel::list_default_routes() {
   return routes;
 }
 
-HostView NetlinkKernel::host() {
+HostView RtnetlinkPart::host() {
   HostView view;
   const std::vector<LinkMessage> links = dump_links();
   const netlink::LinkTable listed(links);
@@ -220,7 +217,7 @@ HostView NetlinkKernel::host() {
   return view;
 }
 
-std::vector<Path> NetlinkKernel::paths(std::span<const IpAddr> to) {
+std::vector<Path> RtnetlinkPart::paths(std::span<const IpAddr> to) {
   if (links_.all.empty()) {
     links_.add_unknown(netlink::LinkTable(dump_links()));
   }

@@ -1,0 +1,143 @@
+// Reconciler: what the kernel answered.
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "reconcile/mirror.h"
+#include "reconcile/reconciler.h"
+
+namespace flannel {
+namespace {
+
+// New problems of one pass that are written to the log one by one.
+constexpr std::size_t kMostLogged = 5;
+
+// An object is held down from its second repair in a row on; each later one is no news.
+constexpr unsigned kFirstHeldDown = 2;
+
+// What may have been an administrator's: its removal is in the log whatever the verbosity.
+bool removes_stale(const Op& op, const Scope& scope) {
+  const Route* route = std::get_if<Route>(&op.object);
+  return scope.adopt_stale && op.verb == Op::Verb::remove && route != nullptr &&
+         is_left_by_reference(scope, *route);
+}
+
+bool by_key(const Problem& a, const Problem& b) {
+  return key_less(a.op.object, b.op.object);
+}
+
+}  // namespace
+
+// The kinds of which something failed that did not fail before, or not for this reason.
+KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes) {
+  std::vector<Problem> problems;
+  std::vector<std::size_t> place(ops.size());  // of the problem of each op that failed
+  std::size_t told = 0;
+  KindSet news;
+  bool node_pending = false;
+  report_.pending = 0;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const Outcome& outcome = outcomes[i];
+    const std::optional<std::size_t> cause = outcome.waits_for;
+    if (outcome.result.ok()) {
+      note_success(ops[i]);
+      continue;
+    }
+    ++report_.pending;
+    if (outcome.result.pending || (cause && outcomes[*cause].result.pending)) {
+      node_pending = node_pending || is_of_node(ops[i].object);
+      note_pending(ops[i], outcome, problems);
+    } else if (cause) {
+      ++problems[place[*cause]].waiting;
+    } else {
+      place[i] = problems.size();
+      const bool is_new = note_failure(ops[i], outcome, problems);
+      news |= is_new && outcome.repairs == 0 ? kinds_around(ops[i].object) : KindSet();
+      const bool tells = is_new && (outcome.repairs == 0 || outcome.repairs == kFirstHeldDown);
+      if (tells && ++told <= kMostLogged) {
+        log_warning("{}: {}", to_text(ops[i]), outcome.result.text);
+      }
+    }
+  }
+  if (told > kMostLogged) {
+    log_warning("… and {} more that flannelctl status lists", told - kMostLogged);
+  }
+  std::ranges::stable_sort(problems, by_key);
+  report_.problems = std::move(problems);
+  const bool node_failed = std::ranges::any_of(
+      report_.problems, [](const Problem& problem) { return is_of_node(problem.op.object); });
+  report_.complete = report_.complete || (!node_pending && !node_failed);
+  return news;
+}
+
+void Reconciler::note_success(const Op& op) {
+  ++report_.ops;
+  if (removes_stale(op, scope_)) {
+    log_info("{}: no node has a lease for it (--adopt-stale)", to_text(op));
+  } else if (log_verbosity() >= 1) {  // the text of thousands is not made for nobody
+    log_verbose(1, "{}", to_text(op));
+  }
+}
+
+// What failed before and is tried again stays a problem until the answer is there.
+void Reconciler::note_pending(const Op& op, const Outcome& outcome,
+                              std::vector<Problem>& problems) {
+  if (outcome.result.pending && pending_.find(op.object) == nullptr) {
+    pending_.add(op);
+  }
+  if (const Problem* known = find_problem(op.object); known != nullptr && known->op == op) {
+    problems.push_back(*known);
+  }
+}
+
+// True where it did not fail before, or not for this reason.
+bool Reconciler::note_failure(const Op& op, const Outcome& outcome,
+                              std::vector<Problem>& problems) {
+  const OpResult& result = outcome.result;
+  problems.push_back({op, result.error, result.text, 1, std::chrono::system_clock::now()});
+  const bool is_new = adopt_history(problems.back());
+  if (outcome.repairs > 0) {
+    problems.back().attempts = outcome.repairs;
+  }
+  return is_new;
+}
+
+// Since when there has been the same problem, and how often it was tried; true where it is new.
+bool Reconciler::adopt_history(Problem& problem) const {
+  const auto [first, last] = std::ranges::equal_range(report_.problems, problem, by_key);
+  const auto known =
+      std::find_if(first, last, [&](const Problem& p) { return p.op == problem.op; });
+  if (known == last) {
+    return true;
+  }
+  problem.since = known->since;
+  problem.attempts += known->attempts;
+  return known->error != problem.error;
+}
+
+// What became of an op that was pending. A pass goes on with what needed it; where it failed it is
+// tried again like all that failed.
+void Reconciler::take_answer(const Changes::Answer& answer) {
+  const auto& [op, result] = answer;
+  if (pending_.find(op.object) == nullptr) {
+    return;
+  }
+  pending_.remove(op.object);
+  if (result.ok()) {
+    note_success(op);
+    enter({op}, have_.ours);
+    need_pass();
+    return;
+  }
+  std::vector<Problem> problems;
+  if (note_failure(op, {.result = result}, problems)) {
+    log_warning("{}: {}", to_text(op), result.text);
+  }
+  std::erase_if(report_.problems, [&](const Problem& problem) { return problem.op == op; });
+  const auto place = std::ranges::upper_bound(report_.problems, problems.front(), by_key);
+  report_.problems.insert(place, problems.front());
+  retry_at_ = std::min(retry_at_, Clock::now() + timing_.retry);
+  timer_.cancel();
+}
+
+}  // namespace flannel
