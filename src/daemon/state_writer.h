@@ -32,7 +32,7 @@ class StateWriter {
   StateWriter(const asio::any_io_executor& executor, LastKnownStateFile file, Inputs inputs,
               Timing timing);
 
-  // Before this nothing is written: the inputs are not what the store says, nor was before.
+  // The inputs are what the store says, or said last: changes are written from now on.
   void begin() { begun_ = true; }
   // The inputs changed.
   void changed();
