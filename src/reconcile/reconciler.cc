@@ -264,10 +264,12 @@ void Reconciler::retry() {
   }
   const std::vector<OpResult> results = kernel_.apply(ops);
   for (std::size_t n = 0; n < results.size(); ++n) {
-    ++tried[n]->attempts;
     if (results[n].pending) {
       pending_.add(ops[n]);
-    } else if (results[n].ok()) {
+      continue;
+    }
+    ++tried[n]->attempts;
+    if (results[n].ok()) {
       dump_needed_ |= kinds_around(ops[n].object);
       needed_ = Need::everything;
     }

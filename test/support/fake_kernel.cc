@@ -217,19 +217,36 @@ Snapshot FakeKernel::listed(const Scope& scope) const {
   return snapshot;
 }
 
+OpResult FakeKernel::try_op(const Op& op) {
+  const int error = fail ? fail(op, count_++) : 0;
+  OpResult result = error != 0 ? failure(error) : std::visit(Applier{*this, op}, op.object);
+  if (result.ok()) {
+    applied.push_back(op);
+    if (after) {
+      after(op);
+    }
+  }
+  return result;
+}
+
 std::vector<OpResult> FakeKernel::apply(std::span<const Op> ops) {
   std::vector<OpResult> results;
   for (const Op& op : ops) {
-    const int error = fail ? fail(op, count_++) : 0;
-    results.push_back(error != 0 ? failure(error) : std::visit(Applier{*this, op}, op.object));
-    if (results.back().ok()) {
-      applied.push_back(op);
-      if (after) {
-        after(op);
-      }
+    if (later && later(op)) {
+      unanswered_.push_back(op);
+      results.push_back({.pending = true});
+    } else {
+      results.push_back(try_op(op));
     }
   }
   return results;
+}
+
+void FakeKernel::answer() {
+  for (const Op& op : std::exchange(unanswered_, {})) {
+    pending_.answers.push_back({op, try_op(op)});
+  }
+  signal();
 }
 
 OpResult FakeKernel::outside(const Op& op) {

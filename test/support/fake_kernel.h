@@ -40,6 +40,14 @@ class FakeKernel : public Kernel, public HostNetwork {
 
   // Decides about an op before it is tried: an errno to fail with, or 0.
   std::function<int(const Op& op, std::size_t count)> fail;
+  // Decides which ops are answered later, by answer().
+  std::function<bool(const Op& op)> later;
+  void answer();
+  // What Kernel::audits() says; where it is empty, what that says of itself.
+  std::vector<Audit> audit_list;
+  std::vector<Audit> audits() const override {
+    return audit_list.empty() ? Kernel::audits() : audit_list;
+  }
   // Called after each op of ours that went well.
   std::function<void(const Op& op)> after;
   // The next notifications are lost, as after an overrun.
@@ -51,6 +59,8 @@ class FakeKernel : public Kernel, public HostNetwork {
  private:
   struct Applier;
 
+  OpResult try_op(const Op& op);
+
   Snapshot listed(const Scope& scope) const;
   bool has_device(const Dev& name) const;
   void remove_from(const Dev& dev, bool addresses);
@@ -59,6 +69,7 @@ class FakeKernel : public Kernel, public HostNetwork {
 
   UniqueFd event_;
   Changes pending_;
+  std::vector<Op> unanswered_;
   bool lost_ = false;
   std::size_t count_ = 0;  // of ops tried
 };

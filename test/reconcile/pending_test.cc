@@ -1,0 +1,67 @@
+// Ops that are answered later, and kinds that are listed at times of their own.
+
+#include "test/reconcile/reconciler_fixture.h"
+
+namespace flannel {
+namespace {
+
+using std::chrono::milliseconds;
+
+bool is_link(const Op& op) {
+  return std::holds_alternative<Link>(op.object);
+}
+
+TEST_F(ReconcilerTest, WhatNeedsADeviceThatIsBeingMadeWaitsAndIsNoFailure) {
+  kernel.later = is_link;
+  start();
+  EXPECT_TRUE(run_until([&] { return reconciler->report().passes > 0; }));
+  EXPECT_TRUE(kernel.applied.empty());
+  EXPECT_TRUE(reconciler->report().problems.empty());
+  EXPECT_EQ(reconciler->report().pending, want.size());
+  EXPECT_FALSE(reconciler->report().complete);
+  reconciler->wake();
+  run_until([&] { return reconciler->report().passes > 1; });
+  EXPECT_TRUE(kernel.applied.empty()) << "it is not asked for twice";
+
+  kernel.answer();
+  EXPECT_TRUE(converges());
+  EXPECT_TRUE(reconciler->report().complete);
+  EXPECT_EQ(std::ranges::count_if(kernel.applied, is_link), 1);
+}
+
+// Soon, and no sooner than others that fail.
+TEST_F(ReconcilerTest, WhatFailedLaterIsTriedAgain) {
+  kernel.later = is_link;
+  kernel.fail = [](const Op& op, std::size_t) { return is_link(op) ? ENOMEM : 0; };
+  start();
+  run_until([&] { return reconciler->report().passes > 0; });
+  for (unsigned tries = 1; tries < 4; ++tries) {
+    EXPECT_TRUE(run_until([&] {
+      kernel.answer();
+      return reconciler->report().problems.size() == 1 &&
+             reconciler->report().problems[0].attempts == tries;
+    }));
+    EXPECT_EQ(reconciler->report().problems[0].error, ENOMEM);
+  }
+  kernel.fail = nullptr;
+  EXPECT_TRUE(run_until([&] {
+    kernel.answer();
+    return reconciler->report().problems.empty() && kernel.state == want;
+  }));
+}
+
+// By the time that the kernel names for them, and what is listed at other times is not.
+TEST_F(ReconcilerTest, KindsAreListedAtTimesOfTheirOwn) {
+  audit = std::chrono::minutes(5);
+  kernel.audit_list = {{all_kinds() & ~kinds<Sysctl>(), std::nullopt},
+                       {kinds<Sysctl>(), milliseconds(5)}};
+  start();
+  ASSERT_TRUE(converges());
+  const unsigned dumps = kernel.dumps;
+  kernel.outside({Op::Verb::change, Sysctl{{"flannel.1", std::string(kAcceptRa)}, "1"}});
+  EXPECT_TRUE(run_until([&] { return kernel.state == want; }));
+  EXPECT_EQ(kernel.dumps, dumps);
+}
+
+}  // namespace
+}  // namespace flannel
