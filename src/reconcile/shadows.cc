@@ -1,6 +1,7 @@
 #include "reconcile/shadows.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/log.h"
 
@@ -9,6 +10,12 @@ namespace {
 
 bool goes_before(const Route::Key& a, const Route::Key& b) {
   return b.dst.contains(a.dst) && (a.dst != b.dst || a.metric < b.metric);
+}
+
+// Behind the keys of all routes whose destinations begin at `ip`.
+Route::Key last_from(const IpAddr& ip) {
+  constexpr std::uint32_t kMost = std::numeric_limits<std::uint32_t>::max();
+  return {{ip, static_cast<std::uint8_t>(ip.bits())}, kMost, kMost};
 }
 
 // Those of a pass that are written to the log one by one; the status lists more.
@@ -33,10 +40,9 @@ std::vector<Shadow> find_shadows(const Table<Route>& wanted, const Table<Route>&
   std::vector<Shadow> shadows;
   for (const Route& route : foreign) {
     // What contains it begins where it does, or before.
-    const auto behind = std::ranges::upper_bound(wanted, route.key.dst.ip, {},
-                                                 [](const Route& row) { return row.key.dst.ip; });
-    if (behind != wanted.begin() && goes_before(route.key, std::prev(behind)->key)) {
-      shadows.push_back({std::prev(behind)->key, route});
+    const Route* before = wanted.find_last(last_from(route.key.dst.ip));
+    if (before != nullptr && goes_before(route.key, before->key)) {
+      shadows.push_back({before->key, route});
     }
   }
   return shadows;
