@@ -18,6 +18,13 @@ constexpr std::array<std::size_t, sizeof...(T)> stages(KindList<T...>) {
 }
 constexpr auto kStages = stages(Kinds());
 
+// By kind: whether others need it.
+template <class... T>
+constexpr std::array<bool, sizeof...(T)> providing(KindList<T...>) {
+  return {ProvidingKind<T>...};
+}
+constexpr auto kProviding = providing(Kinds());
+
 class Attempt {
  public:
   Attempt(Kernel& kernel, std::span<const Op> ops, const HoldDown& hold_down,
@@ -30,7 +37,7 @@ class Attempt {
         outcomes_(ops.size()) {}
 
   // In stages: devices, what lies on them, routes. A stage begins when it is known what the one
-  // before it could not make; removals go with what is before them.
+  // before it could not make; where that makes nothing that others need, it goes on.
   std::vector<Outcome> run() {
     for (std::size_t first = 0; first < ops_.size();) {
       const std::size_t last = end_of_stage(first);
@@ -46,10 +53,15 @@ class Attempt {
     std::size_t i = first;
     for (; i < ops_.size(); ++i) {
       const std::size_t its = kStages[ops_[i].object.index()];
-      if (ops_[i].verb != Op::Verb::remove && its > stage.value_or(its)) {
+      if (ops_[i].verb == Op::Verb::remove) {
+        continue;
+      }
+      if (its > stage.value_or(its)) {
         break;
       }
-      stage = ops_[i].verb == Op::Verb::remove ? stage : its;
+      if (kProviding[ops_[i].object.index()]) {
+        stage = its;
+      }
     }
     return i;
   }
