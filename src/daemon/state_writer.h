@@ -17,7 +17,7 @@ class StateWriter {
  public:
   struct Timing {
     // From a change to the file: many changes are written together.
-    std::chrono::milliseconds delay{2'000};
+    std::chrono::milliseconds delay{5'000};
     // How long a clean end waits for the disk.
     std::chrono::milliseconds last_write{5'000};
   };
