@@ -22,7 +22,7 @@ struct Scope {
   bool operator==(const Scope&) const = default;
 };
 
-inline constexpr std::uint32_t kNexthopIds = 1U << 20;
+inline constexpr std::uint32_t kNexthopIds = 1U << 22;
 
 bool in_our_networks(const Scope& scope, const Prefix& dst);
 

@@ -81,8 +81,8 @@ TEST(Ownership, PermanentFdbEntryOnOurLinkButTheDefault) {
 TEST(Ownership, NexthopByProtocolAndRange) {
   const auto nexthop = [](std::uint32_t id) { return Nexthop{{id}, {}, {}, false}; };
   EXPECT_TRUE(owns_nexthop(scope(), 70, nexthop(0x500000)));
-  EXPECT_TRUE(owns_nexthop(scope(), 70, nexthop(0x5fffff)));
-  EXPECT_FALSE(owns_nexthop(scope(), 70, nexthop(0x600000)));
+  EXPECT_TRUE(owns_nexthop(scope(), 70, nexthop(0x4fffff + kNexthopIds)));
+  EXPECT_FALSE(owns_nexthop(scope(), 70, nexthop(0x500000 + kNexthopIds)));
   EXPECT_FALSE(owns_nexthop(scope(), 70, nexthop(0x4fffff)));
   EXPECT_FALSE(owns_nexthop(scope(), RTPROT_STATIC, nexthop(0x500000)));
 }
