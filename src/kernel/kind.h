@@ -10,14 +10,13 @@
 //   provides()              what others need of it
 //   changes_in_place(have)  false where the kernel cannot make `have` of its key into this, so that
 //                           it is removed and made anew
-//   kDumpAfter              what the kernel does along with it without a word
+//   kDumpAfter              what the kernel does along with it without a notification
 //   kOfNode                 true: without it no peer can be reached
-//   kSetting                true: it can be neither made nor removed, and what is not wanted is
-//   left
+//   kSetting                true: it is neither made nor removed, and one that is not wanted stays
 //                           as it is
-//   keep_moving_fields(known)  takes the fields that the kernel itself moves from what was put
-//   there
-//                           last, so that they make no difference to the plan
+//   keep_moving_fields(known)
+//                           takes the fields that the kernel itself moves from `known`, which was
+//                           there last, so that they make no difference to the plan
 // A secret is never in a field, since all are printed and compared: its digest is.
 #pragma once
 
@@ -36,8 +35,8 @@ struct Reference {
   bool empty() const { return dev.empty() && nexthop == 0; }
 };
 
-// After which news of an object only a dump tells what there is: that it is there and was not, that
-// it is another, that it is gone.
+// After which change of an object only a dump can say what there is: it was added, has other
+// fields, was removed.
 struct DumpAfter {
   bool added = false, changed = false, removed = false;
 };

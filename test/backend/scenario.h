@@ -14,8 +14,7 @@
 //   have recorded NAME       the kernel is as test/recorded/NAME.hex has it
 //   adopt-stale              --adopt-stale is given
 //   plan                     what follows is expected: ops, then `refused` and `skipped` peers,
-//   then
-//                            routes that may have been left by the Go flannel and stay
+//                            then routes that may have been left by the Go flannel and stay
 //
 // Lines that begin with # say what the scenario shows.
 #pragma once
