@@ -11,19 +11,6 @@ namespace {
 // conflict.
 constexpr std::size_t kSecondOwner = 3;
 
-// A node is told by its addresses of the families it has a subnet of.
-bool is_same_node(const Lease& own, const LeaseAttrs& other) {
-  return std::ranges::all_of(kFamilies, [&](Family family) {
-    return !own.key.family(family) ||
-           own.attrs.public_address(family) == other.public_address(family);
-  });
-}
-
-std::string address_text(const LeaseKey& key, const LeaseAttrs& attrs) {
-  const std::optional<IpAddr>& address = attrs.public_address(key.v4 ? Family::v4 : Family::v6);
-  return address ? address->to_text() : "a node without an address";
-}
-
 std::string trouble_text(const OwnEntry& entry) {
   switch (entry.state) {
     case OwnEntry::State::as_written:
@@ -31,7 +18,7 @@ std::string trouble_text(const OwnEntry& entry) {
     case OwnEntry::State::gone:
       return "is gone";
     case OwnEntry::State::other:
-      return "was overwritten by " + address_text(entry.lease.key, entry.lease.attrs);
+      return "was overwritten by " + holder_text(entry.lease);
     case OwnEntry::State::unreadable:
       return "was overwritten by something that is no lease: " + entry.reason;
     case OwnEntry::State::may_expire:
@@ -76,7 +63,8 @@ void OwnLease::seen(const OwnEntry& entry) {
   if (entry.state == OwnEntry::State::as_written) {
     return;
   }
-  if (entry.state == OwnEntry::State::other && is_same_node(lease_, entry.lease.attrs)) {
+  if (entry.state == OwnEntry::State::other &&
+      is_same_node(lease_.key, lease_.attrs, entry.lease.attrs)) {
     count_second_owner(entry.lease);
   }
   write_anew();
@@ -105,7 +93,7 @@ void OwnLease::count_second_owner(const Lease& entry) {
     throw Fatal(fmt::format(
         "two nodes publish {}: {} was overwritten {} times within a minute. Give each an address "
         "of its own (--public-ip, --public-ipv6)",
-        address_text(entry.key, entry.attrs), to_text(entry.key), overwritten_.size()));
+        holder_text(entry), to_text(entry.key), overwritten_.size()));
   }
 }
 
