@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -28,6 +29,18 @@ bool run_until(asio::io_context& loop, Condition done,
     loop.restart();  // it stops where there is nothing to do, and is to go on
   }
   return done();
+}
+
+// What a coroutine ended with, as the handler of co_spawn() gets it; "" for nothing thrown.
+inline std::string failure_text(const std::exception_ptr& failure) {
+  try {
+    if (failure) {
+      std::rethrow_exception(failure);
+    }
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
 }
 
 class LoopTest : public testing::Test {

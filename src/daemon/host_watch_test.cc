@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "backend/backend_fixture.h"
+#include "base/loop_fixture.h"
 
 namespace flannel {
 namespace {
@@ -56,13 +57,8 @@ class HostWatchTest : public testing::Test {
   // Until it fails.
   void start() {
     failure.clear();
-    asio::co_spawn(io, watch.run(), [this](const std::exception_ptr& thrown) {
-      try {
-        std::rethrow_exception(thrown);
-      } catch (const std::exception& error) {
-        failure = error.what();
-      }
-    });
+    asio::co_spawn(io, watch.run(),
+                   [this](const std::exception_ptr& thrown) { failure = failure_text(thrown); });
     turn();
   }
   void turn() {

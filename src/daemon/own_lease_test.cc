@@ -6,6 +6,9 @@
 #include <boost/asio/io_context.hpp>
 #include <stdexcept>
 
+#include "base/loop_fixture.h"
+#include "network/lease_fixture.h"
+
 namespace flannel {
 namespace {
 
@@ -46,11 +49,7 @@ class FakeRenewals : public LeaseStore {
 class OwnLeaseTest : public testing::Test {
  protected:
   static Lease lease(const std::string& ip, const std::string& mac = "02:00:00:00:00:01") {
-    return {*parse_lease_key("10.5.1.0-24"),
-            *parse_lease_attrs(fmt::format(
-                R"({{"PublicIP":"{}","BackendType":"vxlan","BackendData":{{"VtepMAC":"{}"}}}})", ip,
-                mac)),
-            {}};
+    return vxlan_lease("10.5.1.0-24", ip, *Mac::parse(mac));
   }
   // The clock that the test moves decides; the real one only turns the loop.
   void start(BootClock::duration lifetime = 24h) {
@@ -62,15 +61,8 @@ class OwnLeaseTest : public testing::Test {
     own.reset();
     io.emplace();
     own.emplace(io->get_executor(), store, first, 60min, timing);
-    asio::co_spawn(*io, own->run(), [this](const std::exception_ptr& failure) {
-      try {
-        if (failure) {
-          std::rethrow_exception(failure);
-        }
-      } catch (const Fatal& error) {
-        fatal = error.what();
-      }
-    });
+    asio::co_spawn(*io, own->run(),
+                   [this](const std::exception_ptr& failure) { fatal = failure_text(failure); });
     turn();
   }
   void turn() { io->run_for(10ms); }

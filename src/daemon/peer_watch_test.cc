@@ -41,16 +41,8 @@ class PeerWatchTest : public testing::Test {
   // Until it ends: with an empty text, or with what it throws.
   void spawn(Task<void> task) {
     ended.reset();
-    asio::co_spawn(io, std::move(task), [this](const std::exception_ptr& failure) {
-      ended = "";
-      try {
-        if (failure) {
-          std::rethrow_exception(failure);
-        }
-      } catch (const std::exception& error) {
-        ended = error.what();
-      }
-    });
+    asio::co_spawn(io, std::move(task),
+                   [this](const std::exception_ptr& failure) { ended = failure_text(failure); });
     turn(5ms);
   }
   void turn(std::chrono::milliseconds time) {

@@ -134,11 +134,7 @@ TEST_F(LocalStoreTest, ARemovedFileIsAnErrorUntilItReturns) {
   EXPECT_EQ(run(watch->next()).leases.size(), 2U);
   std::string failure;
   asio::co_spawn(loop, watch->next(), [&](const std::exception_ptr& error, const LeaseUpdate&) {
-    try {
-      std::rethrow_exception(error);
-    } catch (const std::runtime_error& thrown) {
-      failure = thrown.what();
-    }
+    failure = failure_text(error);
   });
   loop.poll();
   const std::string elsewhere = directory.file("elsewhere");

@@ -14,6 +14,7 @@
 #include "base/directory_fixture.h"
 #include "base/loop_fixture.h"
 #include "daemon/daemon.h"
+#include "network/lease_fixture.h"
 #include "test/support/fake_kernel.h"
 #include "test/support/fake_store.h"
 
@@ -70,12 +71,7 @@ class DaemonFixture : public testing::Test {
     kernel.host_view.interfaces.front().addresses.push_back({.prefix = {*IpAddr::parse(ip), bits}});
   }
   static Lease peer(unsigned i, const std::string& ip) {
-    return {
-        *parse_lease_key(fmt::format("10.5.{}.0-24", i)),
-        *parse_lease_attrs(fmt::format(
-            R"({{"PublicIP":"{}","BackendType":"vxlan","BackendData":{{"VtepMAC":"02:00:00:00:00:{:02x}"}}}})",
-            ip, i)),
-        {}};
+    return vxlan_lease(fmt::format("10.5.{}.0-24", i), ip, Mac::local(i));
   }
 
   const TestDirectory directory;

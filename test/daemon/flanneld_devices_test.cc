@@ -26,7 +26,7 @@ TEST_F(FlanneldDevicesTest, ASecondDaemonWithTheSameVniWaitsAndTakesOverWhenTheF
   ASSERT_TRUE(write_local_config(store(), kConfig));
   ASSERT_TRUE(write_local_config(other + "/leases.db", network("10.6.0.0/16")));
   const Lease ours = peer_lease("10.5.61.0-24"), theirs = peer_lease("10.6.61.0-24");
-  ASSERT_TRUE(put_local_leases(store(), std::span(&ours, 1)));
+  put(ours);
   ASSERT_TRUE(put_local_leases(other + "/leases.db", std::span(&theirs, 1)));
   start();
   ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
@@ -103,8 +103,7 @@ TEST_F(FlanneldDevicesTest, WithoutThePrivilegeItEndsBeforeItTakesALease) {
 // As in a container without privileges. Everything but the setting is as it should be.
 TEST_F(FlanneldDevicesTest, ASettingThatCannotBeWrittenIsNamedAndKeepsNothingBack) {
   ASSERT_TRUE(write_local_config(store(), kConfig));
-  const Lease peer = peer_lease("10.5.61.0-24");
-  ASSERT_TRUE(put_local_leases(store(), std::span(&peer, 1)));
+  put(peer_lease("10.5.61.0-24"));
   Arguments words{"unshare",
                   "-m",
                   "sh",
@@ -139,13 +138,13 @@ TEST_F(FlanneldDevicesTest, ASettingThatCannotBeWrittenIsNamedAndKeepsNothingBac
 TEST_F(FlanneldDevicesTest, AfterAChangeOfTheNetworkAndARestartNothingOfTheOldOneIsOnTheDevice) {
   ASSERT_TRUE(write_local_config(store(), kConfig));
   const Lease before = peer_lease("10.5.61.0-24"), after = peer_lease("10.6.61.0-24");
-  ASSERT_TRUE(put_local_leases(store(), std::span(&before, 1)));
+  put(before);
   start();
   ASSERT_TRUE(eventually([&] { return is_ready() && has_route("10.5.61.0/24"); })) << log();
   ::kill(daemon.pid, SIGTERM);
   EXPECT_EQ(exit_code(), 0);
   ASSERT_TRUE(write_local_config(store(), network("10.6.0.0/16")));
-  ASSERT_TRUE(put_local_leases(store(), std::span(&after, 1)));
+  put(after);
   start();
   ASSERT_TRUE(eventually([&] { return is_ready() && has_route("10.6.61.0/24"); })) << log();
   EXPECT_NE(device().find("alias flannel 10.6.0.0/16"), std::string::npos) << device();
@@ -158,10 +157,8 @@ TEST_F(FlanneldDevicesTest, AfterAChangeOfTheNetworkAndARestartNothingOfTheOldOn
 // As everybody's routes; with nexthop objects iproute2 6.1 could do neither.
 TEST_F(FlanneldDevicesTest, RoutesOfAFewPeersCanBeFlushedAndDeletedAndAreBack) {
   ASSERT_TRUE(write_local_config(store(), kConfig));
-  Lease other = peer_lease("10.5.62.0-24", "198.18.0.4");
-  other.attrs.backend_data = R"({"VtepMAC":"02:00:00:00:00:62"})";
-  const Lease peers[] = {peer_lease("10.5.61.0-24"), other};
-  ASSERT_TRUE(put_local_leases(store(), peers));
+  put(peer_lease("10.5.61.0-24"));
+  put(vxlan_lease("10.5.62.0-24", "198.18.0.4", Mac::local(0x62)));
   start();
   const auto is_whole = [&] {
     return has_route("10.5.61.0/24 via 10.5.61.0 dev flannel.1 proto 70 onlink") &&

@@ -17,7 +17,7 @@
 #include "base/directory_fixture.h"
 #include "base/file.h"
 #include "ctl/status_client.h"
-#include "network/lease.h"
+#include "network/lease_fixture.h"
 #include "store/local_store.h"
 #include "test/support/lab_fixture.h"
 #include "test/support/shell.h"
@@ -81,6 +81,9 @@ class FlanneldTest : public testing::Test {
   static ProgramResult run(const Arguments& words) { return RunningProgram(words).wait(); }
 
   std::string store() const { return folder + "/leases.db"; }
+  void put(const Lease& lease) const {
+    ASSERT_TRUE(put_local_leases(store(), std::span(&lease, 1)));
+  }
   std::string log() const { return read_file(folder + "/log").value_or(""); }
   std::string page(const std::string& path) const {
     const Result<Page> found = get_page(folder + "/flanneld.sock", path);
@@ -103,12 +106,7 @@ class FlanneldTest : public testing::Test {
 };
 
 inline Lease peer_lease(const std::string& key, const std::string& ip = "198.18.0.3") {
-  return {
-      *parse_lease_key(key),
-      *parse_lease_attrs(fmt::format(
-          R"({{"PublicIP":"{}","BackendType":"vxlan","BackendData":{{"VtepMAC":"02:00:00:00:00:61"}}}})",
-          ip)),
-      {}};
+  return vxlan_lease(key, ip, Mac::local(0x61));
 }
 
 }  // namespace flannel

@@ -11,8 +11,7 @@ class FlanneldHostTest : public FlanneldTest {
  protected:
   void start_with_peer() {
     ASSERT_TRUE(write_local_config(store(), kConfig));
-    const Lease peer = peer_lease("10.5.61.0-24");
-    ASSERT_TRUE(put_local_leases(store(), std::span(&peer, 1)));
+    put(peer_lease("10.5.61.0-24"));
     start();
     ASSERT_TRUE(eventually([&] { return is_well(); })) << page("/status");
   }
@@ -61,7 +60,7 @@ TEST_F(FlanneldHostTest, ARouteThatGoesBeforeOursIsNamedUntilItIsGone) {
   Lease peer = peer_lease("10.5.61.0-24&fc00:5:0:61::-64");
   peer.attrs.public_ipv6 = *IpAddr::parse("2001:db8::3");
   peer.attrs.backend_v6_data = peer.attrs.backend_data;
-  ASSERT_TRUE(put_local_leases(store(), std::span(&peer, 1)));
+  put(peer);
   start();
   ASSERT_TRUE(eventually([&] { return is_well(); })) << page("/status");
   const std::pair<std::string, std::string> routes[] = {

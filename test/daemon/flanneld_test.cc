@@ -160,7 +160,7 @@ TEST_F(FlanneldTest, AFullNetworkIsWaitedFor) {
       store(),
       R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.7.0","SubnetMax":"10.5.7.0","Backend":{"Type":"vxlan"}})"));
   const Lease other = peer_lease("10.5.7.0-24");
-  ASSERT_TRUE(put_local_leases(store(), std::span(&other, 1)));
+  put(other);
   start();
   ASSERT_TRUE(eventually([&] { return waits_for("out of subnets"); })) << log();
   ASSERT_TRUE(remove_local_lease(store(), other.key));
@@ -173,13 +173,12 @@ TEST_F(FlanneldTest, AFullNetworkIsWaitedFor) {
 
 TEST_F(FlanneldTest, ALeaseThatAnotherNodeHasTakenEndsItAndLeavesTheOverlay) {
   ASSERT_TRUE(write_local_config(store(), kConfig));
-  const Lease peer = peer_lease("10.5.61.0-24");
-  ASSERT_TRUE(put_local_leases(store(), std::span(&peer, 1)));
+  put(peer_lease("10.5.61.0-24"));
   start();
   ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
   const SubnetEnv env = parse_subnet_env(*read_file(folder + "/subnet.env"));
   const Lease taken = peer_lease(to_text(env.key()), "198.18.0.4");
-  ASSERT_TRUE(put_local_leases(store(), std::span(&taken, 1)));
+  put(taken);
   EXPECT_EQ(exit_code(), 1);
   EXPECT_NE(log().find("is held by 198.18.0.4"), std::string::npos) << log();
   EXPECT_NE(run_program({"ip", "route"}).find("10.5.61.0/24"), std::string::npos);
@@ -194,7 +193,7 @@ TEST_F(FlanneldTest, TwoDaemonsShareANode) {
   ASSERT_TRUE(write_local_config(
       other + "/leases.db", R"({"Network":"10.6.0.0/16","Backend":{"Type":"vxlan","VNI":2}})"));
   const Lease ours = peer_lease("10.5.61.0-24"), theirs = peer_lease("10.6.61.0-24");
-  ASSERT_TRUE(put_local_leases(store(), std::span(&ours, 1)));
+  put(ours);
   ASSERT_TRUE(put_local_leases(other + "/leases.db", std::span(&theirs, 1)));
   start({"--iface-can-reach=198.18.0.77"});
   const ProcessId second =

@@ -5,7 +5,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "base/loop_fixture.h"
 #include "daemon/own_lease.h"
+#include "network/lease_fixture.h"
 #include "test/support/fake_store.h"
 
 namespace flannel {
@@ -21,13 +23,7 @@ class Node {
         own_(io.get_executor(), *store_, lease, 60min, timing) {
     own_.write_anew();
     const auto on_end = [this](const std::exception_ptr& failure) {
-      try {
-        if (failure) {
-          std::rethrow_exception(failure);
-        }
-      } catch (const std::exception& error) {
-        ended = error.what();
-      }
+      ended = failure_text(failure);
     };
     asio::co_spawn(io, run(), on_end);
     asio::co_spawn(io, watch(), on_end);
@@ -52,14 +48,8 @@ class Node {
 };
 
 TEST(SecondOwner, OneEndsAndSaysWhyAndFewWritesAreMade) {
-  const LeaseKey key = *parse_lease_key("10.5.7.0-24");
-  const auto lease = [&key](int mac) {
-    return Lease{
-        key,
-        *parse_lease_attrs(fmt::format(
-            R"({{"PublicIP":"198.18.0.2","BackendType":"vxlan","BackendData":{{"VtepMAC":"02:00:00:00:00:{:02x}"}}}})",
-            mac)),
-        {}};
+  const auto lease = [](std::uint32_t mac) {
+    return vxlan_lease("10.5.7.0-24", "198.18.0.2", Mac::local(mac));
   };
   FakeStore store;
   asio::io_context io;  // with it go the watches, which the store knows

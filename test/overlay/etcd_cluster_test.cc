@@ -14,6 +14,7 @@
 #include "ctl/status_client.h"
 #include "network/lease.h"
 #include "test/support/lab_fixture.h"
+#include "test/support/seeds.h"
 
 namespace flannel {
 namespace {
@@ -255,11 +256,6 @@ class ClusterWorld {
   std::string story_;
 };
 
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 class EtcdClusterTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -269,9 +265,8 @@ class EtcdClusterTest : public testing::Test {
 };
 
 TEST_F(EtcdClusterTest, NodesAgreeWithTheLeasesWhateverHappensToTheMembers) {
-  const std::uint64_t first = from_environment("FLANNEL_FIRST_SEED", 1);
-  const std::uint64_t count = from_environment("FLANNEL_SEEDS", 2);
-  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+  const auto [first, end] = seeds(2);
+  for (std::uint64_t seed = first; seed < end; ++seed) {
     ClusterWorld world(seed);
     for (unsigned step = 0; step < kSteps; ++step) {
       world.step();

@@ -103,6 +103,12 @@ class Stream {
   std::thread receiver_, sender_;
 };
 
+inline void expect_no_loss(Stream& packets) {
+  const auto [sent, lost] = packets.stop();
+  EXPECT_GT(sent, 50U);
+  EXPECT_EQ(lost, 0U);
+}
+
 class OverlayFixture : public testing::Test {
  protected:
   // `flannelctl lab up` and these options; two nodes, unless they say how many.

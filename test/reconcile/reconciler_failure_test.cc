@@ -58,10 +58,7 @@ TEST_F(ReconcilerTest, AFailureIsReportedWithItsWordsAndDoesNotHoldUpTheRest) {
   const Object stubborn = *want.of<Route>().begin();
   kernel.fail = [&](const Op& op, std::size_t) { return op.object == stubborn ? EPERM : 0; };
   start();
-  ASSERT_TRUE(run_until([this] {
-    const Report& report = reconciler->report();
-    return !report.problems.empty() && report.problems[0].attempts >= 3;
-  }));
+  ASSERT_TRUE(has_failed_thrice());
   const Report& report = reconciler->report();
   ASSERT_EQ(report.problems.size(), 1U);
   EXPECT_EQ(report.problems[0].error, EPERM);
@@ -79,10 +76,7 @@ TEST_F(ReconcilerTest, IsNotCompleteWithoutItsDevice) {
     return std::holds_alternative<Link>(op.object) ? EPERM : 0;
   };
   start();
-  ASSERT_TRUE(run_until([this] {
-    const Report& report = reconciler->report();
-    return !report.problems.empty() && report.problems[0].attempts >= 3;
-  }));
+  ASSERT_TRUE(has_failed_thrice());
   EXPECT_FALSE(reconciler->report().complete);
 }
 

@@ -63,6 +63,13 @@ class ReconcilerTest : public testing::Test {
 
   // Runs the loop until `done`, or gives up after some seconds.
   bool run_until(const std::function<bool()>& done) { return flannel::run_until(io, done); }
+  // Something was tried again, and failed again.
+  bool has_failed_thrice() {
+    return run_until([this] {
+      const std::vector<Problem>& problems = reconciler->report().problems;
+      return !problems.empty() && problems[0].attempts >= 3;
+    });
+  }
   // As wanted, and quiet.
   bool converges() {
     return run_until([this] {

@@ -21,10 +21,6 @@ class EtcdRecovery : public EtcdStoreTest {
     out.password = user + "-secret";
     return out;
   }
-  static void put_peer(const EtcdServer& server, unsigned number) {
-    server.ctl({"put", fmt::format("{}10.5.{}.0-24", kSubnets, number),
-                fmt::format(R"({{"PublicIP":"198.18.0.{}"}})", number)});
-  }
   // Updates until it is a snapshot; what was in it.
   std::set<std::string> next_snapshot(LeaseWatch& watch) {
     for (;;) {

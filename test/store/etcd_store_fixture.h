@@ -25,6 +25,11 @@ class EtcdStoreTest : public StoreFixture {
   std::unique_ptr<LeaseStore> open(const EtcdServer& server) {
     return open(EtcdOptions{.endpoints = {server.url()}});
   }
+  // 10.5.NUMBER.0/24 of the node 198.18.0.NUMBER.
+  static void put_peer(const EtcdServer& server, unsigned number) {
+    server.ctl({"put", fmt::format("{}10.5.{}.0-24", kSubnets, number),
+                fmt::format(R"({{"PublicIP":"198.18.0.{}"}})", number)});
+  }
 };
 
 }  // namespace flannel

@@ -328,7 +328,7 @@ TEST_P(StoreContractTest, AWaitingWatchCanBeCancelled) {
   asio::co_spawn(loop, watch->next(),
                  asio::bind_cancellation_slot(
                      cancel.slot(), [&](std::exception_ptr error, LeaseUpdate) { ended = error; }));
-  loop.poll();
+  loop.run_for(50ms);
   loop.restart();
   cancel.emit(asio::cancellation_type::all);
   run_until([&] { return ended != nullptr; });

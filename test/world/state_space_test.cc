@@ -6,9 +6,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 
 #include "test/support/needs.h"
+#include "test/support/seeds.h"
 #include "test/world/world.h"
 
 namespace flannel {
@@ -20,18 +20,12 @@ constexpr unsigned kRounds = 5;
 // The seeds are shared out among so many tests, which run side by side.
 constexpr unsigned kShares = 8;
 
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 class StateSpace : public testing::TestWithParam<unsigned> {};
 
 TEST_P(StateSpace, ConvergesFromAnything) {
   ROOT_OR_SKIP();
-  const std::uint64_t first = from_environment("FLANNEL_FIRST_SEED", 1);
-  const std::uint64_t count = from_environment("FLANNEL_SEEDS", 200);
-  for (std::uint64_t seed = first + GetParam(); seed < first + count; seed += kShares) {
+  const auto [first, end] = seeds(200);
+  for (std::uint64_t seed = first + GetParam(); seed < end; seed += kShares) {
     World world(seed);
     for (unsigned step = 1; step <= kSteps * kRounds; ++step) {
       world.step();
