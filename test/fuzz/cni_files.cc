@@ -29,6 +29,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   release(folder, {"x", "eth0"});
   (void)find_record(folder, {"id", "eth0"});
-  (void)list_records(folder.path);
+  (void)list_records(folder);
   return 0;
 }
