@@ -9,8 +9,8 @@
 
 #include "base/ip.h"
 #include "base/result.h"
-#include "kernel/net_state.h"
 #include "kernel/ruleset.h"
+#include "kernel/table.h"
 
 namespace flannel {
 

@@ -35,15 +35,15 @@ struct FakeKernel::Applier {
   bool removes() const { return op.verb == Op::Verb::remove; }
 
   template <class T>
-  OpResult put_or_remove(Table<T>& table, const T& row, const Dev& dev) {
+  OpResult put_or_remove(Table<T>& table, const T& row, const std::optional<Dev>& dev) {
     if (removes()) {
       if (table.remove(row.key)) {
         kernel.notify({true, row});
       }
       return {};
     }
-    if (!kernel.has_device(dev)) {
-      return no_device(dev);
+    if (dev && !kernel.has_device(*dev)) {
+      return no_device(*dev);
     }
     table.put(row);
     kernel.notify({false, row});
@@ -94,6 +94,10 @@ struct FakeKernel::Applier {
     }
     kernel.state.of<Sysctl>().put(row);
     return {};
+  }
+
+  OpResult operator()(const Ruleset& row) {
+    return put_or_remove(kernel.state.of<Ruleset>(), row, std::nullopt);
   }
 
   OpResult operator()(const Address& row) {

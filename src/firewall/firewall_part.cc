@@ -1,0 +1,297 @@
+#include "firewall/firewall_part.h"
+
+#include <linux/netfilter/nfnetlink.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <set>
+#include <utility>
+
+#include "firewall/iptables_rules.h"
+#include "firewall/nft_message.h"
+#include "firewall/plan.h"
+
+namespace flannel {
+namespace {
+
+const Ruleset& ruleset_of(const Op& op) {
+  return std::get<Ruleset>(op.object);
+}
+
+Ruleset::Key nft_key(Family family) {
+  return {FirewallTool::nftables, family, std::string(nft_table_name(family))};
+}
+
+Ruleset::Key iptables_key(Family family, const IptablesPlace& place) {
+  return {FirewallTool::iptables, family, std::string(place.table)};
+}
+
+// What no rules of ours are equal to.
+Ruleset with_remark(const Ruleset::Key& key, std::string remark) {
+  return {key, {"# " + std::move(remark)}};
+}
+
+// The rule set that a notification may be about.
+std::optional<Ruleset::Key> key_of(const NftNews& news) {
+  for (const Family family : kFamilies) {
+    if (news.family != nft_family(family)) {
+      continue;
+    }
+    if (news.table == nft_table_name(family)) {
+      return nft_key(family);
+    }
+    for (const IptablesPlace& place : kIptablesPlaces) {
+      const bool chain =
+          news.chain.empty() || news.chain == place.from || news.chain == place.chain;
+      if (news.table == place.table && chain) {
+        return iptables_key(family, place);
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+// How long a failure counts against removals: what is wanted is tried more often than that.
+constexpr std::chrono::seconds kFailureCounts{5};
+
+OpResult not_before_the_others() {
+  return {.error = EBUSY, .text = "stays until the rules that take its place are there"};
+}
+
+}  // namespace
+
+FirewallPart::FirewallPart(std::chrono::milliseconds resync)
+    : resync_(resync),
+      requests_(NETLINK_NETFILTER),
+      notifications_(NETLINK_NETFILTER, std::array{int{NFNLGRP_NFTABLES}}),
+      begin_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  watch(notifications_.fd());
+  watch(begin_.get());
+}
+
+// The same descriptor again, or another with its number, is no error.
+void FirewallPart::watch(int fd) {
+  epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+bool FirewallPart::is_queued(const Ruleset::Key& key) const {
+  return std::ranges::any_of(queue_, [&](const Queued& queued) {
+    return std::ranges::any_of(queued.ops, [&](const Op& op) { return ruleset_of(op).key == key; });
+  });
+}
+
+// The lines of iptables where the kernel has what it had when they were known; nothing where only
+// the programs can tell.
+std::optional<std::vector<std::string>> FirewallPart::known_lines(const Ruleset::Key& key) {
+  const IptablesFingerprint now = read_iptables_fingerprint(requests_, key);
+  if (now.empty()) {
+    known_.erase(key);
+    return std::vector<std::string>();
+  }
+  const auto known = known_.find(key);
+  return known != known_.end() && known->second.fingerprint == now
+             ? std::optional(known->second.lines)
+             : std::nullopt;
+}
+
+std::optional<Ruleset> FirewallPart::read_iptables(const Ruleset::Key& key) {
+  std::optional<std::vector<std::string>> lines = known_lines(key);
+  if (!lines && is_queued(key)) {
+    return with_remark(key, "being changed");
+  }
+  if (!lines) {
+    const IptablesFingerprint before = read_iptables_fingerprint(requests_, key);
+    Result<std::vector<std::string>> listed = list_iptables(key);
+    if (!listed) {
+      return with_remark(key, "cannot be listed: " + listed.error().text);
+    }
+    known_[key] = {before, *listed};
+    lines = std::move(*listed);
+  }
+  return lines->empty() ? std::nullopt : std::optional(Ruleset{key, std::move(*lines)});
+}
+
+void FirewallPart::dump(const Scope&, Snapshot& snapshot) {
+  Table<Ruleset> rows;
+  for (const Family family : kFamilies) {
+    for (const IptablesPlace& place : kIptablesPlaces) {
+      if (std::optional<Ruleset> row = read_iptables(iptables_key(family, place))) {
+        rows.put(std::move(*row));
+      }
+    }
+    if (std::optional<Ruleset> row = tables_.read_rules(nft_key(family))) {
+      rows.put(std::move(*row));
+    }
+  }
+  snapshot.ours.of<Ruleset>() = std::move(rows);
+}
+
+std::vector<OpResult> FirewallPart::apply(std::span<const Op> ops) {
+  std::vector<OpResult> results;
+  const std::size_t queued = queue_.size();
+  const auto put_in_queue = [&](const Op& op, FirewallTool tool) {
+    const Family family = ruleset_of(op).key.family;
+    const auto same = std::find_if(queue_.begin() + static_cast<std::ptrdiff_t>(queued),
+                                   queue_.end(), [&](const Queued& each) {
+                                     return each.family == family &&
+                                            ruleset_of(each.ops.front()).key.tool == tool;
+                                   });
+    if (same != queue_.end()) {
+      same->ops.push_back(op);
+    } else {
+      queue_.push_back({family, {op}, std::nullopt});
+    }
+    return OpResult{.pending = true};
+  };
+  const auto is_waited_for = [&](Family family) {
+    return std::ranges::any_of(queue_, [&](const Queued& each) { return each.family == family; });
+  };
+  for (const Op& op : ops) {
+    const auto& [tool, family, table] = ruleset_of(op).key;
+    const bool removes = op.verb == Op::Verb::remove;
+    if (tool == FirewallTool::iptables || (removes && is_waited_for(family))) {
+      results.push_back(put_in_queue(op, tool));
+    } else if (removes) {
+      results.push_back(remove_table(ruleset_of(op).key));
+    } else {
+      results.push_back(tables_.put(ruleset_of(op)));
+      note_put(ruleset_of(op).key, results.back().ok());
+    }
+  }
+  if (!queue_.empty()) {
+    const std::uint64_t one = 1;
+    (void)!::write(begin_.get(), &one, sizeof one);
+  }
+  return results;
+}
+
+void FirewallPart::note_put(const Ruleset::Key& key, bool done) {
+  if (done) {
+    failed_.erase(key);
+  } else {
+    failed_[key] = std::chrono::steady_clock::now();
+  }
+}
+
+// Whether the other tool's rules are wanted and cannot be put.
+bool FirewallPart::must_stay(const Ruleset::Key& key) const {
+  const auto since = std::chrono::steady_clock::now() - kFailureCounts;
+  return std::ranges::any_of(failed_, [&](const auto& failed) {
+    return failed.first.family == key.family && failed.first.tool != key.tool &&
+           failed.second > since;
+  });
+}
+
+OpResult FirewallPart::remove_table(const Ruleset::Key& key) {
+  return must_stay(key) ? not_before_the_others() : tables_.remove(key);
+}
+
+// Of the programs, or of a table of nftables that is to go now.
+std::optional<OpResult> FirewallPart::step(Queued& first) {
+  const Ruleset::Key& key = ruleset_of(first.ops.front()).key;
+  if (key.tool == FirewallTool::nftables) {
+    return remove_table(key);
+  }
+  const bool removes =
+      std::ranges::all_of(first.ops, [](const Op& op) { return op.verb == Op::Verb::remove; });
+  if (removes && !first.change && must_stay(key)) {
+    return not_before_the_others();
+  }
+  if (!first.change) {
+    std::vector<IptablesChange::Row> rows;
+    for (const Op& op : first.ops) {
+      const Ruleset& row = ruleset_of(op);
+      rows.push_back({row.key, known_lines(row.key),
+                      op.verb == Op::Verb::remove ? std::vector<std::string>() : row.lines});
+    }
+    first.change.emplace(first.family, std::move(rows));
+  }
+  return first.change->poll();
+}
+
+void FirewallPart::follow(Changes& changes) {
+  std::uint64_t begun = 0;
+  (void)!::read(begin_.get(), &begun, sizeof begun);
+  while (!queue_.empty()) {
+    const std::optional<OpResult> result = step(queue_.front());
+    if (!result) {
+      watch(queue_.front().change->fd());
+      return;
+    }
+    const Queued done = std::move(queue_.front());
+    queue_.pop_front();
+    finish(done, *result, changes);
+  }
+}
+
+void FirewallPart::finish(const Queued& done, const OpResult& result, Changes& changes) {
+  for (const Op& op : done.ops) {
+    changes.answers.push_back({op, result});
+    const Ruleset& row = ruleset_of(op);
+    if (row.key.tool == FirewallTool::nftables) {
+      continue;
+    }
+    if (op.verb != Op::Verb::remove) {
+      note_put(row.key, result.ok());
+    }
+    if (!result.ok()) {
+      look_again(row.key, changes);
+    } else if (op.verb == Op::Verb::remove) {
+      known_[row.key] = {read_iptables_fingerprint(requests_, row.key), {}};
+    } else {
+      note_written(row, changes);
+    }
+  }
+}
+
+void FirewallPart::note_written(const Ruleset& row, Changes& changes) {
+  const IptablesFingerprint now = read_iptables_fingerprint(requests_, row.key);
+  if (now.may_be(row.lines)) {
+    known_[row.key] = {now, row.lines};
+  } else {  // somebody was there already
+    known_.erase(row.key);
+    look_again(row.key, changes);
+  }
+}
+
+// Tells what is there where that is news. Only what is changed is listed by the programs.
+void FirewallPart::look_again(const Ruleset::Key& key, Changes& changes) {
+  if (is_queued(key)) {
+    return;  // it is looked at when that is done
+  }
+  std::optional<Ruleset> row;
+  if (key.tool == FirewallTool::nftables) {
+    row = tables_.read_rules(key);
+  } else if (const auto lines = known_lines(key); !lines) {
+    row = with_remark(key, "changed by others");
+  } else if (!lines->empty()) {
+    row = Ruleset{key, *lines};
+  }
+  changes.ours.push_back({!row, row ? std::move(*row) : Ruleset{key, {}}});
+}
+
+void FirewallPart::changes(const Scope&, Changes& changes) {
+  std::set<Ruleset::Key> touched;
+  const bool complete = notifications_.drain([&](const netlink::MessageView& message) {
+    if (const std::optional<NftNews> news = decode_nft_news(message)) {
+      if (const std::optional<Ruleset::Key> key = key_of(*news)) {
+        touched.insert(*key);
+      }
+    }
+  });
+  if (!complete) {
+    changes.dump_needed |= kinds();
+  }
+  for (const Ruleset::Key& key : touched) {
+    look_again(key, changes);
+  }
+  follow(changes);
+}
+
+}  // namespace flannel

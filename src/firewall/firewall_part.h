@@ -1,0 +1,76 @@
+// Our rule sets in the kernel: nftables by nfnetlink, iptables by its programs.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "firewall/iptables_change.h"
+#include "firewall/iptables_fingerprint.h"
+#include "firewall/nft_tables.h"
+#include "kernel/netlink_socket.h"
+#include "kernel/part.h"
+
+namespace flannel {
+
+class FirewallPart : public Part {
+ public:
+  // In the network namespace of the thread. The older kind of iptables tells nobody what is done to
+  // its tables: they are looked at every `resync`. Throws std::system_error.
+  explicit FirewallPart(std::chrono::milliseconds resync);
+
+  KindSet kinds() const override { return flannel::kinds<Ruleset>(); }
+  // Of both tools and families, whichever is wanted, so that what another choice left behind goes.
+  // Runs a program only where there are rules of iptables that it has not listed before.
+  void dump(const Scope& scope, Snapshot& snapshot) override;
+  // Those of nftables at once, those of iptables are pending. No rules of a family go while others
+  // that take their place cannot be put.
+  std::vector<OpResult> apply(std::span<const Op> ops) override;
+  int notify_fd() const override { return epoll_.get(); }
+  void changes(const Scope& scope, Changes& changes) override;
+  std::optional<std::chrono::milliseconds> audit() const override { return resync_; }
+
+ private:
+  // What the rules of iptables were when they were listed or written.
+  struct Known {
+    IptablesFingerprint fingerprint;
+    std::vector<std::string> lines;
+  };
+  // Ops of one family that wait for their turn; of the first the programs run.
+  struct Queued {
+    Family family;
+    std::vector<Op> ops;
+    std::optional<IptablesChange> change;
+  };
+
+  std::optional<Ruleset> read_iptables(const Ruleset::Key& key);
+  std::optional<std::vector<std::string>> known_lines(const Ruleset::Key& key);
+  // Goes on with what is queued.
+  void follow(Changes& changes);
+  std::optional<OpResult> step(Queued& first);
+  void finish(const Queued& done, const OpResult& result, Changes& changes);
+  void note_written(const Ruleset& row, Changes& changes);
+  void look_again(const Ruleset::Key& key, Changes& changes);
+  bool is_queued(const Ruleset::Key& key) const;
+  void note_put(const Ruleset::Key& key, bool done);
+  bool must_stay(const Ruleset::Key& key) const;
+  OpResult remove_table(const Ruleset::Key& key);
+  void watch(int fd);
+
+  std::chrono::milliseconds resync_;
+  netlink::RequestSocket requests_;
+  NftTables tables_;
+  netlink::NotificationSocket notifications_;
+  UniqueFd begin_;  // an eventfd: something was queued
+  UniqueFd epoll_;  // of the two and of the program that runs
+  std::map<Ruleset::Key, Known> known_;
+  std::deque<Queued> queue_;
+  std::map<Ruleset::Key, std::chrono::steady_clock::time_point> failed_;  // puts, and when
+};
+
+}  // namespace flannel

@@ -1,0 +1,98 @@
+// Our rule sets as objects of the reconciler: both tools, on a real kernel.
+#include "test/firewall/firewall_part_fixture.h"
+
+namespace flannel {
+namespace {
+
+TEST_F(FirewallPartTest, WhatWasPutIsThereAlsoForAnotherDaemon) {
+  for (const std::string kind : {"nft", "legacy"}) {
+    use(kind);
+    EXPECT_EQ(dump(), NetState());
+    for (const FirewallTool tool : {FirewallTool::nftables, FirewallTool::iptables}) {
+      EXPECT_EQ(apply(planned(tool)), "");
+      EXPECT_EQ(dump(), planned(tool));
+      start_again();
+      EXPECT_EQ(dump(), planned(tool));
+      const FirewallNetwork other = {*Prefix::parse("10.6.0.0/16"), *Prefix::parse("10.6.9.0/24")};
+      EXPECT_EQ(apply(planned(tool, other)), "");
+      EXPECT_EQ(dump(), planned(tool, other));
+    }
+    EXPECT_EQ(apply(NetState()), "");
+    EXPECT_EQ(dump(), NetState());
+  }
+}
+
+TEST_F(FirewallPartTest, WhatOthersDoToOurRulesIsTold) {
+  ASSERT_EQ(apply(planned(FirewallTool::nftables)), "");
+  EXPECT_EQ(told(),
+            "nftables IPv4 flannel-ipv4: table ip flannel-ipv4 {\n"
+            "nftables IPv6 flannel-ipv6: table ip6 flannel-ipv6 {\n")
+      << "the echo of what was done";
+  shell("nft flush chain ip flannel-ipv4 postrtg; nft delete table ip6 flannel-ipv6");
+  EXPECT_EQ(told(),
+            "nftables IPv4 flannel-ipv4: table ip flannel-ipv4 {\n"
+            "nftables IPv6 flannel-ipv6: gone\n");
+  ASSERT_EQ(apply(planned(FirewallTool::iptables)), "");
+  EXPECT_EQ(told().find("changed by others"), std::string::npos);
+  EXPECT_EQ(told(), "");
+  shell("iptables -t nat -D FLANNEL-POSTRTG 1; ip6tables -F FORWARD");
+  EXPECT_EQ(told(),
+            "iptables IPv4 nat: # changed by others\n"
+            "iptables IPv6 filter: # changed by others\n");
+  EXPECT_EQ(apply(planned(FirewallTool::iptables)), "");
+  told();
+  shell("nft flush ruleset");
+  EXPECT_EQ(told(),
+            "iptables IPv4 filter: gone\niptables IPv4 nat: gone\n"
+            "iptables IPv6 filter: gone\niptables IPv6 nat: gone\n");
+}
+
+TEST_F(FirewallPartTest, RulesOfOthersAreNoNews) {
+  for (const FirewallTool tool : {FirewallTool::nftables, FirewallTool::iptables}) {
+    ASSERT_EQ(apply(planned(tool)), "");
+    told();
+    shell(
+        "{ echo '*nat'; echo ':OTHERS - [0:0]'; i=0; while [ $i -lt 3000 ]; do"
+        "  echo \"-A OTHERS -s 192.0.2.$((i % 256)) -j ACCEPT\"; i=$((i + 1)); done; echo COMMIT; }"
+        "| iptables-restore --noflush; nft add table ip others; nft add chain ip others postrtg");
+    const std::string news = told();
+    EXPECT_EQ(news.find("changed by others"), std::string::npos) << news;
+    EXPECT_EQ(dump(), planned(tool));
+  }
+}
+
+TEST_F(FirewallPartTest, TheOlderKindIsLookedAtFromTimeToTime) {
+  use("legacy");
+  ASSERT_EQ(apply(planned(FirewallTool::iptables)), "");
+  told();
+  EXPECT_EQ(part_->audit(), kResync);
+  shell("iptables -t nat -F FLANNEL-POSTRTG");
+  EXPECT_EQ(told(), "") << "nobody is told";
+  EXPECT_NE(dump(), planned(FirewallTool::iptables));
+  EXPECT_EQ(apply(planned(FirewallTool::iptables)), "");
+  EXPECT_EQ(dump(), planned(FirewallTool::iptables));
+}
+
+TEST_F(FirewallPartTest, NoRulesGoBeforeOthersAreInTheirPlace) {
+  const NetState nft = planned(FirewallTool::nftables), iptables = planned(FirewallTool::iptables);
+  ASSERT_EQ(apply(nft), "");
+  replace("iptables-restore", "/bin/false");
+  EXPECT_EQ(apply(iptables),
+            "iptables-restore: \niptables-restore: \n"
+            "stays until the rules that take its place are there\n");
+  const Ruleset::Key table{FirewallTool::nftables, Family::v4, "flannel-ipv4"};
+  EXPECT_NE(dump().of<Ruleset>().find(table), nullptr);
+  EXPECT_EQ(apply({{Op::Verb::remove, *nft.of<Ruleset>().find(table)}}),
+            "stays until the rules that take its place are there\n")
+      << "alone, as what failed is tried again";
+  use("nft");
+  EXPECT_EQ(apply(iptables), "");
+  EXPECT_EQ(dump(), iptables);
+  Ruleset bad = *nft.of<Ruleset>().find(table);
+  bad.lines.insert(bad.lines.end() - 2, "\t\tdrop");
+  EXPECT_EQ(apply({{Op::Verb::add, bad}, {Op::Verb::remove, *iptables.of<Ruleset>().begin()}}),
+            "no rule of ours: drop\nstays until the rules that take its place are there\n");
+}
+
+}  // namespace
+}  // namespace flannel
