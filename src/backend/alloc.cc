@@ -6,8 +6,9 @@ namespace {
 class AllocBackend : public Backend {
  public:
   std::string type() const override { return "alloc"; }
-  std::vector<Dev> links(const NetworkConfig&) const override { return {}; }
-  bool makes_routes() const override { return false; }
+  Traits traits(const NetworkConfig&) const override {
+    return {.links = {}, .makes_routes = false};
+  }
   Result<std::uint32_t> mtu(const NetworkConfig&,
                             const ExternalInterface& external) const override {
     return external.mtu;

@@ -88,20 +88,20 @@ struct Plan {
   std::vector<std::uint32_t> unusable_ids;
 };
 
+// What a backend is, whatever it plans.
+struct Traits {
+  std::vector<Dev> links;    // the devices that plan() would make
+  bool makes_routes = true;  // false where somebody else leads packets to peers
+  bool uses_paths = false;   // plan() looks at Node::paths
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
 
   virtual std::string type() const = 0;
 
-  // The devices plan() would make.
-  virtual std::vector<Dev> links(const NetworkConfig& network) const = 0;
-
-  // False where somebody else leads packets to peers.
-  virtual bool makes_routes() const { return true; }
-
-  // True where plan() looks at Node::paths.
-  virtual bool uses_paths() const { return false; }
+  virtual Traits traits(const NetworkConfig& network) const = 0;
 
   // The MTU for pods, which goes to subnet.env. Error: this interface cannot be used, and why.
   virtual Result<std::uint32_t> mtu(const NetworkConfig& network,

@@ -8,8 +8,7 @@ namespace {
 class HostGwBackend : public Backend {
  public:
   std::string type() const override { return "host-gw"; }
-  std::vector<Dev> links(const NetworkConfig&) const override { return {}; }
-  bool uses_paths() const override { return true; }
+  Traits traits(const NetworkConfig&) const override { return {.links = {}, .uses_paths = true}; }
 
   Result<std::uint32_t> mtu(const NetworkConfig&,
                             const ExternalInterface& external) const override {

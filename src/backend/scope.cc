@@ -6,7 +6,7 @@ namespace flannel {
 
 Scope make_scope(const NetworkConfig& network, const Backend& backend) {
   Scope scope;
-  scope.links = backend.links(network);
+  scope.links = backend.traits(network).links;
   for (const Family family : kFamilies) {
     if (const std::optional<FamilyConfig>& config = network.family(family)) {
       scope.networks.push_back(config->network);

@@ -45,8 +45,7 @@ class VxlanBackend : public Backend {
   explicit VxlanBackend(VxlanOptions options) : options_(options) {}
 
   std::string type() const override { return "vxlan"; }
-  std::vector<Dev> links(const NetworkConfig& network) const override;
-  bool uses_paths() const override { return options_.direct_routing; }
+  Traits traits(const NetworkConfig& network) const override;
   Result<std::uint32_t> mtu(const NetworkConfig& network,
                             const ExternalInterface& external) const override;
   std::vector<std::string> warnings(const ExternalInterface& external) const override;
@@ -158,14 +157,15 @@ Dev VxlanBackend::device_name(Family family) const {
   return std::string_view(name);
 }
 
-std::vector<Dev> VxlanBackend::links(const NetworkConfig& network) const {
-  std::vector<Dev> names;
+Traits VxlanBackend::traits(const NetworkConfig& network) const {
+  Traits traits;
+  traits.uses_paths = options_.direct_routing;
   for (const Family family : kFamilies) {
     if (network.family(family)) {
-      names.push_back(device_name(family));
+      traits.links.push_back(device_name(family));
     }
   }
-  return names;
+  return traits;
 }
 
 // The kernel gives a device no more than its lower device lets through.

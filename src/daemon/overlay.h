@@ -17,6 +17,7 @@ struct Overlay {
   std::string text;  // of the configuration, as it was read
   NetworkConfig config;
   std::unique_ptr<Backend> backend;
+  Traits traits;  // the backend's, with this configuration
   Scope scope;
 };
 

@@ -31,7 +31,7 @@ Plan Planner::plan_for_all(const Snapshot& kernel) {
   const std::vector<const Lease*> peers = inputs_.peers.usable();
   const PathCache::Clock::time_point now = PathCache::Clock::now();
   const Paths& paths =
-      inputs_.overlay.backend->uses_paths() ? paths_.paths_to(peers, host_, now) : paths_.known();
+      inputs_.overlay.traits.uses_paths ? paths_.paths_to(peers, host_, now) : paths_.known();
   return plan_for(peers, paths, nexthops(kernel));
 }
 
@@ -71,7 +71,7 @@ std::optional<PlanDelta> Planner::plan_changes(const Snapshot& kernel) {
   std::ranges::copy(unusable_ids_, std::back_inserter(use.taken));
   const std::vector<const Lease*> gone = changes_.gone(), come = changes_.come(inputs_.peers);
   const Paths& paths =
-      inputs_.overlay.backend->uses_paths() ? paths_.paths_to_more(come, host_) : paths_.known();
+      inputs_.overlay.traits.uses_paths ? paths_.paths_to_more(come, host_) : paths_.known();
   Plan before = plan_for(gone, paths, use), after = plan_for(come, paths, use);
   if (!before.skipped.empty() || !after.skipped.empty() || !before.unusable_ids.empty() ||
       !after.unusable_ids.empty()) {

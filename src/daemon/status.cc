@@ -109,7 +109,7 @@ ObjectState state_of(const LeaseKey& peer, const std::map<Prefix, ObjectState>& 
 // Skipped ones are not waited for: they are listed by themselves.
 json::object peers_object(const DaemonState& state) {
   const std::map<Prefix, ObjectState> routes = route_states(*state.reconciler);
-  const bool makes_routes = state.overlay->backend->makes_routes();
+  const bool makes_routes = state.overlay->traits.makes_routes;
   std::set<std::string_view> skipped;
   for (const Refused& peer : state.planner->skipped()) {
     skipped.insert(peer.name);
@@ -173,7 +173,7 @@ json::object kernel_object(const Report& report) {
 json::object interface_object(const DaemonState& state) {
   const ExternalInterface& external = *state.external();
   json::array devices;
-  for (const Dev& device : state.overlay->backend->links(state.overlay->config)) {
+  for (const Dev& device : state.overlay->traits.links) {
     devices.emplace_back(device.text());
   }
   return {{"name", text(external.name.text())},

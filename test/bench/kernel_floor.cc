@@ -55,7 +55,7 @@ void measure(unsigned count, const std::string& name) {
   std::vector<const Lease*> list;
   for (const Lease& peer : peers) {
     list.push_back(&peer);
-    if (backend->uses_paths()) {
+    if (backend->traits(network).uses_paths) {
       paths[*peer.attrs.public_ip] = {"eth0", std::nullopt, std::nullopt};
     }
   }
