@@ -34,8 +34,9 @@ void HostKernel::add(std::unique_ptr<Part> part) {
 }
 
 Part& HostKernel::part_of(const Object& object) {
-  return **std::ranges::find_if(
-      parts_, [&](const std::unique_ptr<Part>& part) { return part->kinds()[object.index()]; });
+  return **std::ranges::find_if(parts_, [&](const std::unique_ptr<Part>& part) {
+    return part->kinds().test(object.index());
+  });
 }
 
 Result<void> HostKernel::may_change() {
@@ -60,7 +61,7 @@ std::vector<OpResult> HostKernel::apply(std::span<const Op> ops) {
   while (!ops.empty()) {
     Part& part = part_of(ops.front().object);
     const auto end = std::ranges::find_if_not(
-        ops, [&](const Op& op) { return part.kinds()[op.object.index()]; });
+        ops, [&](const Op& op) { return part.kinds().test(op.object.index()); });
     const auto count = static_cast<std::size_t>(end - ops.begin());
     std::ranges::move(part.apply(ops.first(count)), std::back_inserter(results));
     ops = ops.subspan(count);
