@@ -6,7 +6,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "test/support/needs.h"
 #include "test/support/seeds.h"
 #include "test/world/world.h"
