@@ -1,6 +1,7 @@
 // Reconciler: what the kernel answered.
 
 #include <algorithm>
+#include <string>
 
 #include "base/log.h"
 #include "reconcile/mirror.h"
@@ -14,6 +15,12 @@ constexpr std::size_t kMostLogged = 5;
 
 // An object is held down from its second repair in a row on; each later one is no news.
 constexpr unsigned kFirstHeldDown = 2;
+
+// For the log: the first of its lines, of which a rule set has many.
+std::string headline(const Op& op) {
+  const std::string text = to_text(op);
+  return text.substr(0, text.find('\n'));
+}
 
 // What may have been an administrator's: its removal is in the log whatever the verbosity.
 bool removes_stale(const Op& op, const Scope& scope) {
@@ -55,7 +62,7 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
       news |= is_new && outcome.repairs == 0 ? kinds_around(ops[i].object) : KindSet();
       const bool tells = is_new && (outcome.repairs == 0 || outcome.repairs == kFirstHeldDown);
       if (tells && ++told <= kMostLogged) {
-        log_warning("{}: {}", to_text(ops[i]), outcome.result.text);
+        log_warning("{}: {}", headline(ops[i]), outcome.result.text);
       }
     }
   }
@@ -73,9 +80,9 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
 void Reconciler::note_success(const Op& op) {
   ++report_.ops;
   if (removes_stale(op, scope_)) {
-    log_info("{}: no node has a lease for it (--adopt-stale)", to_text(op));
+    log_info("{}: no node has a lease for it (--adopt-stale)", headline(op));
   } else if (log_verbosity() >= 1) {  // the text of thousands is not made for nobody
-    log_verbose(1, "{}", to_text(op));
+    log_verbose(1, "{}", headline(op));
   }
 }
 
@@ -131,7 +138,7 @@ void Reconciler::take_answer(const Changes::Answer& answer) {
   }
   std::vector<Problem> problems;
   if (note_failure(op, {.result = result}, problems)) {
-    log_warning("{}: {}", to_text(op), result.text);
+    log_warning("{}: {}", headline(op), result.text);
   }
   std::erase_if(report_.problems, [&](const Problem& problem) { return problem.op == op; });
   const auto place = std::ranges::upper_bound(report_.problems, problems.front(), by_key);
