@@ -18,9 +18,10 @@ class PeerRoutes {
   // For about `peers` routes.
   explicit PeerRoutes(const Node& node, std::size_t peers = 0);
 
-  // A VPN's link (Path::shared_link) drops pods' packets unless its other end was told of their
-  // subnets, of which the kernel knows nothing. With a tunnel there is another way; without, as
-  // with WireGuard's AllowedIPs or a GRE link to the very node, the operator may have seen to it.
+  // A VPN's link (Path::shared_link) drops pods' packets unless its other end is configured
+  // for their subnets, of which the kernel knows nothing. With a tunnel there is another way;
+  // without, as with WireGuard's AllowedIPs or a GRE link to the very node, the operator may have
+  // seen to it.
   enum class Over { shared_links, all_links };
   // A route to `subnet` by way of the node itself. Error: it is not on such a link of ours.
   Result<void> add_direct(const Prefix& subnet, const IpAddr& node, Over over);

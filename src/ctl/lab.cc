@@ -56,19 +56,19 @@ Result<StatusSummary> summary_of(const std::string& socket) {
 }
 
 // The network configuration can be carried out, and there is something to see.
-Result<void> check_network(const LabWish& wish) {
-  const std::string config = network_config_text(wish);
+Result<void> check_network(const LabOptions& options) {
+  const std::string config = network_config_text(options);
   const Result<NetworkConfig> network = parse_network_config(config);
   if (!network) {
     return fail("the network configuration {}: {}", printable(config), network.error().text);
   }
   if (const auto backend = make_backend(*network); !backend) {
-    return fail("--backend {}: {}", printable(wish.backend), backend.error().text);
+    return fail("--backend {}: {}", printable(options.backend), backend.error().text);
   }
   if (network->backend_type == "alloc") {
     return fail("--backend alloc: it moves no packets, so there is nothing to show");
   }
-  if (network->backend_type == "host-gw" && wish.routed) {
+  if (network->backend_type == "host-gw" && options.routed) {
     return fail("--backend host-gw --routed: host-gw needs all nodes on one link");
   }
   return {};
@@ -76,13 +76,14 @@ Result<void> check_network(const LabWish& wish) {
 
 }  // namespace
 
-std::string network_config_text(const LabWish& wish) {
-  const std::string backend = wish.backend.starts_with('{')
-                                  ? wish.backend
-                                  : fmt::format(R"({{"Type":"{}"}})", wish.backend);
+std::string network_config_text(const LabOptions& options) {
+  const std::string backend = options.backend.starts_with('{')
+                                  ? options.backend
+                                  : fmt::format(R"({{"Type":"{}"}})", options.backend);
   std::string out = "{";
-  out += wish.v4 ? fmt::format(R"("Network":"{}",)", wish.network) : R"("EnableIPv4":false,)";
-  out += wish.v6 ? fmt::format(R"("EnableIPv6":true,"IPv6Network":"{}",)", wish.ipv6_network) : "";
+  out += options.v4 ? fmt::format(R"("Network":"{}",)", options.network) : R"("EnableIPv4":false,)";
+  out += options.v6 ? fmt::format(R"("EnableIPv6":true,"IPv6Network":"{}",)", options.ipv6_network)
+                    : "";
   return out + fmt::format(R"("Backend":{}}})", backend);
 }
 
@@ -108,19 +109,20 @@ void require_root() {
   }
 }
 
-Result<void> check_wish(const LabWish& wish) {
-  if (wish.nodes < 1 || wish.nodes > kMostLabNodes) {
-    return fail("--nodes {}: 1 to {}", wish.nodes, kMostLabNodes);
+Result<void> check_lab_options(const LabOptions& options) {
+  if (options.nodes < 1 || options.nodes > kMostLabNodes) {
+    return fail("--nodes {}: 1 to {}", options.nodes, kMostLabNodes);
   }
-  if (wish.store != "local" && wish.store != "etcd" && !wish.store.starts_with("etcd=http://")) {
-    return fail("--store {}: local, etcd, or etcd=http://HOST:PORT", printable(wish.store));
+  if (options.store != "local" && options.store != "etcd" &&
+      !options.store.starts_with("etcd=http://")) {
+    return fail("--store {}: local, etcd, or etcd=http://HOST:PORT", printable(options.store));
   }
   const std::span<const Tool> etcd(kEtcdTools);
-  for (const Result<void>& part : {check_lab_name(wish.name), check_network(wish),
-                                   check_program(wish.flanneld), check_tools(kTools),
-                                   check_tools(wish.store == "local"  ? etcd.first(0)
-                                               : wish.store == "etcd" ? etcd
-                                                                      : etcd.last(1))}) {
+  for (const Result<void>& part : {check_lab_name(options.name), check_network(options),
+                                   check_program(options.flanneld), check_tools(kTools),
+                                   check_tools(options.store == "local"  ? etcd.first(0)
+                                               : options.store == "etcd" ? etcd
+                                                                         : etcd.last(1))}) {
     if (!part) {
       return part;
     }
@@ -257,39 +259,39 @@ void Lab::wait_until_ready(unsigned i) const {
   }
 }
 
-void Lab::up(const LabWish& wish) {
+void Lab::up(const LabOptions& options) {
   for (const auto& [name, value] : std::initializer_list<std::pair<std::string, std::string>>{
-           {"nodes", fmt::format("{}", wish.nodes)},
-           {"config", network_config_text(wish)},
-           {"families", wish.v4 && wish.v6 ? "v4 v6"
-                        : wish.v4          ? "v4"
-                                           : "v6"},
-           {"routed", wish.routed ? "yes" : ""},
-           {"flanneld", std::filesystem::absolute(wish.flanneld)}}) {
+           {"nodes", fmt::format("{}", options.nodes)},
+           {"config", network_config_text(options)},
+           {"families", options.v4 && options.v6 ? "v4 v6"
+                        : options.v4             ? "v4"
+                                                 : "v6"},
+           {"routed", options.routed ? "yes" : ""},
+           {"flanneld", std::filesystem::absolute(options.flanneld)}}) {
     journal_.add_setting(name, value);
   }
   say(fmt::format("Making the underlay and {} as network namespaces {}-n1{}",
-                  counted(wish.nodes, "node"), name_,
-                  wish.nodes == 1 ? "" : fmt::format(" … {}-n{}", name_, wish.nodes)));
+                  counted(options.nodes, "node"), name_,
+                  options.nodes == 1 ? "" : fmt::format(" … {}-n{}", name_, options.nodes)));
   reread();
   make_underlay();
-  for (unsigned i = 1; i <= wish.nodes; ++i) {
+  for (unsigned i = 1; i <= options.nodes; ++i) {
     make_node(i);
   }
-  say(fmt::format("Writing the network configuration to the lease store ({}):\n  {}", wish.store,
-                  network_config_text(wish)));
-  open_store(wish);
+  say(fmt::format("Writing the network configuration to the lease store ({}):\n  {}", options.store,
+                  network_config_text(options)));
+  open_store(options);
   reread();
   say("Starting a flanneld on each node");
-  for (unsigned i = 1; i <= wish.nodes; ++i) {
+  for (unsigned i = 1; i <= options.nodes; ++i) {
     check_interrupted();
     start_node(i);
   }
-  for (unsigned i = 1; i <= wish.nodes; ++i) {
+  for (unsigned i = 1; i <= options.nodes; ++i) {
     wait_until_ready(i);
   }
   say("Making a pod on each node");
-  for (unsigned i = 1; i <= wish.nodes; ++i) {
+  for (unsigned i = 1; i <= options.nodes; ++i) {
     make_pod(i);
   }
   reread();

@@ -18,7 +18,7 @@
 
 namespace flannel {
 
-struct LabWish {
+struct LabOptions {
   std::string name = "flab";
   unsigned nodes = 3;
   std::string backend = "vxlan";
@@ -34,10 +34,10 @@ struct LabWish {
 inline constexpr unsigned kMostLabNodes = 20;
 
 // The network configuration's text. `backend` is a type, or the whole object in JSON.
-std::string network_config_text(const LabWish& wish);
+std::string network_config_text(const LabOptions& options);
 
 // Checks what can be checked before anything is made.
-Result<void> check_wish(const LabWish& wish);
+Result<void> check_lab_options(const LabOptions& options);
 Result<void> check_lab_name(const std::string& name);
 // `--flanneld`: a file that can be run.
 Result<void> check_program(const std::string& flanneld);
@@ -69,7 +69,7 @@ class Lab {
   // Makes it all, in a folder that is there, and waits until every node is ready, saying what it
   // does. Throws std::runtime_error, also where it is interrupted; what was made by then is still
   // there.
-  void up(const LabWish& wish);
+  void up(const LabOptions& options);
   // Removes everything the journal names; false where something is left, which it says.
   bool down();
 
@@ -113,7 +113,7 @@ class Lab {
   void make_pod(unsigned i);
   void write_hosts() const;
   std::vector<std::string> status_row(unsigned i) const;
-  void open_store(const LabWish& wish);
+  void open_store(const LabOptions& options);
   std::string pod_address(unsigned i, Family family) const;
   bool heals(const Arguments& command) const;
   std::string start_etcd();

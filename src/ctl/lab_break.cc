@@ -13,7 +13,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // The reference heals none of these in this time.
-constexpr std::chrono::seconds kPatience{15};
+constexpr std::chrono::seconds kTimeout{15};
 
 // Everything that can be wrong with our devices, and with what leaves by the underlay's. Each is
 // the arguments of one program.
@@ -64,7 +64,7 @@ bool Lab::heals(const Arguments& command) const {
   }
   const Clock::time_point start = Clock::now();
   Result<Page> plan = get_page(node_socket(1), "/plan");
-  while ((!plan || !plan->body.empty()) && Clock::now() - start < kPatience) {
+  while ((!plan || !plan->body.empty()) && Clock::now() - start < kTimeout) {
     check_interrupted();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     plan = get_page(node_socket(1), "/plan");

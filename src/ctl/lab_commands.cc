@@ -34,58 +34,59 @@ std::filesystem::path own_folder() {
 
 // For hints: ` --name x`, nothing for the default lab.
 std::string name_option(const std::string& name) {
-  return name == LabWish().name ? "" : " --name " + name;
+  return name == LabOptions().name ? "" : " --name " + name;
 }
 
 std::string name_of(const CommandLine& line) {
-  return line.get("name", LabWish().name);
+  return line.get("name", LabOptions().name);
 }
 
-Result<LabWish> wish_of(const CommandLine& line) {
-  LabWish wish;
-  wish.name = name_of(line);
-  wish.backend = line.get("backend", wish.backend);
-  wish.store = line.get("store", wish.store);
-  wish.network = line.get("network", wish.network);
-  wish.ipv6_network = line.get("ipv6-network", wish.ipv6_network);
-  wish.v4 = !line.has("ipv6");
-  wish.v6 = line.has("ipv6") || line.has("dual-stack");
-  wish.routed = line.has("routed");
-  wish.flanneld = line.get("flanneld", (own_folder() / "flanneld").string());
+Result<LabOptions> options_of(const CommandLine& line) {
+  LabOptions options;
+  options.name = name_of(line);
+  options.backend = line.get("backend", options.backend);
+  options.store = line.get("store", options.store);
+  options.network = line.get("network", options.network);
+  options.ipv6_network = line.get("ipv6-network", options.ipv6_network);
+  options.v4 = !line.has("ipv6");
+  options.v6 = line.has("ipv6") || line.has("dual-stack");
+  options.routed = line.has("routed");
+  options.flanneld = line.get("flanneld", (own_folder() / "flanneld").string());
   if (line.has("ipv6") && line.has("dual-stack")) {
     return fail("one of --ipv6 and --dual-stack");
   }
   const std::string nodes = line.get("nodes", "3");
-  const auto [end, error] = std::from_chars(nodes.data(), nodes.data() + nodes.size(), wish.nodes);
+  const auto [end, error] =
+      std::from_chars(nodes.data(), nodes.data() + nodes.size(), options.nodes);
   if (error != std::errc() || end != nodes.data() + nodes.size()) {
     return fail("--nodes {}: not a number", printable(nodes));
   }
-  return wish;
+  return options;
 }
 
-int make(const LabWish& wish) {
-  const LabLock lock(wish.name);
-  if (Lab old(wish.name); old.exists()) {
+int make(const LabOptions& options) {
+  const LabLock lock(options.name);
+  if (Lab old(options.name); old.exists()) {
     if (old.is_running()) {
-      return complain(fmt::format("lab {} is up; `flannelctl lab down{}` removes it", wish.name,
-                                  name_option(wish.name)));
+      return complain(fmt::format("lab {} is up; `flannelctl lab down{}` removes it", options.name,
+                                  name_option(options.name)));
     }
-    fmt::print("Lab {} was left behind by a crash; removing it\n", wish.name);
-    return old.down() ? make(wish) : 1;  // anew, as the lock went too
+    fmt::print("Lab {} was left behind by a crash; removing it\n", options.name);
+    return old.down() ? make(options) : 1;  // anew, as the lock went too
   }
-  Lab lab(wish.name);
+  Lab lab(options.name);
   try {
-    lab.up(wish);
+    lab.up(options);
   } catch (const std::exception& error) {
     complain(error.what());
     fmt::print("Removing what was made\n");
-    Lab(wish.name).down();
+    Lab(options.name).down();
     return is_interrupted() ? 130 : 1;
   }
   fmt::print(
       "Lab {0} is up: flannelctl lab status{1}, lab ping{1}, lab exec{1} p1 ping p{2}; "
       "lab down{1} removes it\n",
-      wish.name, name_option(wish.name), wish.nodes);
+      options.name, name_option(options.name), options.nodes);
   return 0;
 }
 
@@ -161,16 +162,16 @@ Result<unsigned> node_number(const Lab& lab, const std::string& word) {
 }  // namespace
 
 int lab_up(const CommandLine& line) {
-  const Result<LabWish> wish = wish_of(line);
-  if (!wish) {
-    return complain(wish.error().text, 2);
+  const Result<LabOptions> options = options_of(line);
+  if (!options) {
+    return complain(options.error().text, 2);
   }
   require_root();
-  if (const Result<void> good = check_wish(*wish); !good) {
+  if (const Result<void> good = check_lab_options(*options); !good) {
     return complain(good.error().text, 2);
   }
   catch_interrupts();
-  return make(*wish);
+  return make(*options);
 }
 
 int lab_down(const CommandLine& line) {

@@ -9,19 +9,19 @@
 
 namespace flannel {
 
-void Lab::open_store(const LabWish& wish) {
+void Lab::open_store(const LabOptions& options) {
   reread();
-  if (wish.store == "local") {
+  if (options.store == "local") {
     const std::string path = directory_ + "/leases.db";
     const Result<void> written = write_local_config(path, record_.setting("config"));
     if (!written) {
       throw std::runtime_error(written.error().text);
     }
     journal_.add_setting("store", "--local-store=" + path);
-  } else if (wish.store == "etcd") {
+  } else if (options.store == "etcd") {
     journal_.add_setting("store", "--etcd-endpoints=" + start_etcd());
   } else {
-    journal_.add_setting("store", "--etcd-endpoints=" + start_relay(wish.store.substr(5)));
+    journal_.add_setting("store", "--etcd-endpoints=" + start_relay(options.store.substr(5)));
   }
 }
 

@@ -75,10 +75,10 @@ std::uint64_t start_time(pid_t pid) {
 [[noreturn]] void become(const std::vector<char*>& arguments, const char* netns, int log,
                          int go_ahead) {
   char byte = 0;
-  const bool told = ::read(go_ahead, &byte, 1) == 1;  // else our parent is gone: so are we
+  const bool released = ::read(go_ahead, &byte, 1) == 1;  // else our parent is gone: so are we
   const int space = *netns == 0 ? -1 : ::open(netns, O_RDONLY | O_CLOEXEC);
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (told && (*netns == 0 || ::setns(space, CLONE_NEWNET) == 0) && ::dup2(nothing, 0) == 0 &&
+  if (released && (*netns == 0 || ::setns(space, CLONE_NEWNET) == 0) && ::dup2(nothing, 0) == 0 &&
       ::dup2(log, 1) == 1 && ::dup2(log, 2) == 2) {
     ::closefrom(3);  // a lock is for programs that we wait for
     ::setsid();
@@ -160,7 +160,7 @@ ProcessId start_detached(const Arguments& arguments, const std::string& netns,
   return process;
 }
 
-bool end_process(const ProcessId& process, bool kill, std::chrono::milliseconds patience) {
+bool end_process(const ProcessId& process, bool kill, std::chrono::milliseconds timeout) {
   const UniqueFd handle(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
   if (!is_alive(process) || !handle) {
     return true;
@@ -169,7 +169,7 @@ bool end_process(const ProcessId& process, bool kill, std::chrono::milliseconds 
   for (const int signal : {kill ? SIGKILL : SIGTERM, SIGKILL}) {
     ::syscall(SYS_pidfd_send_signal, handle.get(), signal, nullptr, 0);
     pollfd ended{handle.get(), POLLIN, 0};
-    if (::poll(&ended, 1, static_cast<int>(patience.count())) > 0) {
+    if (::poll(&ended, 1, static_cast<int>(timeout.count())) > 0) {
       ::waitpid(process.pid, nullptr, WNOHANG);  // where it is our child
       return true;
     }

@@ -41,7 +41,7 @@ std::string last_line(const std::string& text);
 // A program by this name is in a folder of PATH.
 bool is_in_path(const std::string& program);
 
-// A process, told from a later one with the same pid by the time it started.
+// A process; the time it started distinguishes it from a later one with the same pid.
 struct ProcessId {
   pid_t pid = 0;
   std::uint64_t start = 0;  // clock ticks since boot, /proc/PID/stat field 22
@@ -57,9 +57,9 @@ ProcessId start_detached(const Arguments& arguments, const std::string& netns,
                          const std::string& log,
                          const std::function<void(const ProcessId&)>& announce);
 
-// SIGTERM (or SIGKILL at once with `kill`), then SIGKILL after `patience`. False where it is still
+// SIGTERM (or SIGKILL at once with `kill`), then SIGKILL after `timeout`. False where it is still
 // there after that.
 bool end_process(const ProcessId& process, bool kill = false,
-                 std::chrono::milliseconds patience = std::chrono::seconds(5));
+                 std::chrono::milliseconds timeout = std::chrono::seconds(5));
 
 }  // namespace flannel

@@ -168,37 +168,37 @@ TEST(Ping, ShowsAMatrix) {
             "p2       1.500   0.040\n");
 }
 
-TEST(LabWish, IsCheckedBeforeAnythingIsMade) {
-  LabWish wish;
-  wish.flanneld = "/bin/true";
-  EXPECT_TRUE(check_wish(wish));
-  const auto refusal = [](LabWish changed) {
-    const Result<void> result = check_wish(changed);
+TEST(LabOptions, IsCheckedBeforeAnythingIsMade) {
+  LabOptions options;
+  options.flanneld = "/bin/true";
+  EXPECT_TRUE(check_lab_options(options));
+  const auto refusal = [](LabOptions changed) {
+    const Result<void> result = check_lab_options(changed);
     return result ? "accepted" : result.error().text;
   };
-  LabWish other = wish;
+  LabOptions other = options;
   other.nodes = 21;
   EXPECT_EQ(refusal(other), "--nodes 21: 1 to 20");
-  other = wish;
+  other = options;
   other.name = "a/b";
   EXPECT_EQ(refusal(other), "--name a/b: one to eight small letters and digits");
-  other = wish;
+  other = options;
   other.store = "etcd=https://127.0.0.1:2379";
   EXPECT_EQ(refusal(other),
             "--store etcd=https://127.0.0.1:2379: local, etcd, or etcd=http://HOST:PORT");
-  other = wish;
+  other = options;
   other.network = "10.5.0.0/40";
   EXPECT_EQ(refusal(other),
             R"(the network configuration {"Network":"10.5.0.0/40","Backend":{"Type":"vxlan"}}: )"
             "Network: invalid CIDR address: 10.5.0.0/40 (such as 10.5.0.0/16)");
-  other = wish;
+  other = options;
   other.backend = "hostgw";
   EXPECT_TRUE(refusal(other).starts_with("--backend hostgw: unknown backend type: hostgw"));
-  other = wish;
+  other = options;
   other.backend = "host-gw";
   other.routed = true;
   EXPECT_EQ(refusal(other), "--backend host-gw --routed: host-gw needs all nodes on one link");
-  other = wish;
+  other = options;
   other.flanneld = "/nowhere";
   EXPECT_EQ(refusal(other), "--flanneld /nowhere: no program");
 }

@@ -39,7 +39,7 @@ UniqueFd claim_file(const std::string& path) {
   const std::string lock = path + ".lock";
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) {
-    (void)make_folders(folder);  // the open tells
+    (void)make_folders(folder);  // where that fails, so does open()
   }
   UniqueFd fd(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
   const int reason = fd ? try_lock(fd.get()) : errno;

@@ -87,8 +87,9 @@ Task<void> Daemon::choose_interface() {
     facts = co_await wait<NodeFacts>("Couldn't learn of this node",
                                      [this] { return state_.store->facts(); });
   }
-  state_.host = std::make_unique<HostWatch>(io_.get_executor(), kernel_, host_, *state_.overlay,
-                                            facts, state_.options.interface_wish(), timing_.host);
+  state_.host =
+      std::make_unique<HostWatch>(io_.get_executor(), kernel_, host_, *state_.overlay, facts,
+                                  state_.options.interface_options(), timing_.host);
   co_await wait<void>("no external interface", [this] { return done(state_.host->choose()); });
 }
 

@@ -60,7 +60,7 @@ class Daemon {
 
   Task<Result<Lease>> acquire_lease(const LeaseKey& previous);
 
-  // Where parts tell what concerns several others.
+  // Where parts report what concerns several others.
   Task<void> follow_store();
   void start_reconciling();
   void write_subnet_file();

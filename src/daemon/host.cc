@@ -124,8 +124,8 @@ Result<Found> by_default_route(const NetworkConfig& network, const HostView& hos
   return found;
 }
 
-Result<Found> by_address(const IpAddr& ip, const InterfaceWish& wish, const NetworkConfig& network,
-                         const HostView& host) {
+Result<Found> by_address(const IpAddr& ip, const InterfaceOptions& options,
+                         const NetworkConfig& network, const HostView& host) {
   if (!network.family(ip.family())) {
     return fail("{} is an {} address, and EnableIPv{} is off", ip.to_text(), to_text(ip.family()),
                 ip.is_v4() ? 4 : 6);
@@ -136,7 +136,7 @@ Result<Found> by_address(const IpAddr& ip, const InterfaceWish& wish, const Netw
     return fail("no interface has the address {}", ip.to_text());
   }
   (ip.is_v4() ? found.v4 : found.v6) = ip;
-  const Result<IpAddr> other = IpAddr::parse(ip.is_v4() ? wish.public_ipv6 : wish.public_ip);
+  const Result<IpAddr> other = IpAddr::parse(ip.is_v4() ? options.public_ipv6 : options.public_ip);
   if (network.v4 && network.v6 && other) {
     const HostInterface* same = find_address(host, *other);
     if (same != nullptr && same != found.interface) {
@@ -147,13 +147,13 @@ Result<Found> by_address(const IpAddr& ip, const InterfaceWish& wish, const Netw
   return found;
 }
 
-Result<Found> by_name(const std::string& name, const InterfaceWish& wish,
+Result<Found> by_name(const std::string& name, const InterfaceOptions& options,
                       const NetworkConfig& network, const HostView& host) {
   if (name.empty()) {
     return by_default_route(network, host);
   }
   if (const Result<IpAddr> ip = IpAddr::parse(name)) {
-    return by_address(*ip, wish, network, host);
+    return by_address(*ip, options, network, host);
   }
   Found found;
   found.interface = name.size() < 16 ? find_name(host, std::string_view(name)) : nullptr;
@@ -261,7 +261,7 @@ std::string hint(const HostInterface& interface, Family family, const HostView& 
   return "";
 }
 
-Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish,
+Result<ExternalInterface> complete(const Found& found, const InterfaceOptions& options,
                                    const NetworkConfig& network, const HostView& host) {
   const HostInterface& interface = *found.interface;
   ExternalInterface out;
@@ -284,13 +284,13 @@ Result<ExternalInterface> complete(const Found& found, const InterfaceWish& wish
       return fail("failed to find {} address for interface {}{}", to_text(family),
                   interface.name.text(), hint(interface, family, host));
     }
-    const std::string& wished = family == Family::v4 ? wish.public_ip : wish.public_ipv6;
+    const std::string& given = family == Family::v4 ? options.public_ip : options.public_ipv6;
     std::optional<IpAddr>& published = family == Family::v4 ? out.public_v4 : out.public_v6;
     published = own;
-    if (!wished.empty()) {
-      const Result<IpAddr> ip = IpAddr::parse(wished);
+    if (!given.empty()) {
+      const Result<IpAddr> ip = IpAddr::parse(given);
       if (!ip || ip->family() != family) {
-        return fail("invalid public {} address: {}", to_text(family), wished);
+        return fail("invalid public {} address: {}", to_text(family), given);
       }
       published = *ip;
     }
@@ -326,29 +326,29 @@ std::string listing(const HostView& host) {
 
 }  // namespace
 
-Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const NetworkConfig& network,
-                                           const HostView& now,
+Result<ExternalInterface> choose_interface(const InterfaceOptions& options,
+                                           const NetworkConfig& network, const HostView& now,
                                            const std::function<Path(const IpAddr&)>& path_to,
                                            const ExternalInterface* in_use) {
   const HostView host = in_use_first(now, in_use);
   std::vector<Result<Found>> candidates;
-  for (const std::string& name : wish.names) {
-    candidates.push_back(by_name(name, wish, network, host));
+  for (const std::string& name : options.names) {
+    candidates.push_back(by_name(name, options, network, host));
   }
-  for (const std::string& expression : wish.regexes) {
+  for (const std::string& expression : options.regexes) {
     candidates.push_back(by_regex(expression, network, host));
   }
-  if (!wish.can_reach.empty()) {
-    candidates.push_back(by_path(wish.can_reach, network, host, path_to));
+  if (!options.can_reach.empty()) {
+    candidates.push_back(by_path(options.can_reach, network, host, path_to));
   }
   if (candidates.empty()) {
-    const std::string& name = !wish.public_ip.empty() ? wish.public_ip : wish.public_ipv6;
-    candidates.push_back(by_name(name, wish, network, host));
+    const std::string& name = !options.public_ip.empty() ? options.public_ip : options.public_ipv6;
+    candidates.push_back(by_name(name, options, network, host));
   }
   std::string reasons;
   for (const Result<Found>& found : candidates) {
     Result<ExternalInterface> chosen =
-        found ? complete(*found, wish, network, host) : std::unexpected(found.error());
+        found ? complete(*found, options, network, host) : std::unexpected(found.error());
     if (chosen) {
       return chosen;
     }

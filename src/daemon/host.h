@@ -15,7 +15,7 @@
 namespace flannel {
 
 // The rules are tried in this order; the first that leads to an interface wins.
-struct InterfaceWish {
+struct InterfaceOptions {
   std::vector<std::string> names;    // --iface: names or addresses
   std::vector<std::string> regexes;  // --iface-regex: of an address, else of a name; RE2 syntax
   std::string can_reach;             // --iface-can-reach: the way to this address leads over it
@@ -28,8 +28,8 @@ struct InterfaceWish {
 // are enabled the interface must have an address of each. `path_to` gives the kernel's way to an
 // address. An address that is `in_use` goes before its equals, in whatever order the kernel lists
 // them now. The error says what was looked for and not found.
-Result<ExternalInterface> choose_interface(const InterfaceWish& wish, const NetworkConfig& network,
-                                           const HostView& host,
+Result<ExternalInterface> choose_interface(const InterfaceOptions& options,
+                                           const NetworkConfig& network, const HostView& host,
                                            const std::function<Path(const IpAddr&)>& path_to,
                                            const ExternalInterface* in_use = nullptr);
 

@@ -47,9 +47,10 @@ Path way(const HostView& host, const IpAddr& to) {
 }
 
 // Errors without what the host has.
-std::string chosen(const InterfaceWish& wish, const NetworkConfig& network, const HostView& host) {
+std::string chosen(const InterfaceOptions& options, const NetworkConfig& network,
+                   const HostView& host) {
   const Result<ExternalInterface> result =
-      choose_interface(wish, network, host, [&host](const IpAddr& to) { return way(host, to); });
+      choose_interface(options, network, host, [&host](const IpAddr& to) { return way(host, to); });
   if (!result) {
     return "error: " + result.error().text.substr(0, result.error().text.find(" (this host"));
   }
@@ -85,8 +86,8 @@ TEST(ChooseInterface, TakesTheFirstThatExists) {
 
 TEST(ChooseInterface, SaysWhatThereIs) {
   HostView host = two_interfaces("eth0", "eth1");
-  const auto error = [&host](const InterfaceWish& wish) {
-    return choose_interface(wish, v4_network(), host, [](const IpAddr&) { return Path(); })
+  const auto error = [&host](const InterfaceOptions& options) {
+    return choose_interface(options, v4_network(), host, [](const IpAddr&) { return Path(); })
         .error()
         .text;
   };
@@ -145,17 +146,17 @@ TEST(ChooseInterface, StaysWithTheAddressInUseWhileItCan) {
       {.prefix = *Prefix::parse("fd99::100/128")},
       {.prefix = *Prefix::parse("fd99::2/64")},
   };
-  const auto stays = [&](const InterfaceWish& wish) {
+  const auto stays = [&](const InterfaceOptions& options) {
     ExternalInterface in_use{.name = "eth0"};
     in_use.v4 = *IpAddr::parse("198.18.0.2");
     in_use.v6 = *IpAddr::parse("fd99::2");
     return choose_interface(
-        wish, dual_network(), host, [](const IpAddr&) { return Path(); }, &in_use);
+        options, dual_network(), host, [](const IpAddr&) { return Path(); }, &in_use);
   };
-  for (const InterfaceWish& wish :
-       {InterfaceWish{.names = {"eth0"}}, InterfaceWish{.regexes = {"^198|^fd99"}}}) {
-    EXPECT_EQ(stays(wish)->v4->to_text(), "198.18.0.2");
-    EXPECT_EQ(stays(wish)->v6->to_text(), "fd99::2");
+  for (const InterfaceOptions& options :
+       {InterfaceOptions{.names = {"eth0"}}, InterfaceOptions{.regexes = {"^198|^fd99"}}}) {
+    EXPECT_EQ(stays(options)->v4->to_text(), "198.18.0.2");
+    EXPECT_EQ(stays(options)->v6->to_text(), "fd99::2");
   }
   EXPECT_EQ(chosen({{"eth0"}, {}, "", "", ""}, dual_network(), host),
             "eth0 1500 198.18.0.100 fd99::100 198.18.0.100 fd99::100");
@@ -200,7 +201,7 @@ TEST(ChooseInterface, StaysWhileTheInterfaceInUseHasAnyDefaultRoute) {
   EXPECT_EQ(by_default(&in_use), Dev("eth1"));
 }
 
-// The node's address on lo, as where it is told by BGP.
+// The node's address on lo, as where it is announced by BGP.
 TEST(ChooseInterface, AnAddressOnLoHasTheMtuOfTheWayOut) {
   HostView host = two_interfaces("eth1", "eth1");
   host.interfaces[0].addresses.push_back(address("198.18.255.1/32"));

@@ -9,24 +9,25 @@ namespace flannel {
 
 namespace {
 
-InterfaceWish with_facts(InterfaceWish wish, const NodeFacts& facts) {
+InterfaceOptions with_facts(InterfaceOptions options, const NodeFacts& facts) {
   if (facts.public_ip) {
-    wish.public_ip = facts.public_ip->to_text();
+    options.public_ip = facts.public_ip->to_text();
   }
   if (facts.public_ipv6) {
-    wish.public_ipv6 = facts.public_ipv6->to_text();
+    options.public_ipv6 = facts.public_ipv6->to_text();
   }
-  return wish;
+  return options;
 }
 
 }  // namespace
 
 HostWatch::HostWatch(const asio::any_io_executor& executor, Kernel& kernel, HostNetwork& host,
-                     const Overlay& overlay, NodeFacts facts, InterfaceWish wish, Timing timing)
+                     const Overlay& overlay, NodeFacts facts, InterfaceOptions options,
+                     Timing timing)
     : kernel_(kernel),
       host_(host),
       overlay_(overlay),
-      wish_(with_facts(std::move(wish), facts)),
+      options_(with_facts(std::move(options), facts)),
       published_(std::move(facts.published)),
       timing_(timing),
       changed_(executor) {}
@@ -38,7 +39,7 @@ HostView HostWatch::host_at_start() const {
 
 Result<ExternalInterface> HostWatch::find(const HostView& host) const {
   return choose_interface(
-      wish_, overlay_.config, host,
+      options_, overlay_.config, host,
       [this](const IpAddr& to) { return host_.paths({&to, 1}).front(); }, external());
 }
 
@@ -116,7 +117,7 @@ Task<void> HostWatch::run() {
     rate_limit.charge(began, std::chrono::steady_clock::now());
     co_await changed_.wait();
     const auto now = std::chrono::steady_clock::now();
-    co_await sleep_for(std::max(now + timing_.settle, rate_limit.next()) - now);
+    co_await sleep_for(std::max(now + timing_.debounce, rate_limit.next()) - now);
   }
 }
 

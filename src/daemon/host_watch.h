@@ -20,16 +20,16 @@ class HostWatch {
  public:
   struct Timing {
     // One change of an interface rarely comes alone: what comes up gets its addresses after that.
-    std::chrono::milliseconds settle{100};
+    std::chrono::milliseconds debounce{100};
     // The most that a look at the host is charged (RateLimit): on a busy node pods' interfaces come
     // and go all the time.
     std::chrono::milliseconds most_charged{100};
   };
 
   // `kernel`, `host` and `overlay` outlive this object. Public addresses of `facts` replace those
-  // of `wish`.
+  // of `options`.
   HostWatch(const asio::any_io_executor& executor, Kernel& kernel, HostNetwork& host,
-            const Overlay& overlay, NodeFacts facts, InterfaceWish wish, Timing timing);
+            const Overlay& overlay, NodeFacts facts, InterfaceOptions options, Timing timing);
 
   // The first choice. Error: why there is none now. Throws Fatal where the backend cannot use it.
   Result<void> choose();
@@ -71,7 +71,7 @@ class HostWatch {
   Kernel& kernel_;
   HostNetwork& host_;
   const Overlay& overlay_;
-  const InterfaceWish wish_;
+  const InterfaceOptions options_;
   const std::optional<LeaseAttrs> published_;
   const Timing timing_;
   Wake changed_;

@@ -73,7 +73,8 @@ class HostWatchTest : public testing::Test {
   asio::io_context io;
   TestHost host;
   Overlay overlay = *make_overlay("", test_network(R"({"Type":"vxlan"})"), false);
-  HostWatch watch{io.get_executor(), host, host, overlay, {}, {.names = {"eth0"}}, {.settle = 1ms}};
+  HostWatch watch{io.get_executor(), host, host, overlay, {}, {.names = {"eth0"}},
+                  {.debounce = 1ms}};
   int looks = 0;
   HostUse use;
   std::vector<std::string> troubles;

@@ -46,17 +46,17 @@ int run(const Options& options) {
   const UniqueFd claims[] = {claim_file(options.subnet_file), claim_file(socket)};
   // One thread: asio needs no locks.
   asio::io_context io(1);
-  std::function<void(const std::string&)> tell_daemon;
+  std::function<void(const std::string&)> on_store_state;
   Result<std::unique_ptr<LeaseStore>> store =
       open_store(io.get_executor(), options,
-                 [&tell_daemon](const std::string& trouble) { tell_daemon(trouble); });
+                 [&on_store_state](const std::string& trouble) { on_store_state(trouble); });
   if (!store) {
     log_error("Failed to create SubnetManager: {}", store.error().text);
     return 1;
   }
   HostKernel kernel;
   Daemon daemon(io, options, kernel, kernel, std::move(*store));
-  tell_daemon = [&daemon](const std::string& trouble) {
+  on_store_state = [&daemon](const std::string& trouble) {
     daemon.store_state(StoreHealth::Use::stream, trouble);
   };
   asio::signal_set signals(io, SIGINT, SIGTERM);

@@ -38,7 +38,7 @@ struct Options {
     return std::chrono::minutes(subnet_lease_renew_margin);
   }
   std::string status_socket_path() const;
-  InterfaceWish interface_wish() const {
+  InterfaceOptions interface_options() const {
     return {iface, iface_regex, iface_can_reach, public_ip, public_ipv6};
   }
 };

@@ -53,7 +53,7 @@ void OwnLease::write_anew() {
 
 void OwnLease::store_is_back() {
   if (failed_) {
-    pace_ = {};
+    interval_ = {};
     wake_.set();
   }
 }
@@ -81,7 +81,7 @@ void OwnLease::set_trouble(const std::string& trouble) {
 }
 
 void OwnLease::count_second_owner(const Lease& entry) {
-  if (!std::exchange(believed_, false)) {
+  if (!std::exchange(intact_, false)) {
     return;  // that was counted, and nothing of ours has been written since
   }
   const Clock::time_point now = timing_.now();
@@ -111,7 +111,8 @@ void OwnLease::set_due() {
 }
 
 OwnLease::Clock::time_point OwnLease::next_write() const {
-  return write_now_ ? written_at_ + pace_ : std::max(due_, written_at_ + timing_.between_writes);
+  return write_now_ ? written_at_ + interval_
+                    : std::max(due_, written_at_ + timing_.between_writes);
 }
 
 Task<void> OwnLease::run() {
@@ -132,7 +133,7 @@ Task<void> OwnLease::write() {
     timing_.renewals.reset();
   }
   written_at_ = now;
-  pace_ = std::max(timing_.between_writes, timing_.renewals.next());
+  interval_ = std::max(timing_.between_writes, timing_.renewals.next());
   const bool was_away = failed_;
   write_now_ = false;  // what is seen or published from here on is news
   const Lease lease = lease_;
@@ -141,10 +142,10 @@ Task<void> OwnLease::write() {
     throw Fatal(fmt::format("Lease has been revoked: {}", written.error().text));
   }
   if (!failed_) {
-    believed_ = true;
+    intact_ = true;
     if (was_away) {  // that was no dispute: what happens to the entry now is answered soon
       timing_.renewals.reset();
-      pace_ = timing_.between_writes;
+      interval_ = timing_.between_writes;
     }
     lease_.expiry = written->expiry;
     set_due();

@@ -71,10 +71,10 @@ class OwnLease {
   Wake wake_;
   Clock::time_point due_;                      // when the lease is to be renewed, all being well
   Clock::time_point written_at_{};             // the last write's beginning
-  Clock::duration pace_{0};                    // from there to one that is not due
+  Clock::duration interval_{0};                // from there to the next that is not due
   bool write_now_ = false;                     // there is something to write since it began
   bool failed_ = false;                        // the store did not take it
-  bool believed_ = true;                       // nobody was seen to overwrite it
+  bool intact_ = true;                         // not seen overwritten since the last write
   std::deque<Clock::time_point> overwritten_;  // within the last minute
   std::string trouble_;
 };

@@ -1,4 +1,4 @@
-// The parts of the daemon: what each is made from, and what it tells the others.
+// The parts of the daemon: what each is made from, and what it reports to the others.
 
 #include <utility>
 
@@ -76,7 +76,7 @@ void Daemon::connect_parts() {
 
   state_.reconciler->on_pass = [this] { check_ready(); };
   state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
-    if (state_.planner->forget(changes)) {
+    if (state_.planner->invalidate_paths(changes)) {
       state_.reconciler->wake();
     }
     if (changes.concern_interfaces()) {
@@ -131,14 +131,14 @@ void Daemon::check_ready() {
   }
   // As the reference does also where subnet.env cannot be written: a unit that timed out would take
   // the overlay away from pods that are there already.
-  if (!std::exchange(state_.told_systemd, true) && !sd_notify("READY=1")) {
-    log_warning("systemd could not be told that we are ready");
+  if (!std::exchange(state_.notified_systemd, true) && !sd_notify("READY=1")) {
+    log_warning("systemd could not be notified that we are ready");
   }
   if (!state_.ready && state_.subnet_file.is_written()) {
     state_.ready = true;
     log_info("flannel is ready: {}", counted(state_.peers()->usable_count(), "peer"));
     spawn(wait_for<void>(
-        timing_.waits, "cannot be told that we are ready",
+        timing_.waits, "cannot be notified that we are ready",
         [this] { return state_.store->on_ready(); },
         [this](const std::string& trouble) { store_state(StoreHealth::Use::ready, trouble); }));
   }

@@ -8,7 +8,7 @@ namespace {
 // A setting of the host (ignore_routes_with_linkdown, a VRF) can change a way without a word.
 constexpr std::chrono::minutes kGoodFor{5};
 
-// With more changes at once everything is forgotten.
+// With more changes at once everything is invalidated.
 constexpr std::size_t kMostCompared = 1'000;
 
 std::set<IpAddr> addresses_of(PeerList peers) {
@@ -51,7 +51,7 @@ void PathCache::ask(const std::set<IpAddr>& wanted, HostNetwork& host) {
   }
 }
 
-bool PathCache::forget(const HostChanges& changes) {
+bool PathCache::invalidate(const HostChanges& changes) {
   // A full table of the Internet's that flaps is not to be compared with each of thousands of
   // paths.
   const bool all = changes.all || changes.links.size() + changes.routes.size() > kMostCompared;

@@ -20,8 +20,8 @@ class PathCache {
   const Paths& paths_to_more(PeerList peers, HostNetwork& host);
   const Paths& known() const { return paths_; }
 
-  // Forgets what `changes` may have changed; true where that is anything.
-  bool forget(const HostChanges& changes);
+  // Invalidates what `changes` may have changed; true where that is anything.
+  bool invalidate(const HostChanges& changes);
 
  private:
   void ask(const std::set<IpAddr>& wanted, HostNetwork& host);

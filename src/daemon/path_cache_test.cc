@@ -37,7 +37,7 @@ class PathCacheTest : public testing::Test {
     }
     return cache.paths_to(list, kernel, now);
   }
-  bool forgets(const HostChanges& changes) { return cache.forget(changes); }
+  bool invalidates(const HostChanges& changes) { return cache.invalidate(changes); }
 
   CountingNetwork kernel;
   PathCache cache;
@@ -49,29 +49,31 @@ TEST_F(PathCacheTest, AsksForEachAddressOnce) {
   EXPECT_EQ(ask(3).size(), 3U);
   EXPECT_EQ(ask(5).size(), 5U);
   EXPECT_EQ(kernel.asked, 5U);
-  EXPECT_EQ(ask(2).size(), 2U) << "peers that left are forgotten";
+  EXPECT_EQ(ask(2).size(), 2U) << "peers that left are dropped";
 }
 
-TEST_F(PathCacheTest, ForgetsWhatAChangeTouches) {
+TEST_F(PathCacheTest, InvalidatesWhatAChangeTouches) {
   ask(3);
-  EXPECT_FALSE(forgets({.all = false, .links = {"eth1"}, .routes = {}}));
-  EXPECT_FALSE(forgets({.all = false, .links = {}, .routes = {*Prefix::parse("203.0.113.0/24")}}));
+  EXPECT_FALSE(invalidates({.all = false, .links = {"eth1"}, .routes = {}}));
+  EXPECT_FALSE(
+      invalidates({.all = false, .links = {}, .routes = {*Prefix::parse("203.0.113.0/24")}}));
   ask(3);
   EXPECT_EQ(kernel.asked, 3U);
-  EXPECT_TRUE(forgets({.all = false, .links = {}, .routes = {*Prefix::parse("198.18.0.3/32")}}));
+  EXPECT_TRUE(
+      invalidates({.all = false, .links = {}, .routes = {*Prefix::parse("198.18.0.3/32")}}));
   ask(3);
   EXPECT_EQ(kernel.asked, 4U);
-  EXPECT_TRUE(forgets({.all = false, .links = {"eth0"}, .routes = {}}));
+  EXPECT_TRUE(invalidates({.all = false, .links = {"eth0"}, .routes = {}}));
   ask(3);
   EXPECT_EQ(kernel.asked, 7U);
-  EXPECT_TRUE(forgets({.all = true, .links = {}, .routes = {}}));
+  EXPECT_TRUE(invalidates({.all = true, .links = {}, .routes = {}}));
 }
 
-TEST_F(PathCacheTest, ThousandsOfChangesForgetEverything) {
+TEST_F(PathCacheTest, ThousandsOfChangesInvalidateEverything) {
   ask(3);
   HostChanges flap;
   flap.routes.assign(2'000, *Prefix::parse("203.0.113.0/24"));
-  EXPECT_TRUE(forgets(flap));
+  EXPECT_TRUE(invalidates(flap));
   ask(3);
   EXPECT_EQ(kernel.asked, 6U);
 }
@@ -79,7 +81,8 @@ TEST_F(PathCacheTest, ThousandsOfChangesForgetEverything) {
 TEST_F(PathCacheTest, AddressesWithoutAWayWaitForTheirRoute) {
   kernel.path = {};
   ask(1);
-  EXPECT_TRUE(forgets({.all = false, .links = {}, .routes = {*Prefix::parse("198.18.0.0/15")}}));
+  EXPECT_TRUE(
+      invalidates({.all = false, .links = {}, .routes = {*Prefix::parse("198.18.0.0/15")}}));
 }
 
 TEST_F(PathCacheTest, AsksAgainAfterSomeMinutes) {

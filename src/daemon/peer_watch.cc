@@ -43,23 +43,23 @@ Task<void> PeerWatch::follow() {
       co_return;
     }
     on_answer();
-    co_await take_in(std::move(*update));
+    co_await process(std::move(*update));
   }
 }
 
-Task<void> PeerWatch::take_in(LeaseUpdate update) {
+Task<void> PeerWatch::process(LeaseUpdate update) {
   if (update.own) {
     on_own(*update.own);
   }
   const std::size_t before = departures_.unconfirmed();
-  const LeaseUpdate believed =
+  const LeaseUpdate confirmed =
       departures_.filter(std::move(update), peers_, Departures::Clock::now());
   if (departures_.unconfirmed() > before) {
     log_warning("{} lacks {} that nobody saw leave: kept until a second list", store_.name(),
                 counted(departures_.unconfirmed(), "peer"));
   }
   departures_changed_.set();
-  apply(believed);
+  apply(confirmed);
   if (!listed_) {
     co_await on_list();
     listed_ = true;

@@ -44,7 +44,7 @@ class PeerWatch {
   std::function<Task<void>()> on_list;
 
  private:
-  Task<void> take_in(LeaseUpdate update);
+  Task<void> process(LeaseUpdate update);
   void apply(const LeaseUpdate& update);
 
   LeaseStore& store_;

@@ -7,8 +7,8 @@
 
 namespace flannel {
 
-bool Planner::forget(const HostChanges& changes) {
-  const bool any = paths_.forget(changes);
+bool Planner::invalidate_paths(const HostChanges& changes) {
+  const bool any = paths_.invalidate(changes);
   if (any) {
     changes_.add_all();
   }

@@ -28,15 +28,15 @@ class Planner {
       : inputs_(inputs), nexthop_choice_(nexthop_choice), host_(host) {}
 
   void peers_changed(const PeersDelta& delta) { changes_.add(delta); }
-  // Forgets the paths that `changes` may have changed; true where that is anything.
-  bool forget(const HostChanges& changes);
+  // Invalidates the paths that `changes` may have changed; true where that is anything.
+  bool invalidate_paths(const HostChanges& changes);
 
   // For all peers. Logs which of them are refused or skipped, each once.
   NetState plan(const Snapshot& kernel);
   // How that differs from what this or plan() gave last, from the peers alone that changed.
-  // Nothing where only plan() tells: many have changed, or what is theirs depends on others.
+  // Nothing where a full plan is needed: many have changed, or what is theirs depends on others.
   std::optional<PlanDelta> plan_changes(const Snapshot& kernel);
-  // As plan(), but nobody is told what changed since.
+  // As plan(), but the state for plan_changes() and the log stays as it is.
   NetState preview(const Snapshot& kernel);
 
   // Peers that the backend cannot use.

@@ -103,8 +103,8 @@ class PlannerTest : public testing::TestWithParam<Wish> {
   Peers peers;
 };
 
-// Peers that come, change and go: what the planner tells of those that changed leads to what it
-// plans for all.
+// Peers that come, change and go: the difference that the planner gives for those that changed
+// leads to what it plans for all.
 TEST_P(PlannerTest, ThePlanOfWhatChangedLeadsToThePlanOfAll) {
   const std::vector<Prefix> subnets = interesting_subnets(node);
   Planner planner({overlay, node.external, node.own, peers}, {.from = 9, .until = 5}, host);

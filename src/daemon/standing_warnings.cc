@@ -8,14 +8,14 @@ void StandingWarnings::set(std::set<std::string> now) {
   constexpr std::size_t kMostLogged = 5;
   std::size_t news = 0;
   for (const std::string& warning : now) {
-    if (!told_.contains(warning) && ++news <= kMostLogged) {
+    if (!logged_.contains(warning) && ++news <= kMostLogged) {
       log_warning("{}", warning);
     }
   }
   if (news > kMostLogged) {
     log_warning("… and {} more that flannelctl status lists", news - kMostLogged);
   }
-  told_ = std::move(now);
+  logged_ = std::move(now);
 }
 
 }  // namespace flannel

@@ -13,7 +13,7 @@ class StandingWarnings {
   void set(std::set<std::string> now);
 
  private:
-  std::set<std::string> told_;
+  std::set<std::string> logged_;
 };
 
 }  // namespace flannel

@@ -35,7 +35,7 @@ struct DaemonState {
   // What a step waits for, in one sentence; empty when none does.
   std::string reason = "starting";
   bool ready = false;
-  bool told_systemd = false;  // READY=1
+  bool notified_systemd = false;  // READY=1
 
   const std::unique_ptr<LeaseStore> store;
   StoreHealth store_health;

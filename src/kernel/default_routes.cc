@@ -22,9 +22,9 @@ bool leaves_by(const DefaultRouteMessage& route, int index) {
 
 }  // namespace
 
-void DefaultRoutes::hear(const MessageView& message) {
-  if (kept_ && may_change(message)) {
-    forget();
+void DefaultRoutes::on_notification(const MessageView& message) {
+  if (cached_ && may_change(message)) {
+    invalidate();
   }
 }
 
@@ -35,19 +35,19 @@ bool DefaultRoutes::may_change(const MessageView& message) const {
       return header_of<rtmsg>(message).rtm_dst_len == 0;
     case RTM_NEWLINK:
     case RTM_DELLINK:
-      return std::ranges::any_of(*kept_, [&](const DefaultRouteMessage& route) {
+      return std::ranges::any_of(*cached_, [&](const DefaultRouteMessage& route) {
         return leaves_by(route, header_of<ifinfomsg>(message).ifi_index);
       });
     case RTM_DELADDR: {
       const std::optional<AddressMessage> gone = decode_address(message);
-      return gone && std::ranges::any_of(*kept_, [&](const DefaultRouteMessage& route) {
+      return gone && std::ranges::any_of(*cached_, [&](const DefaultRouteMessage& route) {
                return leaves_by(route, gone->index) ||
                       route.route.source == gone->address.prefix.ip;
              });
     }
     case RTM_NEWNEXTHOP:
     case RTM_DELNEXTHOP:
-      return std::ranges::any_of(*kept_, &DefaultRouteMessage::by_nexthop);
+      return std::ranges::any_of(*cached_, &DefaultRouteMessage::by_nexthop);
     default:
       return false;
   }

@@ -1,5 +1,5 @@
-// The host's default routes, which are kept between lists of them: in a router's full table they
-// are a few of a million routes, and the kernel cannot be asked for them alone.
+// A cache of the host's default routes: in a router's full table they are a few of a million
+// routes, and the kernel cannot be asked for them alone.
 #pragma once
 
 #include <optional>
@@ -12,21 +12,21 @@ namespace flannel::netlink {
 
 class DefaultRoutes {
  public:
-  // Nothing where they have to be listed.
-  const std::optional<std::vector<DefaultRouteMessage>>& kept() const { return kept_; }
-  void keep(std::vector<DefaultRouteMessage> routes) { kept_ = std::move(routes); }
+  // Nothing where they have to be dumped.
+  const std::optional<std::vector<DefaultRouteMessage>>& cached() const { return cached_; }
+  void set(std::vector<DefaultRouteMessage> routes) { cached_ = std::move(routes); }
 
-  // A notification, of any kind: they are forgotten where it may have changed them. Of routes that
-  // go with something else the kernel tells nothing (net/ipv4/fib_frontend.c, fib_disable_ip;
+  // A notification, of any kind: invalidates them where it may have changed them. Of routes that
+  // go with something else the kernel sends none (net/ipv4/fib_frontend.c, fib_disable_ip;
   // net/ipv4/fib_semantics.c, fib_sync_down_addr; net/ipv4/nexthop.c): with a device that goes
   // down, its last address, the address that they send from, or a nexthop object.
-  void hear(const MessageView& message);
-  void forget() { kept_.reset(); }
+  void on_notification(const MessageView& message);
+  void invalidate() { cached_.reset(); }
 
  private:
   bool may_change(const MessageView& message) const;
 
-  std::optional<std::vector<DefaultRouteMessage>> kept_;
+  std::optional<std::vector<DefaultRouteMessage>> cached_;
 };
 
 }  // namespace flannel::netlink

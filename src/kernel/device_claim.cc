@@ -27,7 +27,7 @@ namespace {
 constexpr std::string_view kMark = "flannel-device";
 constexpr std::size_t kWords = 6;
 
-// Numbers are of one pid namespace; 0 where /proc is not there to tell which.
+// Numbers are of one pid namespace; 0 where there is no /proc to name it.
 std::string pid_namespace() {
   struct stat status{};
   return ::stat("/proc/self/ns/pid", &status) == 0 ? fmt::format("{:x}", status.st_ino) : "0";

@@ -78,7 +78,7 @@ class HostNetwork {
   virtual ~HostNetwork() = default;
 
   // Interfaces, addresses and default routes of the host; the last at least as new as what
-  // Kernel::changes() told, since listing them takes as long as the whole main table does.
+  // Kernel::changes() reported, since listing them takes as long as the whole main table does.
   virtual HostView host() = 0;
 
   // One path an address, in their order.

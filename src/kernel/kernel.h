@@ -1,8 +1,8 @@
 // The one boundary to the kernel's state of our objects that tests replace.
 //
 // Calls are synchronous: the kernel answers a netlink request before sendmsg() returns, so there
-// is nothing to wait for. What takes longer, as a program does, is answered `pending`, and its end
-// told by changes(), as notifications are: both through notify_fd().
+// is nothing to wait for. What takes longer, as a program does, is answered `pending`, and its
+// result comes with changes(), as notifications do: notify_fd() announces both.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,7 @@ namespace flannel {
 struct OpResult {
   int error = 0;         // errno, 0 for success
   std::string text;      // the kernel's extack sentence, or strerror(error); empty on success
-  bool pending = false;  // begun: changes() will tell what became of it
+  bool pending = false;  // begun: changes() will have the result
   bool ok() const { return error == 0 && !pending; }
 };
 
@@ -97,7 +97,7 @@ class Kernel {
   // or gone already, is success. A failure does not stop the ops behind it.
   virtual std::vector<OpResult> apply(std::span<const Op> ops) = 0;
 
-  // Readable when changes() has something to tell. Valid as long as this object.
+  // Readable when changes() has something. Valid as long as this object.
   virtual int notify_fd() const = 0;
   // Reads all pending notifications; those about objects that `scope` does not own are left out.
   virtual Changes changes(const Scope& scope) = 0;

@@ -60,7 +60,7 @@ std::optional<NeighbourMessage> decode_neighbour(const MessageView& message) {
       case NDA_LLADDR:
         mac = attribute->mac();
         break;
-      case NDA_PORT:  // only told where they differ from the device's (vxlan_fdb_info)
+      case NDA_PORT:  // only sent where they differ from the device's (vxlan_fdb_info)
       case NDA_VNI:
       case NDA_IFINDEX:
         plain = false;

@@ -1,5 +1,5 @@
-// Neighbours and FDB entries <-> rtnetlink messages (linux/neighbour.h): the same messages, told
-// apart by their family, AF_BRIDGE for the FDB.
+// Neighbours and FDB entries <-> rtnetlink messages (linux/neighbour.h): the same messages; the
+// family of an FDB entry is AF_BRIDGE.
 #pragma once
 
 #include <optional>

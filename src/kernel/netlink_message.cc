@@ -98,14 +98,14 @@ nlmsghdr* Batch::current() {
 }
 
 // Counts what was put since the last begin().
-void Batch::settle() {
+void Batch::close_message() {
   if (!starts_.empty()) {
     used_ = starts_.back() + NLMSG_ALIGN(current()->nlmsg_len);
   }
 }
 
 void* Batch::begin_message(std::uint16_t type, std::uint16_t flags, std::size_t header_size) {
-  settle();
+  close_message();
   if (buffer_.size() < used_ + kMessageMax) {
     buffer_.resize(2 * buffer_.size());
   }
@@ -197,7 +197,7 @@ Bytes Batch::finish_dump(std::uint32_t sequence) {
 }
 
 Bytes Batch::finish(std::uint32_t first_sequence, std::uint16_t flags) {
-  settle();
+  close_message();
   for (const std::size_t start : starts_) {
     reinterpret_cast<nlmsghdr*>(buffer_.data() + start)->nlmsg_seq = first_sequence++;
   }

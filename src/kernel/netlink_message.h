@@ -116,7 +116,7 @@ class Batch {
   void* begin_message(std::uint16_t type, std::uint16_t flags, std::size_t header_size);
   void* put_raw(std::size_t size);
   nlmsghdr* current();
-  void settle();
+  void close_message();
   Bytes finish(std::uint32_t first_sequence, std::uint16_t flags);
 
   std::vector<std::uint8_t> buffer_;

@@ -45,7 +45,7 @@ void set_receive_buffer(int fd, int bytes) {
 
 void set_option(int fd, int option) {
   const int on = 1;
-  // Older kernels lack some; everything works without, only with less told or more to read.
+  // Older kernels lack some; everything works without, but with shorter errors or more to read.
   ::setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
 }
 
@@ -109,7 +109,7 @@ void RequestSocket::send(Bytes request) {
   }
 }
 
-// One datagram; empty on an error, which errno tells.
+// One datagram; empty on an error, which is in errno.
 Bytes RequestSocket::receive() {
   for (;;) {
     const ssize_t got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), 0);
@@ -142,7 +142,7 @@ std::vector<OpResult> RequestSocket::transact(
       if (errno != ENOBUFS) {
         fail_with_errno("receive");
       }
-      // Some answers are lost, so all that are not known to be failures are in doubt.
+      // Some answers are lost, so the outcome of all that did not fail is unknown.
       for (OpResult& result : results) {
         if (result.ok()) {
           result = {ENOBUFS, "the kernel's answer was lost"};
@@ -169,9 +169,8 @@ std::optional<Refusal> RequestSocket::commit(Batch& batch) {
   const std::uint32_t first = sequence_;
   sequence_ += static_cast<std::uint32_t>(batch.count());
   send(batch.finish(first));
-  // Only refusals are sure to be told: that a batch was done, kernels before 6.10 say of none of
-  // its messages that asks for it at the end. All that there is to be told is there when send() is
-  // back.
+  // Only refusals are certain to be answered: kernels before 6.10 leave out the acknowledgement
+  // that the last message of a batch asks for. All answers are there when send() returns.
   std::optional<Refusal> refused;
   for (;;) {
     const ssize_t got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);

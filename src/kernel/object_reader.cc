@@ -184,7 +184,7 @@ void SnapshotBuilder::add_row(const Reading& reading, const Route& route) {
 }
 
 // An FDB entry says of no network, but leads to the neighbour that has its MAC.
-void SnapshotBuilder::give_up_entries_of_foreign_neighbours() {
+void SnapshotBuilder::disown_entries_of_foreign_neighbours() {
   std::set<std::pair<Dev, Mac>> theirs;
   for (const Object& object : foreign_) {
     if (const Neighbour* neighbour = std::get_if<Neighbour>(&object)) {
@@ -202,7 +202,7 @@ void SnapshotBuilder::give_up_entries_of_foreign_neighbours() {
 }
 
 void SnapshotBuilder::finish(Snapshot& snapshot) {
-  give_up_entries_of_foreign_neighbours();
+  disown_entries_of_foreign_neighbours();
   NetState& ours = snapshot.ours;
   ours.of<Link>() = Table<Link>(std::move(ours_));
   ours.of<Address>() = Table<Address>(std::move(addresses_));

@@ -38,7 +38,7 @@ struct LinkTable {
   Dev name_of(int index) const;
   // Names the devices that `link` has by index.
   void name_devices(LinkMessage& link) const;
-  // Adds the devices that no notification told of yet, as they were there before the first.
+  // Adds the devices that no notification was about yet: they were there before the first.
   void add_unknown(const LinkTable& listed);
 };
 
@@ -72,7 +72,7 @@ class SnapshotBuilder {
   void add_row(const Reading& reading, const Nexthop& nexthop);
   void add_row(const Reading& reading, const Route& route);
   void add_foreign(const Reading& reading);
-  void give_up_entries_of_foreign_neighbours();
+  void disown_entries_of_foreign_neighbours();
 
   const Scope& scope_;
   LinkTable links_;

@@ -23,7 +23,7 @@ class Part {
   // Ops of its kinds.
   virtual std::vector<OpResult> apply(std::span<const Op> ops) = 0;
 
-  // Readable when changes() has something to tell; -1 where nothing ever tells.
+  // Readable when changes() has something; -1 without notifications.
   virtual int notify_fd() const { return -1; }
   virtual void changes(const Scope&, Changes&) {}
 

@@ -45,7 +45,7 @@ std::optional<DefaultRouteMessage> decode_default_route(const MessageView& messa
 void encode_put(Batch& batch, const Route& route, int index, bool exclusive = false);
 // The first of its key, by key and protocol alone: with a path in the request the kernel misses a
 // route that goes through a nexthop object, and refuses it where that object is gone. One that is
-// behind another is told apart by its path.
+// behind another is identified by its path.
 void encode_remove(Batch& batch, const Route& route, int index);
 // The first route of that key and protocol, whatever its kind (unicast, blackhole, …).
 void encode_remove_first(Batch& batch, const Route::Key& key, std::uint8_t protocol);

@@ -39,7 +39,7 @@ class RtnetlinkPart::Applier {
     std::vector<std::size_t> all(ops_.size());
     std::iota(all.begin(), all.end(), 0);
     apply(all);
-    if (guard_gateways_) {
+    if (use_host_routes_) {
       std::erase_if(all, [this](std::size_t i) { return results_[i].ok(); });
       apply(all);
     }
@@ -77,7 +77,7 @@ class RtnetlinkPart::Applier {
 
   void replace(std::size_t i, const Route& wanted, std::uint8_t protocol) {
     current_ = i;
-    guard_gateways_ = true;
+    use_host_routes_ = true;
     results_[i] = {};
     const int index = wanted.nexthop != 0 ? 0 : device(wanted.dev);
     if (index == 0 && wanted.nexthop == 0) {
@@ -229,33 +229,35 @@ class RtnetlinkPart::Applier {
 
   // An IPv6 gateway that is said to be on the link is refused all the same while there is a route
   // to it by another device (net/ipv6/route.c, ip6_route_check_nh_onlink); and a peer's gateway
-  // lies in the very subnet whose route is to be moved to our device. For as long as that takes
-  // there is a more specific route to it. That is rarely needed for what is new, and so only tried
-  // after it was refused.
+  // lies in the very subnet whose route is to be moved to our device. A host route to it
+  // is there for as long as that takes. New objects rarely need one: they get it after they were
+  // refused.
   template <class T, class Put>
   void put_by_gateway(const T& object, const std::optional<IpAddr>& via, int index, Put put) {
-    const bool guarded =
-        is_delicate(object) && (guard_gateways_ || ops_[current_].verb == Op::Verb::change);
-    Route guard;
-    if (guarded) {
-      guard.key = {{*via, static_cast<std::uint8_t>(via->bits())}, 1};
-      netlink::encode_put(batch_, guard, index);
+    const bool with_host_route = has_onlink_v6_gateway(object) &&
+                                 (use_host_routes_ || ops_[current_].verb == Op::Verb::change);
+    Route host_route;
+    if (with_host_route) {
+      host_route.key = {{*via, static_cast<std::uint8_t>(via->bits())}, 1};
+      netlink::encode_put(batch_, host_route, index);
       owners_.push_back(current_);
     }
     put();
     owners_.push_back(current_);
-    if (guarded) {
-      netlink::encode_remove(batch_, guard, index);
+    if (with_host_route) {
+      netlink::encode_remove(batch_, host_route, index);
       owners_.push_back(current_);
     }
   }
 
-  static bool is_delicate(const Nexthop& nexthop) { return nexthop.onlink && !nexthop.via.is_v4(); }
-  static bool is_delicate(const Route& route) {
+  static bool has_onlink_v6_gateway(const Nexthop& nexthop) {
+    return nexthop.onlink && !nexthop.via.is_v4();
+  }
+  static bool has_onlink_v6_gateway(const Route& route) {
     return route.onlink && route.via && !route.via->is_v4();
   }
   template <class T>
-  static bool is_delicate(const T&) {
+  static bool has_onlink_v6_gateway(const T&) {
     return false;
   }
 
@@ -270,10 +272,11 @@ class RtnetlinkPart::Applier {
       const bool gone = ops_[owners_[i]].verb == Op::Verb::remove && is_gone(answers[i].error);
       if (!answers[i].ok() && !gone) {
         results_[owners_[i]] = answers[i];
-        guard_gateways_ =
-            guard_gateways_ || (answers[i].error == EINVAL &&
-                                std::visit([](const auto& object) { return is_delicate(object); },
-                                           ops_[owners_[i]].object));
+        use_host_routes_ =
+            use_host_routes_ ||
+            (answers[i].error == EINVAL &&
+             std::visit([](const auto& object) { return has_onlink_v6_gateway(object); },
+                        ops_[owners_[i]].object));
       }
     }
     batch_.clear();
@@ -286,8 +289,8 @@ class RtnetlinkPart::Applier {
   std::vector<OpResult> results_;
   std::vector<std::size_t> owners_;  // the op of each message in the batch
   std::size_t current_ = 0;
-  bool guard_gateways_ = false;  // something was refused for its gateway
-  std::map<Dev, int> devices_;   // their indices, as asked
+  bool use_host_routes_ = false;  // something was refused for its gateway
+  std::map<Dev, int> devices_;    // their indices, as asked
 };
 
 std::vector<OpResult> RtnetlinkPart::apply(std::span<const Op> ops) {

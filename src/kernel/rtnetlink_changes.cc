@@ -42,9 +42,9 @@ class RtnetlinkPart::Listener {
     }
   }
 
-  // Whether it says anything new of a link of ours is for the reader of the changes to tell, who
-  // knows what was there. Of others' links most notifications tell of nothing that anybody here
-  // looks at.
+  // Whether it says anything new of a link of ours is decided by the reader of the changes, who
+  // knows what was there. Of others' links most notifications are about fields that nobody here
+  // uses.
   void link(netlink::LinkMessage found) {
     netlink::LinkTable::Device& device = links_.all[found.index];
     const netlink::LinkTable::Device was = device;
@@ -98,14 +98,14 @@ class RtnetlinkPart::Listener {
 void RtnetlinkPart::changes(const Scope& scope, Changes& changes) {
   Listener listener(links_, scope, changes);
   const bool complete = notifications_.drain([&](const MessageView& message) {
-    default_routes_.hear(message);
+    default_routes_.on_notification(message);
     listener.take(message);
   });
   if (!complete) {
-    default_routes_.forget();
+    default_routes_.invalidate();
     changes.dump_needed |= kinds();
     changes.host.all = true;
-    links_ = {};  // the next dump tells which there are
+    links_ = {};  // listed again by the next dump
   }
 }
 

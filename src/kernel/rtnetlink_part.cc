@@ -206,10 +206,10 @@ HostView RtnetlinkPart::host() {
       }
     }
   }
-  if (!default_routes_.kept()) {
-    default_routes_.keep(list_default_routes());
+  if (!default_routes_.cached()) {
+    default_routes_.set(list_default_routes());
   }
-  for (const DefaultRouteMessage& found : *default_routes_.kept()) {
+  for (const DefaultRouteMessage& found : *default_routes_.cached()) {
     view.default_routes.push_back(found.route);
     view.default_routes.back().dev =
         found.devices.empty() ? Dev() : listed.name_of(found.devices.front());

@@ -43,7 +43,7 @@ class RtnetlinkPart : public Part, public HostNetwork {
 
   std::vector<netlink::LinkMessage> dump_links();
   std::vector<netlink::DefaultRouteMessage> list_default_routes();
-  // Of a device that no notification told of yet as well; empty where there is none.
+  // Also of a device that no notification was about yet; empty where there is none.
   Dev name_of(int index);
   // Of the main table's routes with one of `keys` the one that the kernel uses.
   std::vector<netlink::RouteMessage> first_routes(Family family,

@@ -5,8 +5,8 @@
 
 namespace flannel {
 
-// Those that we set (kernel/sysctl.h), of each device of ours. Nothing tells of their changes, so
-// they are read every half a minute.
+// Those that we set (kernel/sysctl.h), of each device of ours. The kernel does not notify of
+// their changes, so they are read every half a minute.
 class SysctlPart : public Part {
  public:
   KindSet kinds() const override { return flannel::kinds<Sysctl>(); }

@@ -11,7 +11,7 @@ namespace flannel::netlink {
 
 struct UnixSocket {
   std::string name;  // an abstract one begins with a zero byte (unix(7)); may hold any bytes
-  // Who made it, as the asker's user namespace numbers users; kernels before 5.3 do not tell.
+  // Who made it, as the asker's user namespace numbers users; kernels before 5.3 do not say.
   std::optional<std::uint32_t> uid;
 };
 

@@ -24,7 +24,7 @@ void Claims::take_own_mac(Family family, const std::optional<Mac>& mac) {
 }
 
 // One node may have two leases; the FDB entry is the same for both.
-std::optional<std::string> Claims::Granted::objection_to_mac(const Claim& claim) const {
+std::optional<std::string> Claims::Granted::mac_conflict(const Claim& claim) const {
   const auto [first, last] = macs.equal_range(claim.mac->number());
   const Owner* other = nullptr;
   for (auto owner = first; owner != last; ++owner) {
@@ -60,8 +60,8 @@ std::optional<std::string> Claims::take(const Claim& claim) {
                        claim.subnet.to_text(), inside->to_text());
   }
   if (claim.mac) {
-    if (std::optional<std::string> objection = granted.objection_to_mac(claim)) {
-      return objection;
+    if (std::optional<std::string> conflict = granted.mac_conflict(claim)) {
+      return conflict;
     }
     granted.macs.emplace(claim.mac->number(), Owner{claim.subnet, claim.public_address});
   }
@@ -72,7 +72,7 @@ std::optional<std::string> Claims::take(const Claim& claim) {
   return std::nullopt;
 }
 
-void Claims::give_back(const Claim& claim) {
+void Claims::release(const Claim& claim) {
   Granted& granted = this->granted(claim.subnet.family());
   granted.subnets.erase(claim.subnet);
   if (claim.address_in_network) {

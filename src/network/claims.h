@@ -32,7 +32,7 @@ class Claims {
   // Nothing where it is granted, else why not.
   std::optional<std::string> take(const Claim& claim);
   // Of one that is granted.
-  void give_back(const Claim& claim);
+  void release(const Claim& claim);
   // Whether another claim was granted with the MAC of this one, which is.
   bool shares_mac(const Claim& claim) const;
 
@@ -48,7 +48,7 @@ class Claims {
 
     // The subnet that overlaps `prefix`, if any.
     const Prefix* overlapping(const Prefix& prefix) const;
-    std::optional<std::string> objection_to_mac(const Claim& claim) const;
+    std::optional<std::string> mac_conflict(const Claim& claim) const;
   };
 
   Granted& granted(Family family) { return granted_[family == Family::v4 ? 0 : 1]; }

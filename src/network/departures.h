@@ -1,4 +1,4 @@
-// When a peer that left, or seems to have left, is believed to be gone.
+// When a peer that left, or seems to have left, counts as gone.
 #pragma once
 
 #include <chrono>
@@ -28,8 +28,8 @@ class Departures {
   // Of our own lease nothing is held back: we are the one to take it again.
   Departures(LeaseKey own, Timing timing) : own_(own), timing_(timing) {}
 
-  // `update` without the departures that are not believed yet: those of a list that `known` has
-  // and the list lacks, and those that an event tells of. An entry that cannot be read any more is
+  // `update` without the departures that are not due yet: those of a list that `known` has
+  // and the list lacks, and those of an event. An entry that cannot be read any more is
   // no departure. Where a newcomer has the very subnet of one that was seen to leave, its time has
   // come: the node is the same with a family more or less, or has lost its subnet. Of one that a
   // list lacks this holds for a newcomer at its address alone: in a wiped store another node may

@@ -203,7 +203,7 @@ void add_bad(LeaseUpdate& update, std::string_view key, std::string_view reason)
   }
 }
 
-OwnEntry judge_own(const Result<Lease>& found, const LeaseAttrs& written, bool lasts) {
+OwnEntry classify_own(const Result<Lease>& found, const LeaseAttrs& written, bool lasts) {
   if (!found) {
     return {.state = OwnEntry::State::unreadable, .lease = {}, .reason = found.error().text};
   }

@@ -31,7 +31,7 @@ Result<LeaseKey> parse_lease_key(std::string_view text);
 // `text` is the one way to write `key`.
 bool is_text_of(std::string_view text, const LeaseKey& key);
 
-// What a node tells the others about itself.
+// What a node publishes about itself.
 struct LeaseAttrs {
   std::optional<IpAddr> public_ip;  // none in v6-only networks, written as 0.0.0.0
   std::optional<IpAddr> public_ipv6;
@@ -68,7 +68,7 @@ inline constexpr std::size_t kMostLeaseValue = 64 << 10;
 // two of them could mean one subnet.
 Result<Lease> read_lease(std::string_view key, std::string_view value);
 
-// A node is told by its addresses of the families it has a subnet of.
+// A node is identified by its addresses of the families it has a subnet of.
 bool is_same_node(const LeaseKey& key, const LeaseAttrs& a, const LeaseAttrs& b);
 // For people: `10.5.1.0/24, fc00:5:0:1::/64`, and the address of the node that holds them.
 std::string subnets_text(const LeaseKey& key);
@@ -103,7 +103,7 @@ inline constexpr std::size_t kMostBadEntries = 1'000;
 
 // What it means for us that `found` is the value of our own key, where we wrote `written`; `lasts`:
 // it stays for as long as it was written for.
-OwnEntry judge_own(const Result<Lease>& found, const LeaseAttrs& written, bool lasts);
+OwnEntry classify_own(const Result<Lease>& found, const LeaseAttrs& written, bool lasts);
 
 // What a store's watch delivers.
 struct LeaseUpdate {

@@ -5,7 +5,7 @@
 namespace flannel {
 namespace {
 
-// With more changes at once everything is judged anew.
+// With more changes at once everything is evaluated anew.
 constexpr std::size_t kFew = 64;
 
 std::optional<Prefix>& part(LeaseKey& key, Family family) {
@@ -15,21 +15,21 @@ std::optional<Prefix>& part(LeaseKey& key, Family family) {
 }  // namespace
 
 Peers::Peers(NetworkConfig network, Lease own, VtepMacOf vtep_mac)
-    : objections_(std::move(network), std::move(own)), vtep_mac_(std::move(vtep_mac)) {
-  judge_all();
+    : validator_(std::move(network), std::move(own)), vtep_mac_(std::move(vtep_mac)) {
+  evaluate_all();
 }
 
 bool Peers::set_host(HostUse host) {
-  const bool differs = objections_.set_host(std::move(host));
+  const bool differs = validator_.set_host(std::move(host));
   if (differs) {
-    judge_all();
+    evaluate_all();
   }
   return differs;
 }
 
 void Peers::set_own(Lease own) {
-  if (objections_.set_own(std::move(own))) {
-    judge_all();
+  if (validator_.set_own(std::move(own))) {
+    evaluate_all();
   }
 }
 
@@ -56,7 +56,7 @@ std::vector<Lease> Peers::missing_from(std::span<const Lease> leases) const {
   }
   std::vector<Lease> missing;
   for (const auto& [key, entry] : all_) {
-    if (key != objections_.own().key && !listed.contains(key)) {
+    if (key != validator_.own().key && !listed.contains(key)) {
       missing.push_back({key, entry.lease.attrs, entry.lease.expiry});
     }
   }
@@ -120,7 +120,7 @@ void Peers::enter(Entry& entry, const Lease& lease) const {
   for (std::size_t i = 0; i < kFamilies.size() && vtep_mac_; ++i) {
     entry.macs[i] = vtep_mac_(lease, kFamilies[i]);
   }
-  entry.had_place = entry.had_place || entry.in_use();
+  entry.was_in_use = entry.was_in_use || entry.in_use();
   entry.is_new = true;
   entry.lease = {{}, lease.attrs, lease.expiry};
 }
@@ -132,25 +132,25 @@ void Peers::take_in_all(const News& news) {
   for (const auto& [key, lease] : news.leases) {
     enter(all_[key], *lease);
   }
-  judge_all();
+  evaluate_all();
 }
 
 // All others have what they had, unless somebody waits for what is given up here.
 void Peers::take_in_few(const News& news, PeersDelta& delta) {
-  const bool was_contested = contested_;
+  const bool was_contested = has_conflicts_;
   bool refusals_changed = false;
   for (const LeaseKey& key : news.gone) {
     const auto entry = all_.find(key);
-    give_up(key, entry->second, delta);
+    release(key, entry->second, delta);
     all_.erase(entry);
     refusals_changed = refusals_.erase(key) > 0 || refusals_changed;
   }
   std::vector<Entries::value_type*> order;
   for (const auto& [key, lease] : news.leases) {
     const auto entry = all_.try_emplace(key).first;
-    give_up(key, entry->second, delta);
+    release(key, entry->second, delta);
     enter(entry->second, *lease);
-    if (key != objections_.own().key) {
+    if (key != validator_.own().key) {
       order.push_back(&*entry);
     }
   }
@@ -158,13 +158,13 @@ void Peers::take_in_few(const News& news, PeersDelta& delta) {
       delta.changes, [](const PeersDelta::Change& change) { return change.was.has_value(); });
   if (was_contested && gave_up) {
     delta.all = true;
-    judge_all();
+    evaluate_all();
     return;
   }
   std::ranges::stable_sort(order, {},
                            [this](const auto* item) { return rank(item->first, item->second); });
   for (auto* item : order) {
-    refusals_changed = judge(item->first, item->second) || refusals_changed;
+    refusals_changed = evaluate(item->first, item->second) || refusals_changed;
     delta.all = delta.all || shares_mac(item->second);
   }
   if (refusals_changed) {
@@ -173,7 +173,7 @@ void Peers::take_in_few(const News& news, PeersDelta& delta) {
   }
 }
 
-void Peers::give_up(const LeaseKey& key, Entry& entry, PeersDelta& delta) {
+void Peers::release(const LeaseKey& key, Entry& entry, PeersDelta& delta) {
   PeersDelta::Change& change = delta.changes.emplace_back(key, std::nullopt);
   if (!entry.in_use()) {
     return;
@@ -181,11 +181,11 @@ void Peers::give_up(const LeaseKey& key, Entry& entry, PeersDelta& delta) {
   delta.all = delta.all || shares_mac(entry);
   for (const Family family : kFamilies) {
     if (entry.lease.key.family(family)) {
-      claims_.give_back(claim_of(entry, family));
+      claims_.release(claim_of(entry, family));
     }
   }
   --usable_count_;
-  entry.had_place = true;
+  entry.was_in_use = true;
   change.was = std::exchange(entry.lease, {});
 }
 
@@ -193,7 +193,7 @@ void Peers::give_up(const LeaseKey& key, Entry& entry, PeersDelta& delta) {
 Claim Peers::claim_of(const Entry& entry, Family family) const {
   const IpAddr& address = *entry.lease.attrs.public_address(family);
   return {*entry.lease.key.family(family), address, entry.macs[family == Family::v4 ? 0 : 1],
-          objections_.network().family(family)->network.contains(address)};
+          validator_.network().family(family)->network.contains(address)};
 }
 
 bool Peers::shares_mac(const Entry& entry) const {
@@ -204,31 +204,31 @@ bool Peers::shares_mac(const Entry& entry) const {
 
 // Takes the part into use. Otherwise: why it cannot be used.
 std::optional<std::string> Peers::claim(const LeaseKey& key, Entry& entry, Family family) {
-  std::optional<std::string> objection = objections_.to(key, entry.lease.attrs, family);
-  if (objection) {
-    return objection;
+  std::optional<std::string> refusal = validator_.check(key, entry.lease.attrs, family);
+  if (refusal) {
+    return refusal;
   }
   std::optional<Prefix>& used = part(entry.lease.key, family);
   used = key.family(family);
-  objection = claims_.take(claim_of(entry, family));
-  if (objection) {
+  refusal = claims_.take(claim_of(entry, family));
+  if (refusal) {
     used.reset();
-    contested_ = true;
+    has_conflicts_ = true;
   }
-  return objection;
+  return refusal;
 }
 
 // Takes into use what can be and is not yet; a node that lacks one family is reached by the other.
 // True where anything is, or was, refused.
-bool Peers::judge(const LeaseKey& key, Entry& entry) {
+bool Peers::evaluate(const LeaseKey& key, Entry& entry) {
   std::string reasons;
   for (const Family family : kFamilies) {
-    const bool wanted = key.family(family) && objections_.network().family(family);
+    const bool wanted = key.family(family) && validator_.network().family(family);
     if (!wanted || entry.lease.key.family(family)) {
       continue;
     }
-    if (const std::optional<std::string> objection = claim(key, entry, family)) {
-      reasons += (reasons.empty() ? "" : "; ") + *objection;
+    if (const std::optional<std::string> refusal = claim(key, entry, family)) {
+      reasons += (reasons.empty() ? "" : "; ") + *refusal;
     }
   }
   if (!entry.in_use() && reasons.empty()) {
@@ -236,7 +236,7 @@ bool Peers::judge(const LeaseKey& key, Entry& entry) {
   }
   usable_count_ += entry.in_use() ? 1 : 0;
   entry.is_new = false;
-  entry.had_place = false;
+  entry.was_in_use = false;
   if (reasons.empty()) {
     return refusals_.erase(key) > 0;
   }
@@ -251,13 +251,13 @@ unsigned Peers::rank(const LeaseKey& key, const Entry& entry) const {
   if (entry.in_use() && !entry.is_new) {
     return 0;
   }
-  if (entry.had_place) {
+  if (entry.was_in_use) {
     return 1;
   }
   unsigned rank = 2;
   for (const Family family : kFamilies) {
     const std::optional<Prefix>& subnet = key.family(family);
-    const std::optional<FamilyConfig>& config = objections_.network().family(family);
+    const std::optional<FamilyConfig>& config = validator_.network().family(family);
     if (subnet && config && subnet->length != config->subnet_length) {
       rank = std::max(rank, 3 + subnet->ip.bits() - subnet->length);
     }
@@ -265,10 +265,10 @@ unsigned Peers::rank(const LeaseKey& key, const Entry& entry) const {
   return rank;
 }
 
-void Peers::judge_all() {
-  const Lease& own = objections_.own();
+void Peers::evaluate_all() {
+  const Lease& own = validator_.own();
   claims_ = {};
-  contested_ = false;
+  has_conflicts_ = false;
   usable_count_ = 0;
   refusals_.clear();
   for (const Family family : kFamilies) {
@@ -296,7 +296,7 @@ void Peers::judge_all() {
     }
   }
   for (auto* item : order) {
-    judge(item->first, item->second);
+    evaluate(item->first, item->second);
   }
   list_refused();
 }
@@ -315,8 +315,8 @@ void Peers::list_refused() {
   }
 }
 
-// True where anything changed. What a bad entry said before is not true any more, but nor is it
-// removed: nothing is, on doubt.
+// True where anything changed. What a bad entry said before is not true any more, but it stays:
+// an entry that cannot be read is no departure.
 bool Peers::take_bad(const LeaseUpdate& update) {
   bool changed = false;
   if (update.snapshot) {
@@ -331,10 +331,10 @@ bool Peers::take_bad(const LeaseUpdate& update) {
   for (const LeaseKey& key :
        any ? std::span<const LeaseKey>(update.removed) : std::span<const LeaseKey>()) {
     const bool is_peer = all_.contains(key);
-    changed = (is_peer ? bad_.erase(to_text(key)) > 0 : forget_bad(to_text(key))) || changed;
+    changed = (is_peer ? bad_.erase(to_text(key)) > 0 : remove_bad(to_text(key))) || changed;
   }
   for (const std::string& key : update.bad_removed) {
-    changed = forget_bad(key) || changed;
+    changed = remove_bad(key) || changed;
   }
   for (const BadEntry& entry : update.bad) {
     const std::string& name = entry.key;
@@ -352,7 +352,7 @@ bool Peers::take_bad(const LeaseUpdate& update) {
 }
 
 // One that is not known is taken for one of those of which nothing is.
-bool Peers::forget_bad(const std::string& name) {
+bool Peers::remove_bad(const std::string& name) {
   if (bad_.erase(name) > 0) {
     return true;
   }

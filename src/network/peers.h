@@ -1,4 +1,4 @@
-// The other nodes, as far as their leases can be believed.
+// The other nodes, as far as their leases are valid.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@
 #include "network/claims.h"
 #include "network/host_use.h"
 #include "network/lease.h"
+#include "network/lease_validator.h"
 #include "network/network_config.h"
-#include "network/objections.h"
 
 namespace flannel {
 
@@ -33,7 +33,7 @@ using VtepMacOf = std::function<std::optional<Mac>(const Lease& lease, Family fa
 // What an update did to Peers::usable() and refused().
 struct PeersDelta {
   bool any = false;
-  // More than `changes` tells: to many, to what is refused, or to a node that has two leases.
+  // More than `changes` says: to many, to what is refused, or to a node that has two leases.
   bool all = false;
   struct Change {
     LeaseKey key;              // the store's
@@ -59,7 +59,7 @@ class Peers {
   // What the host uses of addresses now; true where usable() or refused() may differ from before.
   bool set_host(HostUse host);
 
-  const HostUse& host() const { return objections_.host(); }
+  const HostUse& host() const { return validator_.host(); }
 
   // In the order of their keys in the store, our own never among them. The leases stay where they
   // are until they change.
@@ -71,15 +71,15 @@ class Peers {
   // Leases of others that are known, and that a list of all leases lacks.
   std::vector<Lease> missing_from(std::span<const Lease> leases) const;
 
-  // Judges all anew, from what is used now.
-  void judge_all();
+  // Evaluates all leases anew; those in use stay before the others.
+  void evaluate_all();
 
  private:
   struct Entry {
     Lease lease;                             // its key without the parts that cannot be used
     std::array<std::optional<Mac>, 2> macs;  // a family each
-    bool is_new = true;                      // differs from what was judged last
-    bool had_place = false;                  // and was in use then
+    bool is_new = true;                      // differs from what was evaluated last
+    bool was_in_use = false;                 // and was in use then
     bool in_use() const { return lease.key != LeaseKey{}; }
   };
   using Entries = std::map<LeaseKey, Entry>;  // by the store's keys
@@ -93,22 +93,22 @@ class Peers {
   void enter(Entry& entry, const Lease& lease) const;
   void take_in_all(const News& news);
   void take_in_few(const News& news, PeersDelta& delta);
-  void give_up(const LeaseKey& key, Entry& entry, PeersDelta& delta);
+  void release(const LeaseKey& key, Entry& entry, PeersDelta& delta);
   unsigned rank(const LeaseKey& key, const Entry& entry) const;
   std::optional<std::string> claim(const LeaseKey& key, Entry& entry, Family family);
   Claim claim_of(const Entry& entry, Family family) const;
   bool shares_mac(const Entry& entry) const;
-  bool judge(const LeaseKey& key, Entry& entry);
+  bool evaluate(const LeaseKey& key, Entry& entry);
   void list_refused();
   bool take_bad(const LeaseUpdate& update);
-  bool forget_bad(const std::string& name);
+  bool remove_bad(const std::string& name);
 
-  Objections objections_;
+  LeaseValidator validator_;
   VtepMacOf vtep_mac_;
   // Everything that parsed, our own included.
   Entries all_;
-  Claims claims_;           // of those in use
-  bool contested_ = false;  // some part is refused for what another peer has
+  Claims claims_;               // of those in use
+  bool has_conflicts_ = false;  // some part is refused for what another peer has
   std::size_t usable_count_ = 0;
   // Entries that cannot be read and why: kMostBadEntries at most, since anybody who may write
   // leases can make millions; and about how many more there are, of which nothing is kept.

@@ -61,11 +61,11 @@ TEST(Peers, LookingAtWhatChangedGivesWhatJudgingAllGivesAndTellsTheDifference) {
     unsigned few = 0;
     for (int step = 0; step < 60; ++step) {
       const PeersDelta delta = peers.apply(random.update());
-      Peers judged = peers;
-      judged.judge_all();
-      ASSERT_EQ(usable(peers), usable(judged)) << seed << " " << step;
-      ASSERT_TRUE(
-          std::ranges::equal(peers.refused(), judged.refused(), {}, &Refused::name, &Refused::name))
+      Peers evaluated = peers;
+      evaluated.evaluate_all();
+      ASSERT_EQ(usable(peers), usable(evaluated)) << seed << " " << step;
+      ASSERT_TRUE(std::ranges::equal(peers.refused(), evaluated.refused(), {}, &Refused::name,
+                                     &Refused::name))
           << seed << " " << step;
       ASSERT_EQ(peers.usable_count(), peers.usable().size());
       std::map<LeaseKey, Lease> is;

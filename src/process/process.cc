@@ -123,7 +123,7 @@ bool read_some(const pollfd& ready, UniqueFd& pipe, std::string& text) {
   return true;
 }
 
-// Readable at `deadline`, or again and again where only asking tells that a program has ended.
+// Readable at `deadline`, or at short intervals where the end of a program has to be polled for.
 UniqueFd make_timer(std::chrono::steady_clock::time_point deadline, bool ask) {
   using std::chrono::nanoseconds;
   UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
@@ -182,7 +182,7 @@ class Program::Child {
     }
   }
 
-  // Readable when it has ended; -1 where only asking tells.
+  // Readable when it has ended; -1 where that has to be polled for.
   int end() const { return end_.get(); }
   // `options` as of waitpid.
   bool has_ended(int options) {

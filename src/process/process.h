@@ -16,7 +16,7 @@
 namespace flannel {
 
 // What a program may take. A kubelet gives a call up to two minutes (--runtime-request-timeout),
-// and should still hear which program it was that did not end.
+// and should get an error that names the program that did not end.
 struct ProcessLimits {
   std::chrono::milliseconds time{100'000};
   std::size_t output = 4 << 20;  // bytes of each stream

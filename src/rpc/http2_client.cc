@@ -36,7 +36,7 @@ Task<std::string> connect(asio::any_io_executor executor, std::shared_ptr<Transp
     co_await transport->connect(endpoint, address);
     within = kShakeHandsWithin;
     limit = std::make_unique<ConnectLimit>(executor, transport, within);
-    co_await transport->shake_hands(endpoint);
+    co_await transport->handshake(endpoint);
   } catch (const ConnectionError& error) {
     failure = limit->exceeded() ? fmt::format("connect to {}: no answer within {} s",
                                               endpoint.authority(), within.count())

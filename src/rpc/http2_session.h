@@ -32,7 +32,7 @@ struct Http2Request {
   bool end = true;  // false: more of the body follows (Http2Stream::write)
 };
 
-// One request and its answer, as far as they have got. `changed` tells of each step.
+// One request and its answer, as far as they have got. `changed` is notified at each step.
 struct Http2Exchange {
   std::int32_t id = 0;
 

@@ -35,7 +35,7 @@ Task<void> Transport::connect(Endpoint endpoint, Address address) {
   }
 }
 
-Task<void> Transport::shake_hands(Endpoint endpoint) {
+Task<void> Transport::handshake(Endpoint endpoint) {
   if (!context_) {
     co_return;
   }

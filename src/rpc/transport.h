@@ -31,7 +31,7 @@ class Transport {
   Task<void> connect(Endpoint endpoint, Address address);
   // With TLS: the certificate must be trusted and be for `endpoint.host`, and the server must speak
   // HTTP/2. Without, nothing.
-  Task<void> shake_hands(Endpoint endpoint);
+  Task<void> handshake(Endpoint endpoint);
 
   // At least one byte; throws ConnectionError at the end of the stream too.
   Task<std::size_t> read_some(std::span<char> buffer);

@@ -20,8 +20,8 @@ constexpr std::string_view kNotEnabled = "authentication is not enabled";
 constexpr std::string_view kWrongPassword = "invalid user ID or password";
 
 // Of a list. etcd's limit is a number of entries, ours one of bytes: so a first page takes in
-// nearly every network whole, is left where its entries turn out to be long, and tells the next
-// ones' size.
+// nearly every network whole, is left where its entries turn out to be long, and gives the size
+// of the next ones.
 constexpr std::int64_t kFirstPage = 10'000;
 constexpr std::size_t kMostPage = 100'000;
 constexpr std::size_t kPageBytes = 8 << 20;

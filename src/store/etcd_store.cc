@@ -74,7 +74,7 @@ class Rivals : public EtcdList {
   }
 
   // `10.5.1.0/24 is held by 198.18.0.9`; nothing where nobody was before us.
-  std::optional<std::string> objection() const {
+  std::optional<std::string> conflict() const {
     if (first_revision_ >= own_revision_ || !first_) {
       return std::nullopt;
     }
@@ -174,8 +174,8 @@ Task<Result<Lease>> EtcdStore::renew(Lease lease) {
     if (is_new) {
       Rivals rivals(layout_, lease);
       found.revision = (co_await client_.range(layout_.leases(), rivals)).revision;
-      if (const std::optional<std::string> objection = rivals.objection()) {
-        co_return fail("{}", *objection);
+      if (const std::optional<std::string> conflict = rivals.conflict()) {
+        co_return fail("{}", *conflict);
       }
     } else {
       const Result<Lease> held = read_lease(layout_, *found.entry);
@@ -195,8 +195,8 @@ Task<Result<Lease>> EtcdStore::renew(Lease lease) {
     etcd::TxnRequest txn{.conditions = {layout_.untouched(lease.key, found.revision)}};
     const std::optional<Lease> written = co_await write(std::move(txn), lease, permanent);
     if (written) {
-      const std::optional<std::string> objection = is_new ? co_await rival(*written) : std::nullopt;
-      co_return objection ? Result<Lease>(fail("{}", *objection)) : *written;
+      const std::optional<std::string> conflict = is_new ? co_await rival(*written) : std::nullopt;
+      co_return conflict ? Result<Lease>(fail("{}", *conflict)) : *written;
     }
   }
   co_return fail("{} cannot be renewed: its entry changed {} times meanwhile",
@@ -211,16 +211,16 @@ Task<std::optional<std::string>> EtcdStore::rival(const Lease& lease) {
   const std::string key = layout_.lease_key(lease.key);
   Rivals rivals(layout_, lease);
   co_await client_.range(layout_.leases(), rivals);
-  std::optional<std::string> objection = rivals.objection();
-  if (objection) {
-    log_info("{} too: giving it back", *objection);
+  std::optional<std::string> conflict = rivals.conflict();
+  if (conflict) {
+    log_info("{} too: giving it back", *conflict);
     etcd::TxnRequest txn{
         .conditions = {{.key = key, .range_end = {}, .revision = own_.revision()}}};
     txn.success.push_back({.verb = etcd::Operation::Verb::remove, .key = key});
-    own_.give_back();
+    own_.release();
     co_await client_.txn(std::move(txn));
   }
-  co_return objection;
+  co_return conflict;
 }
 
 Task<std::optional<Lease>> EtcdStore::write(etcd::TxnRequest txn, Lease lease, bool permanent) {

@@ -92,7 +92,7 @@ void FieldStream::take_head(char byte) {
   left_ = length_;
   part_ = Part::payload;
   if (left_ == 0) {
-    tell({});
+    emit({});
   }
 }
 
@@ -102,18 +102,18 @@ std::size_t FieldStream::take_payload(std::string_view bytes) {
   const std::string_view mine = bytes.substr(0, taken);
   left_ -= taken;
   if (left_ == 0 && payload_.empty()) {  // nothing need be put together
-    tell(mine.substr(0, kMostEntryBytes));
+    emit(mine.substr(0, kMostEntryBytes));
     return taken;
   }
   payload_ += mine.substr(0, kMostEntryBytes - payload_.size());
   if (left_ == 0) {
     const std::string whole = std::exchange(payload_, {});
-    tell(whole);
+    emit(whole);
   }
   return taken;
 }
 
-void FieldStream::tell(std::string_view bytes) {
+void FieldStream::emit(std::string_view bytes) {
   part_ = Part::tag;
   on_field_({.tag_and_type = tag_and_type_,
              .number = 0,

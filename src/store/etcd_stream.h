@@ -12,7 +12,7 @@
 namespace flannel::etcd {
 
 // So many bytes of an entry are kept, more than etcd takes in one request (1.5 MB) unless it is
-// told to. What is longer is cut.
+// configured to. What is longer is cut.
 inline constexpr std::size_t kMostEntryBytes = 2 << 20;
 
 // A protobuf message's fields, one after the other.
@@ -42,7 +42,7 @@ class FieldStream {
   bool take_varint(char byte);
   void take_head(char byte);
   std::size_t take_payload(std::string_view bytes);
-  void tell(std::string_view bytes);
+  void emit(std::string_view bytes);
 
   const char* message_;
   OnField on_field_;

@@ -65,7 +65,7 @@ Task<LeaseUpdate> EtcdWatch::try_next(Deadline deadline) {
   }
 }
 
-// Gives the entries on, and remembers what they tell of more than leases.
+// Passes the entries on, and keeps what is more than leases.
 class EtcdWatch::Listing : public EtcdList {
  public:
   Listing(const EtcdLayout& layout, std::string own_key)
@@ -107,7 +107,7 @@ Task<LeaseUpdate> EtcdWatch::list() {
   newest_key_ = listing.newest_key;
   LeaseUpdate update = listing.leases.take();
   update.own =
-      own_.judge_listed(listing.own ? &*listing.own : nullptr, header.revision, writes_before);
+      own_.classify_listed(listing.own ? &*listing.own : nullptr, header.revision, writes_before);
   co_return update;
 }
 
@@ -159,7 +159,7 @@ void EtcdWatch::take_event(Message& message, const etcd::Event& event) const {
   message.last_key = entry.key;
   message.last_revision = entry.mod_revision;
   message.events.add(event);
-  if (std::optional<OwnEntry> own = own_.judge(event)) {
+  if (std::optional<OwnEntry> own = own_.classify(event)) {
     message.own = std::move(own);
   }
 }

@@ -1,4 +1,4 @@
-// Tells when a file changes: inotify on its directory.
+// Notifies when a file changes: inotify on its directory.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -27,8 +27,8 @@ struct LastKnownState {
 
 class LastKnownStateFile {
  public:
-  // `identity` tells this daemon from others that share the directory: its store and its subnet
-  // file. Nothing is made yet.
+  // `identity` distinguishes this daemon from others that share the directory: its store and its
+  // subnet file. Nothing is made yet.
   LastKnownStateFile(const std::string& directory, const std::string& identity);
 
   const std::string& path() const { return path_; }

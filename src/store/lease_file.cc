@@ -308,7 +308,7 @@ std::optional<LeaseFile::OwnRow> LeaseFile::own_row() const {
   own.revision = select.number(3);
   const std::optional<std::int64_t> expiry =
       select.is_null(2) ? std::nullopt : std::optional(select.number(2));
-  own.entry = judge_own(found, written_->attrs, expiry == written_expiry_);
+  own.entry = classify_own(found, written_->attrs, expiry == written_expiry_);
   return own;
 }
 

@@ -28,8 +28,8 @@
 
 namespace flannel {
 
-// The time of day, by which the file says when leases expire: it outlives the boot, of which
-// Lease::expiry is told.
+// The time of day, by which the file says when leases expire: it outlives the boot, of whose
+// clock Lease::expiry is.
 using Now = std::function<std::chrono::system_clock::time_point()>;
 
 class LeaseFile {
@@ -65,20 +65,19 @@ class LeaseFile {
     bool operator==(const Position&) const = default;
   };
   Position position() const;
-  // True while another process writes: its bytes are in the file, and inotify has told of them, a
-  // moment before others can see what it wrote.
+  // True while another process writes: its bytes are in the file, and inotify has notified of them,
+  // a moment before others can see what it wrote.
   bool is_being_written() const { return database_.is_being_written(); }
-  // The row of our own key, of which this object, or one it goes on from, has written something.
+  // The row of our own key, of which this object, or one it continues from, has written something.
   struct OwnRow {
     std::uint64_t writes = 0;    // by ourselves so far
     std::int64_t revision = -1;  // of the row; -1: it is gone
     OwnEntry entry;
   };
   // What happened since `seen`, read in one transaction: no other rows are looked at, and where the
-  // position is the same, none. A lease that
-  // came and went meanwhile is among the removed. It is a snapshot where nothing was seen yet,
-  // where more was removed since than the file remembers, and where an older copy of it was
-  // restored.
+  // position is the same, none. A lease that came and went meanwhile is among the removed. It is a
+  // snapshot where nothing was seen yet, where more was removed since than `removed` has, and where
+  // an older copy of the file was restored.
   struct Changes {
     Position position;
     LeaseUpdate update;  // without `own`, and without what has expired
@@ -89,7 +88,7 @@ class LeaseFile {
   // False where the file at path() was removed or replaced.
   bool is_still_there() const { return !database_.has_moved(); }
   // Takes over what `replaced` knows of our own key.
-  void go_on_from(const LeaseFile& replaced) {
+  void continue_from(const LeaseFile& replaced) {
     written_ = replaced.written_;
     written_expiry_ = replaced.written_expiry_;
     writes_ = replaced.writes_;

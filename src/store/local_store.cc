@@ -113,7 +113,7 @@ class LocalStore : public LeaseStore {
   const std::shared_ptr<LeaseFile>& file() {
     if (!file_->is_still_there()) {
       const auto reopened = std::make_shared<LeaseFile>(path_, LeaseFile::IfMissing::refuse, now_);
-      reopened->go_on_from(*file_);
+      reopened->continue_from(*file_);
       file_ = reopened;
     }
     return file_;

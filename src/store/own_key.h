@@ -10,9 +10,9 @@
 
 namespace flannel {
 
-// The calls of a store tell it what they write, its watches ask it what an entry means. An answer
-// may come after the watch has told of the change it is the answer to, may be lost, and a watch
-// may be behind what is written already: so revisions decide what is old.
+// A store's calls record here what they write; its watches ask here what an entry means. The answer
+// to a write may be lost, or come after the watch has delivered the change; and a watch may be
+// behind what is written already. So revisions decide what is old.
 class OwnKey {
  public:
   // The layout outlives this object.
@@ -29,28 +29,28 @@ class OwnKey {
   // The answers: it is in the store as of `revision`; it is not, for a condition did not hold.
   void done(std::int64_t revision);
   void refused() { under_way_.reset(); }
-  // It is ours no longer, since we want it so.
-  void give_back() { written_.reset(); }
+  // It is not ours any more: we remove it.
+  void release() { written_.reset(); }
 
   // What was written last; nothing before the first time.
   const std::optional<Put>& written() const { return written_; }
 
-  // What the change that a watch tells of means; nothing where it is not of our key, or older than
+  // What a change that a watch delivered means; nothing where it is not of our key, or older than
   // what we wrote.
-  std::optional<OwnEntry> judge(const etcd::Event& event) const;
+  std::optional<OwnEntry> classify(const etcd::Event& event) const;
 
   // As of which written() is in the store.
   std::int64_t revision() const { return revision_; }
   // So many writes are done.
   std::uint64_t writes() const { return writes_; }
   // Our entry in a list as of `revision`, which was asked for after so many writes.
-  std::optional<OwnEntry> judge_listed(const etcd::KeyValue* entry, std::int64_t revision,
-                                       std::uint64_t writes_before);
+  std::optional<OwnEntry> classify_listed(const etcd::KeyValue* entry, std::int64_t revision,
+                                          std::uint64_t writes_before);
   // The key to look for in a list; empty: none yet.
   std::string key() const;
 
  private:
-  OwnEntry judge(const etcd::KeyValue& entry) const;
+  OwnEntry classify(const etcd::KeyValue& entry) const;
 
   const EtcdLayout& layout_;
   std::optional<Put> written_, under_way_;

@@ -29,7 +29,7 @@ class LeaseWatch {
   // The first call delivers a complete snapshot, each later one waits for changes. Our own lease
   // is among them. Reconnecting and resuming is the store's affair; where events may have been
   // missed, a snapshot comes again. Updates are in order and none is lost.
-  // Nothing where `deadline` has come and the store, which can be reached, had no more to tell; the
+  // Nothing where `deadline` has come and the store, which can be reached, had no changes; the
   // watch goes on with the next call.
   virtual Task<std::optional<LeaseUpdate>> next(Deadline deadline) = 0;
   // However long it takes.
@@ -69,7 +69,7 @@ class LeaseStore {
   // again with the same subnet. Error: another node holds it, and which.
   virtual Task<Result<Lease>> renew(Lease lease) = 0;
 
-  // The node has become ready, once in the daemon's life; for a store that tells others. Error: why
+  // The node has become ready, once in the daemon's life; for a store that publishes it. Error: why
   // it cannot; the daemon asks again.
   virtual Task<Result<void>> on_ready() { co_return Result<void>(); }
 

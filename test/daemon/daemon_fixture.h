@@ -33,7 +33,7 @@ class DaemonFixture : public testing::Test {
     options.subnet_file = directory.file("subnet.env");
     options.state_dir = "";
     options.iface = {"eth0"};
-    timing.host = {.settle = milliseconds(1), .most_charged = milliseconds(1)};
+    timing.host = {.debounce = milliseconds(1), .most_charged = milliseconds(1)};
     timing.waits = Backoff(milliseconds(1), milliseconds(8));
     timing.failures = Backoff(milliseconds(1), milliseconds(8));
     timing.departures = {.grace = milliseconds(5), .unconfirmed = milliseconds(20)};

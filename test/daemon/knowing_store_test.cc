@@ -34,7 +34,7 @@ TEST_F(KnowingStore, IsToldOnceThatTheNodeIsReady) {
   start();
   ASSERT_TRUE(run_until([&] { return !state().store_health.trouble().empty(); }));
   EXPECT_TRUE(state().ready) << "that is the store's trouble";
-  EXPECT_EQ(state().store_health.trouble(), "cannot be told that we are ready: forbidden");
+  EXPECT_EQ(state().store_health.trouble(), "cannot be notified that we are ready: forbidden");
   store.not_told.clear();
   EXPECT_TRUE(run_until([&] { return state().store_health.trouble().empty(); }));
   store.put(peer(1, "198.18.1.1"));

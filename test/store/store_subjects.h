@@ -1,4 +1,4 @@
-// The lease stores that the contract suite runs over, and the hand of somebody else in each.
+// The lease stores that the contract suite runs over, and a writer from outside for each.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 #include "test/support/fake_store.h"
 
 namespace flannel {
-// A store to be tested, and the hand of somebody else in it.
+// A store to be tested, and what somebody else may write to it.
 class Subject {
  public:
   virtual ~Subject() = default;

@@ -78,12 +78,12 @@ class FakeWatch : public LeaseWatch {
     }
     for (const Lease& lease : update.leases) {
       if (lease.key == written->key) {
-        return judge_own(lease, written->attrs, lease.expiry == written->expiry);
+        return classify_own(lease, written->attrs, lease.expiry == written->expiry);
       }
     }
     for (const BadEntry& entry : update.bad) {
       if (entry.key == to_text(written->key)) {
-        return judge_own(fail("{}", entry.reason), written->attrs, false);
+        return classify_own(fail("{}", entry.reason), written->attrs, false);
       }
     }
     if (update.snapshot ||

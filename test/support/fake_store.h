@@ -27,7 +27,7 @@ class FakeStore {
 
   std::optional<std::string> config;
   // As a store has it that knows more: how it reads a configuration, what it knows of the nodes,
-  // and why it cannot be told that they are ready.
+  // and why it cannot be notified that they are ready.
   ConfigChecks checks = ConfigChecks::full;
   NodeFacts facts;
   std::string not_told;

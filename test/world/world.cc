@@ -45,7 +45,7 @@ Daemon::Timing fast() {
                          .hold_down_first = milliseconds(1),
                          .hold_down_most = milliseconds(16),
                          .audit = milliseconds(3'600'000)},  // nothing may need it
-          .host = {.settle = milliseconds(1)},
+          .host = {.debounce = milliseconds(1)},
           .waits = quick,
           .failures = quick,
           .file_writes = quick,

@@ -207,8 +207,8 @@ void remove_ports(const BridgeConfig& config, const std::function<bool(const Lin
   }
 }
 
-// The host's end as the ADD's result tells of it; the name alone may be another's by now. A port of
-// ours has an alias that tells whose it is, whatever the result says.
+// The host's end as the ADD's result has it; the name alone may be another's by now. A port of
+// ours has an alias that says whose it is, whatever the result says.
 bool is_in(const AddResult& result, const LinkInfo& port) {
   return std::any_of(
       result.interfaces.begin(), result.interfaces.end(), [&](const ResultInterface& each) {
@@ -287,7 +287,7 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
     container.configure(result);
   }
   read_macs(host, result, config.container_interface);
-  container.settle(result);
+  container.wait_for_addresses(result);
   if (!result.ips.empty()) {
     container.announce();
   }
@@ -300,7 +300,7 @@ AddResult bridge_add(const Request& request, const Containers& containers) {
 
 void bridge_del(const Request& request) {
   const BridgeConfig config = parse_bridge(request);
-  const AddResult result = remembered_result(request);
+  const AddResult result = previous_result_or_empty(request);
   std::vector<IpAddr> known = addresses_of(result);
   const std::optional<NetNs> netns =
       request.netns.empty() ? std::nullopt : NetNs::open(request.netns);

@@ -80,14 +80,14 @@ std::vector<ResultRoute> routes_to_make(const AddResult& result) {
   return out;
 }
 
-bool tells_of_removal(const netlink::MessageView& message, int index) {
+bool is_removal_of(const netlink::MessageView& message, int index) {
   netlink::Bytes rest = message.payload;
   const std::optional<ifinfomsg> header = netlink::take_header<ifinfomsg>(rest);
   return message.type == RTM_DELLINK && header && header->ifi_family != AF_BRIDGE &&
          header->ifi_index == index;
 }
 
-// Returns when the kernel told of the removal, or the child has ended well.
+// Returns when the kernel has notified of the removal, or the child has ended well.
 void wait_for_removal(netlink::NotificationSocket& notifications, int index, pid_t child,
                       int report) {
   std::array<pollfd, 2> ends = {pollfd{notifications.fd(), POLLIN, 0}, pollfd{report, POLLIN, 0}};
@@ -107,7 +107,7 @@ void wait_for_removal(netlink::NotificationSocket& notifications, int index, pid
     }
     bool removed = false;
     const bool complete = notifications.drain([&](const netlink::MessageView& message) {
-      removed = removed || tells_of_removal(message, index);
+      removed = removed || is_removal_of(message, index);
     });
     if (removed) {
       return;
@@ -158,7 +158,7 @@ void ContainerLink::configure(const AddResult& result) {
   links_->configure(info_.index, result.ips, routes_to_make(result));
 }
 
-void ContainerLink::settle(const AddResult& result) {
+void ContainerLink::wait_for_addresses(const AddResult& result) {
   const bool settled = !has_ipv6(result) || eventually(kSettleWithin, [&] {
     return !is_any_tentative(links_->addresses(info_.index), ifname_);
   });

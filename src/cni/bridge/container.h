@@ -22,10 +22,10 @@ class ContainerLink {
   // Gives it the result's addresses and routes and sets it up. A route without gateway goes by the
   // first gateway of its family. Throws CniError.
   void configure(const AddResult& result);
-  // Waits until it has the result's IPv6 addresses for good: the kernel gives them to use behind
-  // our back, at once, or after it has looked for duplicates. Throws CniError where it found one.
-  void settle(const AddResult& result);
-  // Tells the neighbours who has its addresses now (gratuitous ARP); the other end forwards.
+  // Waits until none of the result's IPv6 addresses is tentative (duplicate address detection, RFC
+  // 4862). Throws CniError where another node has one.
+  void wait_for_addresses(const AddResult& result);
+  // Announces its addresses to the neighbours (gratuitous ARP); the other end forwards.
   void announce();
 
  private:

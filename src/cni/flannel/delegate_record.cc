@@ -56,7 +56,7 @@ bool may_be_of(const DelegateRecord& record, const Attachment& attachment) {
 bool create_record(const std::string& folder, const std::string& path, const std::string& text) {
   Result<bool> created = create_file(path, text, 0600, true);
   if (!created) {
-    // A configuration may hold secrets. Where the folder cannot be made, the file tells.
+    // A configuration may hold secrets. Where the folder cannot be made, making the file fails.
     (void)make_folders(folder, 0700);
     // Also where another container has made the folder meanwhile.
     created = create_file(path, text, 0600, true);

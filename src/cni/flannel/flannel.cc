@@ -20,14 +20,14 @@ namespace {
 using std::chrono::milliseconds;
 
 // At a node's boot the daemon is about to know its subnet; the runtime tries again after an error.
-constexpr milliseconds kPatience{1000};
+constexpr milliseconds kTimeout{1000};
 
 std::string type_of(const json::object& delegate) {
   return Fields(delegate).text("type").value_or("");
 }
 
-FlannelEnv need_env(const FlannelConfig& config, milliseconds patience, Code code) {
-  const Result<FlannelEnv> env = read_flannel_env(config.subnet_file, patience);
+FlannelEnv need_env(const FlannelConfig& config, milliseconds timeout, Code code) {
+  const Result<FlannelEnv> env = read_flannel_env(config.subnet_file, timeout);
   if (!env) {
     const std::string reason = daemons_reason(config.subnet_file);
     throw CniError(
@@ -58,7 +58,7 @@ void warn_of_ignored_fields(const Request& request) {
 json::object add(const Request& request) {
   const FlannelConfig config = parse_flannel(request);
   warn_of_ignored_fields(request);
-  const FlannelEnv env = need_env(config, kPatience, Code::try_again_later);
+  const FlannelEnv env = need_env(config, kTimeout, Code::try_again_later);
   const json::object delegate = make_delegate(request, env);
   const Request handed_on = delegated(request, delegate);
   const bool native = type_of(delegate) == kBridge.name;
@@ -131,7 +131,7 @@ void check(const Request& request) {
   hand_on(request, delegate, "CHECK", bridge_check);
 }
 
-// Empty where the record does not tell.
+// Empty where the record has none.
 std::string_view network_of(const DelegateRecord& record) {
   const json::value* name = record.delegate ? record.delegate->if_contains("name") : nullptr;
   return name != nullptr && name->is_string() ? std::string_view(name->get_string())

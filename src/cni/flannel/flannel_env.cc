@@ -141,10 +141,10 @@ Result<FlannelEnv> parse_flannel_env(std::string_view text, const std::string& p
   return env;
 }
 
-Result<FlannelEnv> read_flannel_env(const std::string& path, milliseconds patience) {
-  const auto limit = steady_clock::now() + patience;
+Result<FlannelEnv> read_flannel_env(const std::string& path, milliseconds timeout) {
+  const auto limit = steady_clock::now() + timeout;
   Result<FlannelEnv> env = try_read(path);
-  if (env || patience == milliseconds::zero()) {
+  if (env || timeout == milliseconds::zero()) {
     return env;
   }
   const UniqueFd changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));

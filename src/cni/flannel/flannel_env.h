@@ -23,9 +23,9 @@ struct FlannelEnv {
 // The error names the line and value, or what is missing: `PATH is missing FLANNEL_MTU`.
 Result<FlannelEnv> parse_flannel_env(std::string_view text, const std::string& path);
 
-// Reads the file, waiting up to `patience` for it to be there and complete: at a node's boot, the
+// Reads the file, waiting up to `timeout` for it to be there and complete: at a node's boot, the
 // first containers come before the daemon knows its subnet.
-Result<FlannelEnv> read_flannel_env(const std::string& path, std::chrono::milliseconds patience);
+Result<FlannelEnv> read_flannel_env(const std::string& path, std::chrono::milliseconds timeout);
 
 // Why the daemon has not written the file yet, in its own words; empty where it does not say.
 std::string daemons_reason(const std::string& subnet_file);

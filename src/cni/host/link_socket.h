@@ -84,8 +84,8 @@ class LinkSocket {
   void remove_address(int index, const Prefix& address);
   // Addresses, the link up, and routes, in one message to the kernel, or as many as it takes. Each
   // route in its own table, by `gw` where it has one. One that exists is a failure; by another link
-  // it may, for a container with two interfaces. The kernel tells the neighbours of the link's
-  // addresses (`arp_notify`). A failure names its object.
+  // it may, for a container with two interfaces. The kernel announces the link's addresses to
+  // its neighbours (`arp_notify`). A failure names its object.
   void configure(int index, std::span<const ResultIp> ips, std::span<const ResultRoute> routes);
   // Of the main table.
   std::vector<netlink::RouteMessage> routes(Family family);

@@ -184,7 +184,7 @@ json::object add(const Request& request) {
 
 void check(const Request& request) {
   const std::string folder = parse_host_local(request).folder;
-  if (!has_address(folder, request.attachment, addresses_of(remembered_result(request)))) {
+  if (!has_address(folder, request.attachment, addresses_of(previous_result_or_empty(request)))) {
     throw_error(Code::internal, "host-local: Failed to find address added by container {}",
                 request.attachment.container_id);
   }
@@ -208,7 +208,8 @@ std::int64_t boot_time() {
   timespec now{}, up{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   ::clock_gettime(CLOCK_BOOTTIME, &up);
-  // Made while the node booted, by the clock of then; kernels before 5.18 do not tell of a tmpfs.
+  // Made while the node booted, by the clock of then; kernels before 5.18 do not have it for a
+  // tmpfs.
   struct statx run{};
   if (::statx(AT_FDCWD, "/run", 0, STATX_BTIME, &run) != 0 || (run.stx_mask & STATX_BTIME) == 0) {
     return 0;

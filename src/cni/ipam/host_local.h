@@ -9,11 +9,11 @@
 
 namespace flannel::cni {
 
-// When this node was booted, in seconds since 1970; 0 where it cannot be told. A clock that was set
+// When this node was booted, in seconds since 1970; 0 where it is not known. A clock that was set
 // since makes it earlier at most, never later: reservations of now are not taken for older ones.
 std::int64_t boot_time();
 
-// Told by the caller where it knows more of containers than the reservations do.
+// From the caller where it knows more of containers than the reservations do.
 struct Containers {
   // This container has no reservation: none was ever asked for it. Saves reading all of them.
   bool is_new = false;

@@ -52,8 +52,8 @@ std::optional<Connection> decode_udp(const MessageView& message,
 
 }  // namespace
 
-void forget_udp_connections(const std::vector<Family>& families,
-                            const std::vector<std::uint16_t>& ports) {
+void flush_udp_connections(const std::vector<Family>& families,
+                           const std::vector<std::uint16_t>& ports) {
   netlink::RequestSocket socket(NETLINK_NETFILTER);
   // Both families at once: the kernel walks its whole table for each list, however short.
   Batch list;

@@ -8,9 +8,9 @@
 
 namespace flannel::cni {
 
-// Forgets all UDP connections of these families to one of these ports: with them, packets would go
-// on to where the port led before. Throws std::system_error.
-void forget_udp_connections(const std::vector<Family>& families,
-                            const std::vector<std::uint16_t>& ports);
+// Deletes the conntrack entries of UDP to these ports: with them, packets would go on to where the
+// port led before. Throws std::system_error.
+void flush_udp_connections(const std::vector<Family>& families,
+                           const std::vector<std::uint16_t>& ports);
 
 }  // namespace flannel::cni

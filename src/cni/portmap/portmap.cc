@@ -26,7 +26,7 @@ AddResult need_previous_result(const Request& request, const char* missing) {
   return std::move(*result);
 }
 
-void forget_old_connections(const PortmapConfig& config) {
+void flush_stale_connections(const PortmapConfig& config) {
   std::vector<std::uint16_t> ports;
   for (const PortMapping& mapping : config.mappings) {
     if (mapping.protocol == "udp") {
@@ -45,7 +45,7 @@ void forget_old_connections(const PortmapConfig& config) {
   // The kernel takes 9 ms to look through a table of the usual size, more than all the rest here.
   in_background([&] {
     try {
-      forget_udp_connections(families, ports);
+      flush_udp_connections(families, ports);
     } catch (const std::exception&) {
       return;  // they end by themselves when nothing is sent for a while
     }
@@ -81,7 +81,7 @@ json::object add(const Request& request) {
     } else {
       set_up_iptables_ports(config);
     }
-    forget_old_connections(config);
+    flush_stale_connections(config);
     allow_localhost(config);
     undo.dismiss();
   }

@@ -248,7 +248,7 @@ std::optional<AddResult> previous_result(const Request& request) {
              : std::optional(parse_result(previous->get_object(), request.version));
 }
 
-AddResult remembered_result(const Request& request) {
+AddResult previous_result_or_empty(const Request& request) {
   try {
     return previous_result(request).value_or(AddResult());
   } catch (const CniError&) {

@@ -69,7 +69,7 @@ AddResult parse_result(const json::object& document, std::string_view version);
 // nothing where there is none. Throws CniError.
 std::optional<AddResult> previous_result(const Request& request);
 // The same for who goes on without: empty where there is none, or none that can be read.
-AddResult remembered_result(const Request& request);
+AddResult previous_result_or_empty(const Request& request);
 
 std::vector<IpAddr> addresses_of(const AddResult& result);
 

@@ -18,7 +18,7 @@ class Undo {
       try {
         steps_.back()();
       } catch (const std::exception&) {
-        // The error that brought us here is the one to tell.
+        // The error that brought us here is the one to report.
       }
       steps_.pop_back();
     }

@@ -12,9 +12,9 @@
 
 namespace flannel {
 
-class Objections {
+class LeaseValidator {
  public:
-  Objections(NetworkConfig network, Lease own);
+  LeaseValidator(NetworkConfig network, Lease own);
 
   // After the own lease was taken anew; what the host uses of addresses now. True where an answer
   // may be another than before.
@@ -22,16 +22,17 @@ class Objections {
   bool set_host(HostUse host);
 
   // Why a part of a lease cannot be used; nothing where it can. Both have a part of `family`.
-  std::optional<std::string> to(const LeaseKey& key, const LeaseAttrs& attrs, Family family) const;
+  std::optional<std::string> check(const LeaseKey& key, const LeaseAttrs& attrs,
+                                   Family family) const;
 
   const NetworkConfig& network() const { return network_; }
   const Lease& own() const { return own_; }
   const HostUse& host() const { return host_; }
 
  private:
-  void look_at_host();
-  std::optional<std::string> to_address(const LeaseKey& key, const LeaseAttrs& attrs,
-                                        Family family) const;
+  void update_host();
+  std::optional<std::string> check_address(const LeaseKey& key, const LeaseAttrs& attrs,
+                                           Family family) const;
 
   NetworkConfig network_;
   Lease own_;

@@ -1,4 +1,4 @@
-#include "network/objections.h"
+#include "network/lease_validator.h"
 
 #include <algorithm>
 
@@ -32,10 +32,10 @@ bool hands_out(const FamilyConfig& config, const IpAddr& ip) {
 
 }  // namespace
 
-Objections::Objections(NetworkConfig network, Lease own)
+LeaseValidator::LeaseValidator(NetworkConfig network, Lease own)
     : network_(std::move(network)), own_(std::move(own)) {}
 
-bool Objections::set_host(HostUse host) {
+bool LeaseValidator::set_host(HostUse host) {
   // An address of lo that has no link around it is in nobody's way: the kernel looks it up before
   // any route, and the rest of the subnet is reached.
   std::erase_if(host.addresses, [](const HostUse::Address& address) {
@@ -45,21 +45,21 @@ bool Objections::set_host(HostUse host) {
     return false;
   }
   host_ = std::move(host);
-  look_at_host();
+  update_host();
   return true;
 }
 
-bool Objections::set_own(Lease own) {
+bool LeaseValidator::set_own(Lease own) {
   const bool differs = own.key != own_.key || own.attrs != own_.attrs;
   own_ = std::move(own);
   if (differs) {
-    look_at_host();
+    update_host();
   }
   return differs;
 }
 
 // What follows from host_ and the own lease.
-void Objections::look_at_host() {
+void LeaseValidator::update_host() {
   occupied_ = occupied_ranges(host_, network_, own_.key);
   local_addresses_.clear();
   for (const HostUse::Address& address : host_.addresses) {
@@ -74,8 +74,8 @@ void Objections::look_at_host() {
   std::ranges::sort(local_addresses_);
 }
 
-std::optional<std::string> Objections::to(const LeaseKey& key, const LeaseAttrs& attrs,
-                                          Family family) const {
+std::optional<std::string> LeaseValidator::check(const LeaseKey& key, const LeaseAttrs& attrs,
+                                                 Family family) const {
   const Prefix& subnet = *key.family(family);
   const Prefix& network = network_.family(family)->network;
   if (!network.contains(subnet)) {
@@ -89,12 +89,13 @@ std::optional<std::string> Objections::to(const LeaseKey& key, const LeaseAttrs&
   if (const std::optional<std::string> found = conflict(subnet, occupied_)) {
     return fmt::format("subnet {} {}", subnet.to_text(), *found);
   }
-  return to_address(key, attrs, family);
+  return check_address(key, attrs, family);
 }
 
 // The same of its public address.
-std::optional<std::string> Objections::to_address(const LeaseKey& key, const LeaseAttrs& attrs,
-                                                  Family family) const {
+std::optional<std::string> LeaseValidator::check_address(const LeaseKey& key,
+                                                         const LeaseAttrs& attrs,
+                                                         Family family) const {
   const std::optional<IpAddr>& address = attrs.public_address(family);
   if (!address) {
     return fmt::format("no public {} address", to_text(family));
