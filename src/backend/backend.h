@@ -44,8 +44,8 @@ struct ExternalInterface {
   bool operator==(const ExternalInterface&) const = default;
 };
 
-// Whether routes to peers lead through nexthop objects (--route-nexthops), which pay where there
-// are many; `ip route flush dev DEVICE` and the Go flannel, for two, do better without.
+// Whether routes to peers lead through nexthop objects (--route-nexthops), which are worth it where
+// there are many; `ip route flush dev DEVICE` and the Go flannel, for two, do better without.
 struct NexthopChoice {
   enum class Mode { automatic, on, off } mode = Mode::automatic;
   // Automatic: from so many peers on, and no more where there are less than `until`.
