@@ -182,8 +182,10 @@ struct FollowedFiles {
 Result<TlsSource> follow_tls_files(TlsFiles files) {
   const auto followed = std::make_shared<FollowedFiles>();
   followed->files = std::move(files);
-  const Result<void> result = followed->reread();
-  if (!result) {
+  // The system's roots alone are read with the first connection that needs them: they are hundreds,
+  // and most connections are without TLS.
+  const bool named = followed->files != TlsFiles{};
+  if (const Result<void> result = named ? followed->reread() : Result<void>(); !result) {
     return std::unexpected(result.error());
   }
   return [followed] { return followed->current(); };

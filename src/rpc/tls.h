@@ -41,6 +41,7 @@ using TlsSource = std::function<TlsContext()>;
 // PEM files by their paths, empty where not given.
 struct TlsFiles {
   std::string ca, certificate, key;
+  bool operator==(const TlsFiles&) const = default;
 };
 
 // Reads the files anew before each connection, so that certificates can be replaced while we run.
