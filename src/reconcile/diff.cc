@@ -96,16 +96,28 @@ void remove_replaced(const Table<T>& want, const Table<T>& have, std::vector<Op>
   }
 }
 
-// Devices that get another MAC.
-std::vector<Dev> readdressed(const Table<Link>& want, const Table<Link>& have) {
+// Devices of which something changes: `changes(want, have)`.
+template <class Changes>
+std::vector<Dev> devices_where(const Table<Link>& want, const Table<Link>& have, Changes changes) {
   std::vector<Dev> devices;
   for (const Link& link : want) {
     const Link* old = have.find(link.key);
-    if (old != nullptr && old->mac != link.mac) {
+    if (old != nullptr && changes(link, *old)) {
       devices.push_back(link.key.name);
     }
   }
   return devices;
+}
+
+bool gets_another_mac(const Link& want, const Link& have) {
+  return want.mac != have.mac;
+}
+
+// Under this MTU a device has no IPv6 (RFC 8200); above, it has it anew, with the settings of a new
+// device (net/ipv6/addrconf.c, addrconf_notify).
+bool gets_ipv6(const Link& want, const Link& have) {
+  constexpr std::uint32_t kLeast = 1280;
+  return have.mtu < kLeast && want.mtu >= kLeast;
 }
 
 void diff_tables(const NetState& want, const NetState& have, std::vector<Op>& ops) {
@@ -136,8 +148,10 @@ std::vector<Op> diff(const NetState& want, const NetState& have) {
   Gone gone;
   for_each_table([&](const auto& w, const auto& h) { remove_replaced(w, h, ops, gone); }, want,
                  have);
-  const std::vector<Dev> other_mac = readdressed(want.of<Link>(), have.of<Link>());
-  if (gone.empty() && other_mac.empty()) {
+  const std::vector<Dev> other_mac =
+      devices_where(want.of<Link>(), have.of<Link>(), gets_another_mac);
+  const std::vector<Dev> with_ipv6 = devices_where(want.of<Link>(), have.of<Link>(), gets_ipv6);
+  if (gone.empty() && other_mac.empty() && with_ipv6.empty()) {
     diff_tables(want, have, ops);
     return ops;
   }
@@ -145,6 +159,7 @@ std::vector<Op> diff(const NetState& want, const NetState& have) {
   // With a device's MAC the kernel drops its neighbours (net/core/neighbour.c, neigh_changeaddr).
   left.of<Neighbour>().remove_if(
       [&](const Neighbour& row) { return contains(other_mac, row.key.dev); });
+  left.of<Sysctl>().remove_if([&](const Sysctl& row) { return contains(with_ipv6, row.key.dev); });
   diff_tables(want, left, ops);
   return ops;
 }

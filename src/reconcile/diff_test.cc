@@ -31,6 +31,9 @@ struct Applier {
       state.of<Neighbour>().remove_if(
           [&](const Neighbour& n) { return n.key.dev == link.key.name; });
     }
+    if (op.verb == Op::Verb::change && old != nullptr && old->mtu < 1280 && link.mtu >= 1280) {
+      state.of<Sysctl>().remove_if([&](const Sysctl& s) { return s.key.dev == link.key.name; });
+    }
     apply_row(op, link, state.of<Link>());
     if (op.verb != Op::Verb::remove) {
       return;
@@ -85,13 +88,14 @@ NetState random_state(std::minstd_rand& random) {
       continue;
     }
     Link link = vxlan_link(name, 1 + below(2));
-    link.mtu = 1400 + below(2);
+    link.mtu = below(4) == 0 ? 1000 : 1400 + below(2);
     link.mac = Mac::local(below(2));
     link.up = below(4) != 0;
     if (below(8) == 0) {
       link.kind = OtherKind{"bridge"};
     }
     state.of<Link>().put(link);
+    state.of<Sysctl>().put({{name, std::string(kAcceptRa)}, std::to_string(below(2))});
     devs.push_back(name);
   }
   for (unsigned i = below(12); i > 0 && !devs.empty(); --i) {

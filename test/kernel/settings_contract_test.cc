@@ -20,6 +20,15 @@ TEST_P(KernelContract, KeepsSettingsOfADeviceUntilItGoes) {
   EXPECT_NE(dump().of<Sysctl>().find(setting.key)->value, "0");
 }
 
+TEST_P(KernelContract, WithAnMtuForIpv6ADeviceGetsTheSettingsOfANewOne) {
+  const Sysctl setting{{"flannel.1", std::string(kAcceptRa)}, "0"};
+  Link small = device();
+  small.mtu = 1279;
+  apply({{Op::Verb::add, device()}, {Op::Verb::change, setting}});
+  apply({{Op::Verb::change, small}, {Op::Verb::change, device()}});
+  EXPECT_NE(dump().of<Sysctl>().find(setting.key)->value, "0");
+}
+
 // Another part's kinds are as they were.
 TEST_P(KernelContract, ADumpOfOneKindIsNoneOfAllOthers) {
   add(overlay());

@@ -11,6 +11,9 @@
 namespace flannel {
 namespace {
 
+// Under it a device has no IPv6, and with it those settings.
+constexpr std::uint32_t kLeastMtuV6 = 1280;
+
 OpResult failure(int error) {
   return {error, std::strerror(error)};
 }
@@ -80,7 +83,7 @@ struct FakeKernel::Applier {
       state.of<Neighbour>().remove_if(
           [&](const Neighbour& row) { return row.key.dev == link.key.name; });
     }
-    if (old == nullptr) {
+    if (old == nullptr || (old->mtu < kLeastMtuV6 && link.mtu >= kLeastMtuV6)) {
       state.of<Sysctl>().put({{link.key.name, std::string(kAcceptRa)}, "1"});
     }
     state.of<Link>().put(link);
