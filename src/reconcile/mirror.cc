@@ -16,6 +16,13 @@ T with_moving_fields_of(const T* known, T row) {
   return row;
 }
 
+template <class... T>
+KindSet settings(KindList<T...>) {
+  KindSet set;
+  ((set |= is_setting<T>() ? kinds<T>() : KindSet()), ...);
+  return set;
+}
+
 }  // namespace
 
 bool needs_dump(const Change& change, const NetState& have) {
@@ -32,7 +39,14 @@ bool needs_dump(const Change& change, const NetState& have) {
 }
 
 KindSet kinds_around(const Object& object) {
-  return std::holds_alternative<Link>(object) ? all_kinds() : kind_of(object);
+  return kinds_around(kind_of(object));
+}
+
+KindSet kinds_around(KindSet kinds) {
+  if (kinds.none()) {
+    return kinds;
+  }
+  return (kinds & flannel::kinds<Link>()).any() ? all_kinds() : kinds | settings(Kinds());
 }
 
 bool has_routes_of_one_key(const Snapshot& have) {

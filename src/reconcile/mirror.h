@@ -11,8 +11,10 @@ namespace flannel {
 // we did ourselves is in `have` already.
 bool needs_dump(const Change& change, const NetState& have);
 // What is dumped where it is not known what became of an object: the objects of other kinds that
-// lie on a device go or change with it.
+// lie on a device go or change with it; and a setting, of whose change nobody tells, may be why the
+// kernel refuses what it took before.
 KindSet kinds_around(const Object& object);
+KindSet kinds_around(KindSet kinds);
 
 // Of which kinds only a dump tells what `done` did: where there are several routes of one key, the
 // kernel does not say which it took. An IPv6 route by a nexthop object, for one, replaces a

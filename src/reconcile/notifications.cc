@@ -30,7 +30,7 @@ void Reconciler::absorb(const Changes& changes) {
   for (const Dev& dev : changes.host.links) {
     differs = differs || leads_our_traffic(dev);
   }
-  dump_needed_ |= changes.dump_needed;
+  dump_needed_ |= kinds_around(changes.dump_needed);
   differs = absorb_foreign(changes) || differs;
   if (differs && report_.passes > 0) {
     need_pass();

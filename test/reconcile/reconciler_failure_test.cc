@@ -71,6 +71,20 @@ TEST_F(ReconcilerTest, AFailureIsReportedWithItsWordsAndDoesNotHoldUpTheRest) {
   EXPECT_TRUE(converges());
 }
 
+// Nobody tells of a setting that changes, only of what the kernel does to the objects.
+TEST_F(ReconcilerTest, ASettingThatMakesTheKernelRefuseIsSeenWithTheRefusal) {
+  start();
+  ASSERT_TRUE(converges());
+  const Sysctl wanted = *want.of<Sysctl>().begin();
+  kernel.fail = [&](const Op& op, std::size_t) {
+    const bool allows = kernel.state.of<Sysctl>().find(wanted.key)->value == wanted.value;
+    return std::holds_alternative<Address>(op.object) && !allows ? EACCES : 0;
+  };
+  ASSERT_TRUE(kernel.outside({Op::Verb::change, Sysctl{wanted.key, "1"}}).ok());
+  ASSERT_TRUE(kernel.outside({Op::Verb::remove, *want.of<Address>().begin()}).ok());
+  EXPECT_TRUE(converges());
+}
+
 TEST_F(ReconcilerTest, IsNotCompleteWithoutItsDevice) {
   kernel.fail = [](const Op& op, std::size_t) {
     return std::holds_alternative<Link>(op.object) ? EPERM : 0;

@@ -157,11 +157,14 @@ TEST_F(ReconcilerTest, HealsWhateverIsTakenAway) {
   ASSERT_TRUE(converges());
   Link down = *want.of<Link>().begin();
   down.up = false;
+  Link without_ipv6 = *want.of<Link>().begin();
+  without_ipv6.mtu = 1000;
   Neighbour wrong = *want.of<Neighbour>().begin();
   wrong.mac = Mac::local(0x999);
   const Op sabotage[] = {
       {Op::Verb::remove, *want.of<Link>().begin()},
       {Op::Verb::change, down},
+      {Op::Verb::change, without_ipv6},
       {Op::Verb::remove, *want.of<Address>().begin()},
       {Op::Verb::remove, *want.of<Neighbour>().begin()},
       {Op::Verb::remove, *want.of<FdbEntry>().begin()},
@@ -188,6 +191,20 @@ TEST_F(ReconcilerTest, HealsAfterLostNotifications) {
   ASSERT_TRUE(converges());
   kernel.lose_notifications();
   ASSERT_TRUE(kernel.outside({Op::Verb::remove, *want.of<Route>().begin()}).ok());
+  EXPECT_TRUE(converges());
+}
+
+// Parts other than the one whose notifications were lost have kinds that lie on devices.
+TEST_F(ReconcilerTest, WhatLiesOnADeviceThatWentUnseenIsMadeAnewWithIt) {
+  start();
+  ASSERT_TRUE(converges());
+  kernel.lose_notifications();
+  const Link device = *want.of<Link>().begin();
+  ASSERT_TRUE(kernel.outside({Op::Verb::remove, device}).ok());
+  EXPECT_TRUE(converges());
+  kernel.lose_notifications();
+  ASSERT_TRUE(kernel.outside({Op::Verb::remove, device}).ok());
+  ASSERT_TRUE(kernel.outside({Op::Verb::add, device}).ok());
   EXPECT_TRUE(converges());
 }
 
