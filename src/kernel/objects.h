@@ -92,7 +92,7 @@ struct Route {  // main table, TOS 0
   Dev dev;
   bool onlink = false;
   std::uint8_t protocol = kRouteProtocol;
-  // RTN_UNICAST (linux/rtnetlink.h), as all of ours; those of others may be blackholes, …
+  // RTN_UNICAST or RTN_BLACKHOLE (linux/rtnetlink.h); those of others may be of any type.
   std::uint8_t type = 1;
   bool operator==(const Route&) const = default;
 

@@ -75,6 +75,11 @@ bool gives_way(std::uint8_t protocol) {
 }
 
 bool owns_route(const Scope& scope, bool on_our_link, const Route& route) {
+  if (route.type == RTN_BLACKHOLE) {
+    const bool of_node = std::ranges::find(scope.subnets, route.key.dst) != scope.subnets.end();
+    return (route.protocol == kRouteProtocol && in_our_networks(scope, route.key.dst)) ||
+           (route.protocol == RTPROT_BOOT && of_node);
+  }
   if (route.type != RTN_UNICAST) {
     return false;
   }

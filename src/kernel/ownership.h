@@ -19,6 +19,7 @@ struct Scope {
   std::vector<Prefix> networks;     // of the configuration; empty takes no route by protocol alone
   std::uint32_t first_nexthop = 0;  // our nexthop objects have ids first .. first + kNexthopIds - 1
   bool adopt_stale = false;         // --adopt-stale: what the Go reference may have left is ours
+  std::vector<Prefix> subnets;      // of this node, when they are known
   bool operator==(const Scope&) const = default;
 };
 
@@ -59,9 +60,10 @@ bool is_left_by_reference(const Scope& scope, const Route& route);
 // administrators configure (proto static), of whatever kind. None of the kernel's, of router
 // advertisements, of DHCP or of a routing daemon does.
 bool gives_way(std::uint8_t protocol);
-// Unicast. Our protocol number, and inside our networks or on our link; or on our link, inside our
+// Unicast: our protocol number, and inside our networks or on our link; or on our link, inside our
 // networks and not of the kernel or a daemon, which takes in what the Go reference left there
-// (proto boot); or left by the reference, with adopt_stale.
+// (proto boot); or left by the reference, with adopt_stale. Blackholes: our protocol number, and
+// inside our networks; or that of this node's subnet, where the reference made it (proto boot).
 bool owns_route(const Scope& scope, bool on_our_link, const Route& route);
 
 }  // namespace flannel

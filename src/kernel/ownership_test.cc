@@ -106,6 +106,25 @@ TEST(Ownership, RouteByProtocolInOurNetworksOrOnOurLink) {
   EXPECT_TRUE(owns_route(scope(), true, route("10.9.61.0/24", 70))) << "of a network of before";
 }
 
+TEST(Ownership, BlackholeByProtocolOrOfThisNodesSubnet) {
+  Scope ours = scope();
+  ours.subnets = {*Prefix::parse("10.5.60.0/24")};
+  const auto owns = [&](const char* dst, std::uint8_t protocol) {
+    Route out;
+    out.key.dst = *Prefix::parse(dst);
+    out.protocol = protocol;
+    out.type = RTN_BLACKHOLE;
+    return owns_route(ours, false, out);
+  };
+  EXPECT_TRUE(owns("10.5.60.0/24", 70));
+  EXPECT_TRUE(owns("10.5.9.0/24", 70)) << "a subnet of before";
+  EXPECT_FALSE(owns("10.6.60.0/24", 70)) << "another network's";
+  EXPECT_TRUE(owns("10.5.60.0/24", RTPROT_BOOT)) << "the reference's";
+  EXPECT_FALSE(owns("10.5.60.0/24", RTPROT_STATIC));
+  EXPECT_FALSE(owns("10.5.61.0/24", RTPROT_BOOT)) << "an administrator's";
+  EXPECT_FALSE(owns("10.5.60.0/25", RTPROT_BOOT)) << "an administrator's";
+}
+
 TEST(Ownership, OnlyWhatAnAdministratorMadeGivesWay) {
   for (const int protocol : {70, RTPROT_BOOT, RTPROT_STATIC}) {
     EXPECT_TRUE(gives_way(static_cast<std::uint8_t>(protocol))) << protocol;

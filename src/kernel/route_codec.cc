@@ -19,7 +19,7 @@ rtmsg header_of(const Route& route) {
   header.rtm_dst_len = route.key.dst.length;
   header.rtm_table = RT_TABLE_MAIN;
   header.rtm_protocol = route.protocol;
-  header.rtm_type = RTN_UNICAST;
+  header.rtm_type = route.type;
   return header;
 }
 
@@ -30,7 +30,11 @@ void put_key(Batch& batch, const Route& route) {
   }
 }
 
+// None of a blackhole: the kernel refuses one, or has its own (IPv6: lo).
 void put_path(Batch& batch, const Route& route, int index) {
+  if (route.type != RTN_UNICAST) {
+    return;
+  }
   if (route.nexthop != 0) {
     batch.put_u32(RTA_NH_ID, route.nexthop);
     return;
@@ -171,7 +175,8 @@ std::string to_text(const RouteMessage& message, const Dev& dev) {
 void encode_put(Batch& batch, const Route& route, int index, bool exclusive) {
   rtmsg header = header_of(route);
   // An IPv4 route without gateway reaches its destinations directly.
-  const bool on_link = route.nexthop == 0 && !route.via && route.key.dst.ip.is_v4();
+  const bool on_link =
+      route.type == RTN_UNICAST && route.nexthop == 0 && !route.via && route.key.dst.ip.is_v4();
   header.rtm_scope = on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
   header.rtm_flags = route.onlink ? RTNH_F_ONLINK : 0;
   batch.begin(RTM_NEWROUTE,

@@ -1,5 +1,7 @@
 // RtnetlinkPart::apply: ops into batches, answers back to ops.
 
+#include <linux/rtnetlink.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <map>
@@ -20,6 +22,10 @@ namespace {
 
 // A sendmsg() of this many bytes carries some hundred messages; more buys nothing (measured).
 constexpr std::size_t kBatchBytes = 65'536;
+
+bool needs_device(const Route& route) {
+  return route.nexthop == 0 && route.type == RTN_UNICAST;
+}
 
 // What the kernel says of a removal that has nothing left to do.
 bool is_gone(int error) {
@@ -65,7 +71,7 @@ class RtnetlinkPart::Applier {
       const Dev dev = kernel_.name_of(there.index);
       Route is = there.route;
       is.dev = is.nexthop == 0 ? dev : Dev();
-      if (there.is_plain() && is == wanted) {
+      if (there.in_main_table && is == wanted) {
         results_[i] = {};
       } else if (gives_way(is.protocol)) {
         replace(i, wanted, is.protocol);
@@ -79,8 +85,8 @@ class RtnetlinkPart::Applier {
     current_ = i;
     use_host_routes_ = true;
     results_[i] = {};
-    const int index = wanted.nexthop != 0 ? 0 : device(wanted.dev);
-    if (index == 0 && wanted.nexthop == 0) {
+    const int index = needs_device(wanted) ? device(wanted.dev) : 0;
+    if (index == 0 && needs_device(wanted)) {
       return;
     }
     put_by_gateway(wanted, wanted.via, index, [&] { netlink::encode_put(batch_, wanted, index); });
@@ -211,9 +217,9 @@ class RtnetlinkPart::Applier {
   }
 
   void add(const Route& route) {
-    const bool needs_device = route.nexthop == 0 && (!removes() || route.key.place > 0);
-    const int index = needs_device ? device(route.dev) : 0;
-    if (index == 0 && needs_device) {
+    const bool by_device = needs_device(route) && (!removes() || route.key.place > 0);
+    const int index = by_device ? device(route.dev) : 0;
+    if (index == 0 && by_device) {
       return;
     }
     if (removes()) {

@@ -1,5 +1,7 @@
 #include "reconcile/shadows.h"
 
+#include <linux/rtnetlink.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -41,7 +43,8 @@ std::vector<Shadow> find_shadows(const Table<Route>& wanted, const Table<Route>&
   for (const Route& route : foreign) {
     // What contains it begins where it does, or before.
     const Route* before = wanted.find_last(last_from(route.key.dst.ip));
-    if (before != nullptr && goes_before(route.key, before->key)) {
+    // A blackhole is for what nothing else leads to.
+    if (before != nullptr && before->type == RTN_UNICAST && goes_before(route.key, before->key)) {
       shadows.push_back({before->key, route});
     }
   }

@@ -155,7 +155,8 @@ struct FakeKernel::Applier {
     if (!removes() && link != nullptr && !link->up) {
       return failure(ENETDOWN);
     }
-    return put_or_remove(kernel.state.of<Route>(), row, dev);
+    return put_or_remove(kernel.state.of<Route>(), row,
+                         row.type == RTN_UNICAST ? std::optional(dev) : std::nullopt);
   }
 };
 
