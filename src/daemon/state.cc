@@ -39,7 +39,7 @@ std::string DaemonState::waiting_for() const {
   if (!report.complete && !report.problems.empty()) {
     const Problem& first = report.problems.front();
     return fmt::format("the kernel refuses {}, the first: {}: {}",
-                       counted(report.problems.size(), "change"), to_text(first.op), first.text);
+                       counted(report.problems.size(), "change"), headline(first.op), first.text);
   }
   return report.complete ? cause : "the first pass over the kernel's state is not complete";
 }

@@ -49,6 +49,11 @@ std::string to_text(const Op& op) {
   return sign + to_text(op.object);
 }
 
+std::string headline(const Op& op) {
+  const std::string text = to_text(op);
+  return text.substr(0, text.find('\n'));
+}
+
 std::string to_text(const NetState& state) {
   std::string out;
   for_each_table(

@@ -93,6 +93,8 @@ struct Op {
 std::string to_text(const Object& object);
 // `+ …`, `~ …` or `- …`.
 std::string to_text(const Op& op);
+// Its first line, for sentences.
+std::string headline(const Op& op);
 // One line an object, in table order.
 std::string to_text(const NetState& state);
 

@@ -16,12 +16,6 @@ constexpr std::size_t kMostLogged = 5;
 // An object is held down from its second repair in a row on; each later one is no news.
 constexpr unsigned kFirstHeldDown = 2;
 
-// For the log: the first of its lines, of which a rule set has many.
-std::string headline(const Op& op) {
-  const std::string text = to_text(op);
-  return text.substr(0, text.find('\n'));
-}
-
 // What may have been an administrator's: its removal is in the log whatever the verbosity.
 bool removes_stale(const Op& op, const Scope& scope) {
   const Route* route = std::get_if<Route>(&op.object);
