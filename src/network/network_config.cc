@@ -239,6 +239,25 @@ Result<void> read_backend(const json::object& object, NetworkConfig& config) {
   return {};
 }
 
+// What each says is checked where it is known what else is not masqueraded to.
+Result<void> read_masq_exclude(const json::object& object, NetworkConfig& config) {
+  constexpr std::string_view kName = "IPMasqExclude";
+  const json::value* field = find_field(object, kName);
+  if (field == nullptr || field->is_null()) {
+    return {};
+  }
+  const json::array items = field->is_array() ? field->get_array() : json::array{nullptr};
+  for (const json::value& item : items) {
+    const json::string* text = item.if_string();
+    if (text == nullptr) {
+      return fail("{} {}: not a list of networks, such as [\"192.0.2.0/24\"]", kName,
+                  printable(json::serialize(*field)));
+    }
+    config.masq_exclude.emplace_back(text->data(), text->size());
+  }
+  return {};
+}
+
 Result<json::object> parse_object(std::string_view text) {
   if (text.starts_with(kByteOrderMark)) {
     text.remove_prefix(kByteOrderMark.size());
@@ -255,7 +274,8 @@ Result<json::object> parse_object(std::string_view text) {
 }
 
 std::vector<std::string> unknown_fields(const json::object& object) {
-  std::vector<std::string_view> known{"EnableIPv4", "EnableIPv6", "EnableNFTables", "Backend"};
+  std::vector<std::string_view> known{"EnableIPv4", "EnableIPv6", "EnableNFTables", "IPMasqExclude",
+                                      "Backend"};
   for (const FamilyRules& rules : {kV4, kV6}) {
     known.insert(known.end(),
                  {rules.network, rules.subnet_len, rules.subnet_min, rules.subnet_max});
@@ -281,6 +301,9 @@ Result<NetworkConfig> read_config(const json::object& object, ConfigChecks check
   const Result<void> backend = read_backend(object, config);
   if (!backend) {
     return std::unexpected(backend.error());
+  }
+  if (const Result<void> exclude = read_masq_exclude(object, config); !exclude) {
+    return std::unexpected(exclude.error());
   }
   const Result<std::optional<FamilyConfig>> v4 = make_family(object, *ipv4, kV4, checks);
   if (!v4) {

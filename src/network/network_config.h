@@ -25,7 +25,8 @@ struct NetworkConfig {
   std::optional<FamilyConfig> v4;  // nothing where the family is not enabled
   std::optional<FamilyConfig> v6;
   bool nftables = false;
-  std::string backend_type;      // lower case; "udp" where the document has no Backend
+  std::vector<std::string> masq_exclude;  // IPMasqExclude: networks that are not masqueraded to
+  std::string backend_type;               // lower case; "udp" where the document has no Backend
   bool backend_missing = false;  // it had none: udp is what the reference takes, with a warning
   boost::json::object backend;   // its options, keys as written
   std::vector<std::string> unknown_fields;  // a sentence each

@@ -207,5 +207,23 @@ TEST(NetworkConfig, SurvivesJunk) {
   }
 }
 
+TEST(NetworkConfig, ExcludedFromMasqueradingIsAListOfTexts) {
+  const auto parse = [](const std::string& value) {
+    return parse_network_config(
+        fmt::format(R"({{"Network":"10.5.0.0/16","IPMasqExclude":{}}})", value));
+  };
+  EXPECT_EQ(parse(R"(["192.0.2.0/24","2001:db8::/32"])")->masq_exclude,
+            (std::vector<std::string>{"192.0.2.0/24", "2001:db8::/32"}));
+  EXPECT_TRUE(parse("[]")->masq_exclude.empty());
+  EXPECT_TRUE(parse("null")->unknown_fields.empty());
+  for (const char* wrong : {R"("192.0.2.0/24")", "[7]", "{}"}) {
+    const Result<NetworkConfig> config = parse(wrong);
+    ASSERT_FALSE(config) << wrong;
+    EXPECT_EQ(
+        config.error().text,
+        fmt::format("IPMasqExclude {}: not a list of networks, such as [\"192.0.2.0/24\"]", wrong));
+  }
+}
+
 }  // namespace
 }  // namespace flannel
