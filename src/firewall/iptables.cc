@@ -156,7 +156,7 @@ Result<std::string> iptables_program(Family family, std::string_view suffix) {
       fmt::format("{}{}", family == Family::v4 ? "iptables" : "ip6tables", suffix);
   const std::optional<std::string> path = find_program(name, program_folders());
   if (!path) {
-    return fail("failed to locate {}", name);
+    return fail("failed to locate {}: install iptables", name);
   }
   return *path;
 }
