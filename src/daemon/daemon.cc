@@ -66,7 +66,7 @@ void Daemon::serve_pages() {
 Task<void> Daemon::read_network() {
   state_.host.reset();
   Overlay overlay = co_await wait<Overlay>("Couldn't fetch network config", [this] {
-    return find_overlay(*state_.store, state_.fallback, state_.options.adopt_stale);
+    return find_overlay(*state_.store, state_.fallback, state_.options);
   });
   state_.overlay = std::make_unique<Overlay>(std::move(overlay));
   if (state_.fallback.get() != nullptr) {
@@ -114,6 +114,10 @@ Task<bool> Daemon::take_lease() {
     state_.own->write_anew();  // it may have expired meanwhile
   } else {
     log_info("Lease acquired: {}", to_text(state_.lease()->key));
+  }
+  for (const FirewallNetwork& each :
+       firewall_networks(state_.overlay->config, state_.lease()->key)) {
+    state_.overlay->scope.subnets.push_back(each.subnet.masked());
   }
   co_return true;
 }

@@ -54,7 +54,8 @@ class Daemon {
   Task<void> choose_interface();
   // False where the last known state that the steps before went by is refused: they begin anew.
   Task<bool> take_lease();
-  void make_parts();     // parts.cc
+  void make_parts();  // parts.cc
+  TrafficWish traffic_wish() const;
   void connect_parts();  // parts.cc
   void start_loops();
 

@@ -18,6 +18,7 @@
 #include "daemon/http_server.h"
 #include "daemon/open_store.h"
 #include "daemon/options.h"
+#include "firewall/make_firewall_part.h"
 #include "kernel/host_kernel.h"
 
 namespace flannel {
@@ -54,7 +55,9 @@ int run(const Options& options) {
     log_error("Failed to create SubnetManager: {}", store.error().text);
     return 1;
   }
-  HostKernel kernel;
+  std::vector<std::unique_ptr<Part>> parts;
+  parts.push_back(make_firewall_part(std::chrono::seconds(options.iptables_resync)));
+  HostKernel kernel(std::move(parts));
   Daemon daemon(io, options, kernel, kernel, std::move(*store));
   on_store_state = [&daemon](const std::string& trouble) {
     daemon.store_state(StoreHealth::Use::stream, trouble);

@@ -104,11 +104,7 @@ struct Unbuilt {
   std::string vmodule, log_backtrace_at = ":0", kube_api_url, kubeconfig_file;
   std::string kube_annotation_prefix = "flannel.alpha.coreos.com";
   std::string net_config_path = "/etc/kube-flannel/net-conf.json";
-  std::int64_t iptables_resync = 5;
-  bool ip_masq_fully_random_disable = false;
-  bool ip_blackhole_route = false;
   bool kube_subnet_mgr = false;
-  bool iptables_forward_rules = true;
   bool set_node_network_unavailable = true;
 };
 
@@ -173,24 +169,21 @@ std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
   };
 }
 
-std::vector<Entry> traffic_flags(Options& o, Unbuilt& unbuilt) {
-  constexpr std::string_view kMasquerading =
-      "leave it out; the bridge of the CNI plugin masquerades then, and for others there is a rule "
-      "in docs/operating.md, Masquerading and forwarding";
+std::vector<Entry> traffic_flags(Options& o) {
+  constexpr std::int64_t kMostResync = 86'400;  // a day
   return {
-      refused_flag(bool_flag("ip-masq", o.ip_masq, "masquerade traffic that leaves the overlay"),
-                   o.ip_masq, kMasquerading),
-      refused_flag(bool_flag("ip-masq-fully-random-disable", unbuilt.ip_masq_fully_random_disable,
-                             "no random ports in masquerading"),
-                   unbuilt.ip_masq_fully_random_disable, kMasquerading),
-      refused_flag(bool_flag("ip-blackhole-route", unbuilt.ip_blackhole_route,
-                             "blackhole route for the own subnet"),
-                   unbuilt.ip_blackhole_route,
-                   "leave it out, and make the route by `ip route add blackhole SUBNET`"),
-      flag_without_effect(bool_flag("iptables-forward-rules", unbuilt.iptables_forward_rules,
-                                    "accept forwarded traffic")),
-      flag_without_effect(number_flag("iptables-resync", unbuilt.iptables_resync,
-                                      "seconds between checks of the rules")),
+      {bool_flag("ip-masq", o.ip_masq, "masquerade traffic that leaves the overlay")},
+      {bool_flag("ip-masq-fully-random-disable", o.ip_masq_fully_random_disable,
+                 "no random ports in masquerading")},
+      {list_flag("ip-masq-exclude", o.ip_masq_exclude,
+                 "network that pods' packets go to with their own address; may be repeated")},
+      {bool_flag("ip-blackhole-route", o.ip_blackhole_route,
+                 "a route that drops packets to addresses of the own subnet that no pod has")},
+      {bool_flag("iptables-forward-rules", o.iptables_forward_rules,
+                 "accept forwarded traffic of the overlay")},
+      {number_flag("iptables-resync", o.iptables_resync,
+                   "seconds between looks at the rules of an iptables that tells of no changes",
+                   kMostResync)},
   };
 }
 
@@ -241,7 +234,7 @@ std::string ignored_text(std::span<const std::string> words) {
 std::vector<Entry> all_flags(Options& options, Unbuilt& unbuilt, bool& version) {
   std::vector<Entry> entries{{bool_flag("version", version, "print the version and exit")}};
   for (const std::vector<Entry>& group : {etcd_flags(options), host_flags(options, unbuilt),
-                                          traffic_flags(options, unbuilt), kube_flags(unbuilt)}) {
+                                          traffic_flags(options), kube_flags(unbuilt)}) {
     entries.insert(entries.end(), group.begin(), group.end());
   }
   return entries;
@@ -349,12 +342,15 @@ std::string describe(const Options& o) {
       "etcd-cafile:{} etcd-username:{} etcd-password:{} local-store:{} iface:[{}] iface-regex:[{}] "
       "iface-can-reach:{} public-ip:{} "
       "public-ipv6:{} subnet-file:{} state-dir:{} status-socket:{} healthz-ip:{} healthz-port:{} "
-      "subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{}}}",
+      "subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{} ip-masq-fully-random-disable:{} "
+      "ip-masq-exclude:[{}] ip-blackhole-route:{} iptables-forward-rules:{} iptables-resync:{}}}",
       without_credentials(o.etcd_endpoints), o.etcd_prefix, o.etcd_keyfile, o.etcd_certfile,
       o.etcd_cafile, o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store,
       fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,
       o.public_ipv6, o.subnet_file, o.state_dir, o.status_socket_path(), o.healthz_ip,
-      o.healthz_port, o.subnet_lease_renew_margin, to_text(o.route_nexthops.mode), o.ip_masq);
+      o.healthz_port, o.subnet_lease_renew_margin, to_text(o.route_nexthops.mode), o.ip_masq,
+      o.ip_masq_fully_random_disable, fmt::join(o.ip_masq_exclude, " "), o.ip_blackhole_route,
+      o.iptables_forward_rules, o.iptables_resync);
   return printable(text, kDescribedMost);
 }
 

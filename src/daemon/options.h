@@ -33,6 +33,11 @@ struct Options {
   NexthopChoice route_nexthops;
   bool adopt_stale = false;
   bool ip_masq = false;
+  bool ip_masq_fully_random_disable = false;
+  std::vector<std::string> ip_masq_exclude;
+  bool ip_blackhole_route = false;
+  bool iptables_forward_rules = true;
+  std::int64_t iptables_resync = 5;  // seconds
 
   std::chrono::minutes renew_margin() const {
     return std::chrono::minutes(subnet_lease_renew_margin);

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/printable.h"
+#include "firewall/plan.h"
 #include "rpc/endpoint.h"
 
 namespace flannel {
@@ -22,6 +23,12 @@ void check_ranges(const Options& options, const Refuse& refuse) {
   if (options.healthz_port > 65535) {
     refuse(
         fmt::format("healthz-port {}: no port (1 to 65535, or 0 for none)", options.healthz_port));
+  }
+  if (options.iptables_resync < 1) {
+    refuse(fmt::format("iptables-resync {}: at least 1 second", options.iptables_resync));
+  }
+  if (const auto excluded = parse_excluded(options.ip_masq_exclude, {}); !excluded) {
+    refuse("ip-masq-exclude: " + excluded.error().text);
   }
   const std::pair<const std::string*, Family> addresses[] = {{&options.public_ip, Family::v4},
                                                              {&options.public_ipv6, Family::v6}};

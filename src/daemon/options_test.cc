@@ -104,9 +104,9 @@ std::string help_of(const std::string& flag) {
 }
 
 TEST(Options, TheHelpMarksWhatIsNotThere) {
-  EXPECT_TRUE(help_of("ip-masq").starts_with("NOT SUPPORTED YET: "));
   EXPECT_TRUE(help_of("kubeconfig-file").starts_with("NOT SUPPORTED YET: "));
-  EXPECT_TRUE(help_of("iptables-resync").starts_with("without effect yet: "));
+  EXPECT_TRUE(help_of("net-config-path").starts_with("without effect yet: "));
+  EXPECT_TRUE(help_of("ip-masq").starts_with("masquerade"));
   EXPECT_TRUE(help_of("v").starts_with("log verbosity"));
 }
 
@@ -134,6 +134,7 @@ TEST(Options, UsageNamesEveryFlagOnce) {
                            "subnet-lease-renew-margin",
                            "ip-masq",
                            "ip-masq-fully-random-disable",
+                           "ip-masq-exclude",
                            "iptables-forward-rules",
                            "iptables-resync",
                            "ip-blackhole-route",
@@ -201,9 +202,6 @@ TEST(Options, VariablesCountWhereTheFlagIsNotGiven) {
 TEST(Options, WhatIsNotBuiltIsRefusedWithWhatToDo) {
   const std::pair<const char*, const char*> cases[] = {
       {"kube-subnet-mgr", "leases are in etcd"},
-      {"ip-masq", "leave it out; the bridge of the CNI plugin masquerades"},
-      {"ip-masq-fully-random-disable", "leave it out; the bridge of the CNI plugin masquerades"},
-      {"ip-blackhole-route", "leave it out, and make the route"},
       {"kube-api-url=x", "leases are in etcd"},
       {"kubeconfig-file=x", "leases are in etcd"},
   };
@@ -216,12 +214,38 @@ TEST(Options, WhatIsNotBuiltIsRefusedWithWhatToDo) {
         << parsed.text;
     EXPECT_EQ(std::ranges::count(parsed.text, '\n'), 1);
   }
-  EXPECT_EQ(parse({"--ip-masq=false", "--kube-api-url="}).outcome, ParsedOptions::Outcome::run);
+  EXPECT_EQ(parse({"--kube-api-url="}).outcome, ParsedOptions::Outcome::run);
   EXPECT_TRUE(parse({}, {{"FLANNELD_KUBE_SUBNET_MGR", "true"}})
                   .text.starts_with("flag -kube-subnet-mgr is not supported yet: "));
 }
 
+TEST(Options, WhatIsDoneWithPodsTraffic) {
+  const Options usual = parse({}).options;
+  EXPECT_FALSE(usual.ip_masq);
+  EXPECT_TRUE(usual.iptables_forward_rules);
+  EXPECT_EQ(usual.iptables_resync, 5);
+  const Options given =
+      parse({"--ip-masq", "--ip-masq-fully-random-disable", "--ip-blackhole-route",
+             "--iptables-forward-rules=false", "--iptables-resync=30",
+             "--ip-masq-exclude=192.0.2.0/24", "--ip-masq-exclude", "2001:db8::/32"})
+          .options;
+  EXPECT_TRUE(given.ip_masq);
+  EXPECT_TRUE(given.ip_masq_fully_random_disable);
+  EXPECT_TRUE(given.ip_blackhole_route);
+  EXPECT_FALSE(given.iptables_forward_rules);
+  EXPECT_EQ(given.iptables_resync, 30);
+  EXPECT_EQ(given.ip_masq_exclude, (std::vector<std::string>{"192.0.2.0/24", "2001:db8::/32"}));
+}
+
 TEST(Options, ValuesOutOfRangeAreRefusedByName) {
+  EXPECT_EQ(parse({"--iptables-resync=0"}).text, "iptables-resync 0: at least 1 second\n");
+  EXPECT_EQ(parse({"--iptables-resync=86401"}).outcome, ParsedOptions::Outcome::error);
+  for (const char* excluded : {"nope", "0.0.0.0/0", "192.0.2.1/24", "224.0.0.0/8"}) {
+    const ParsedOptions parsed = parse({fmt::format("--ip-masq-exclude={}", excluded)});
+    EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::error);
+    EXPECT_TRUE(parsed.text.starts_with(fmt::format("ip-masq-exclude: \"{}\" is ", excluded)))
+        << parsed.text;
+  }
   for (const char* margin : {"0", "1440", "-5"}) {
     const ParsedOptions parsed = parse({fmt::format("--subnet-lease-renew-margin={}", margin)});
     EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::error);
@@ -303,10 +327,10 @@ TEST(Options, EndpointsAreTakenAsTheReferenceDoesAndNeverShowAPassword) {
 
 TEST(Options, FlagsWithoutEffectAreTakenWithAWarning) {
   const ParsedOptions parsed =
-      parse({"--vmodule=main=2", "--iptables-resync=-3"}, {{"FLANNELD_NET_CONFIG_PATH", "/x"}});
+      parse({"--vmodule=main=2", "--log_backtrace_at=x"}, {{"FLANNELD_NET_CONFIG_PATH", "/x"}});
   EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::run) << parsed.text;
   EXPECT_EQ(parsed.warnings, (std::vector<std::string>{"flag -vmodule has no effect yet",
-                                                       "flag -iptables-resync has no effect yet",
+                                                       "flag -log_backtrace_at has no effect yet",
                                                        "flag -net-config-path has no effect yet"}));
 }
 

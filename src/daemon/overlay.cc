@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "daemon/traffic.h"
 
 namespace flannel {
 
@@ -41,10 +42,11 @@ Result<Overlay> make_overlay(std::string text, NetworkConfig config, bool adopt_
   scope.adopt_stale = adopt_stale;
   Traits traits = (*backend)->traits(config);
   return Overlay{std::move(text), std::move(config), std::move(*backend), std::move(traits),
-                 std::move(scope)};
+                 std::move(scope), {}};
 }
 
-Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback, bool adopt_stale) {
+Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback,
+                                   const Options& options) {
   Result<std::string> text = co_await config_text(store, fallback);
   if (!text) {
     co_return std::unexpected(text.error());
@@ -56,10 +58,15 @@ Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback, b
   for (const std::string& warning : warnings(*config)) {
     log_warning("{}", warning);
   }
-  Result<Overlay> overlay = make_overlay(std::move(*text), std::move(*config), adopt_stale);
+  Result<std::vector<Prefix>> excluded = masq_excluded(*config, options);
+  if (!excluded) {
+    co_return std::unexpected(excluded.error());
+  }
+  Result<Overlay> overlay = make_overlay(std::move(*text), std::move(*config), options.adopt_stale);
   if (!overlay) {
     throw Fatal(fmt::format("Error fetching backend: {}", overlay.error().text));
   }
+  overlay->masq_excluded = std::move(*excluded);
   co_return overlay;
 }
 

@@ -3,11 +3,13 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "backend/scope.h"
 #include "base/task.h"
 #include "daemon/fallback_state.h"
+#include "daemon/options.h"
 #include "network/network_config.h"
 #include "store/store.h"
 
@@ -19,14 +21,16 @@ struct Overlay {
   std::unique_ptr<Backend> backend;
   Traits traits;  // the backend's, with this configuration
   Scope scope;
+  std::vector<Prefix> masq_excluded;  // by the configuration and the options
 };
 
 // Error: the backend that `config` asks for is unknown, or one of its options is wrong.
 Result<Overlay> make_overlay(std::string text, NetworkConfig config, bool adopt_stale);
 
 // By the configuration in `store`, or by `fallback` where that one cannot be reached. Error: there
-// is none yet, or it is wrong, until somebody writes another. Throws Fatal where make_overlay() has
-// an error, and StoreRefused.
-Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback, bool adopt_stale);
+// is none yet, or it is wrong, by itself or beside the options, until somebody writes another.
+// Throws Fatal where make_overlay() has an error, and StoreRefused.
+Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback,
+                                   const Options& options);
 
 }  // namespace flannel

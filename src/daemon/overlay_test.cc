@@ -16,7 +16,7 @@ class OverlayTest : public LoopTest {
   // The configuration's text; or the error, or what is thrown.
   std::string find() {
     try {
-      const Result<Overlay> overlay = run(find_overlay(*store, fallback, true));
+      const Result<Overlay> overlay = run(find_overlay(*store, fallback, options));
       return overlay ? overlay->text : overlay.error().text;
     } catch (const Fatal& error) {
       return std::string("fatal: ") + error.what();
@@ -25,6 +25,7 @@ class OverlayTest : public LoopTest {
 
   FakeStore fake;
   const std::unique_ptr<LeaseStore> store = fake.open(loop.get_executor());
+  Options options{.adopt_stale = true};
   TestDirectory directory;
   const LastKnownStateFile file{directory.path(), "fake subnet.env"};
   FallbackState fallback{file, *store};
@@ -58,6 +59,26 @@ TEST_F(OverlayTest, IsTheOneLastKnownWhereTheStoreIsAway) {
   EXPECT_EQ(fallback.cause(), "the store is away");
   fallback.end();
   EXPECT_EQ(find(), "the store is away");
+}
+
+TEST_F(OverlayTest, WhatIsNotMasqueradedIsSaidByConfigurationAndOptions) {
+  options.ip_masq_exclude = {"192.0.2.0/24"};
+  fake.config =
+      R"({"Network":"10.5.0.0/16","IPMasqExclude":["198.51.100.0/24","192.0.2.0/24"],"Backend":{"Type":"host-gw"}})";
+  const Result<Overlay> overlay = run(find_overlay(*store, fallback, options));
+  ASSERT_TRUE(overlay) << overlay.error().text;
+  EXPECT_EQ(overlay->masq_excluded, (std::vector<Prefix>{*Prefix::parse("198.51.100.0/24"),
+                                                         *Prefix::parse("192.0.2.0/24")}));
+  const std::pair<const char*, const char*> refused[] = {
+      {R"("10.5.7.0/24")", "\"10.5.7.0/24\" overlaps the network 10.5.0.0/16"},
+      {R"("192.0.0.0/16")", "\"192.0.2.0/24\" overlaps \"192.0.0.0/16\""},
+      {R"("x\n")", "\"x\\x0a\" is no network, as 192.0.2.0/24 would be"}};
+  for (const auto& [value, reason] : refused) {
+    fake.config = fmt::format(
+        R"({{"Network":"10.5.0.0/16","IPMasqExclude":[{}],"Backend":{{"Type":"host-gw"}}}})",
+        value);
+    EXPECT_EQ(find(), fmt::format("IPMasqExclude, --ip-masq-exclude: {}", reason));
+  }
 }
 
 }  // namespace

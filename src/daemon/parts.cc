@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "daemon/sd_notify.h"
 #include "daemon/wait_for.h"
+#include "firewall/random_fully.h"
 #include "network/subnet_env.h"
 
 namespace flannel {
@@ -29,7 +30,7 @@ void Daemon::make_parts() {
   }
   state_.planner =
       std::make_unique<Planner>(Planner::Inputs{overlay, *state_.external(), own, peers},
-                                state_.options.route_nexthops, host_);
+                                state_.options.route_nexthops, traffic_wish(), host_);
   state_.reconciler = std::make_unique<Reconciler>(
       executor, kernel_, overlay.scope,
       Reconciler::Planner{
@@ -38,6 +39,17 @@ void Daemon::make_parts() {
               [this](const Snapshot& kernel) { return state_.planner->plan_changes(kernel); },
           .preview = [this](const Snapshot& kernel) { return state_.planner->preview(kernel); }},
       timing_.reconciler);
+}
+
+TrafficWish Daemon::traffic_wish() const {
+  const NetworkConfig& config = state_.overlay->config;
+  TrafficWish wish = flannel::traffic_wish(config, state_.options, state_.overlay->masq_excluded);
+  FirewallOptions& firewall = wish.firewall;
+  const auto networks = firewall_networks(config, state_.lease()->key);
+  if (firewall.masquerade && firewall.random_fully && !networks.empty()) {
+    firewall.random_fully = takes_random_fully(firewall.tool, networks.front());
+  }
+  return wish;
 }
 
 void Daemon::connect_parts() {
@@ -128,6 +140,9 @@ void Daemon::write_subnet_file() {
 void Daemon::check_ready() {
   if (!state_.reconciler->report().complete) {
     return;
+  }
+  if (!std::exchange(state_.bootstrapped, true)) {
+    log_info("bootstrap done");
   }
   // As the reference does also where subnet.env cannot be written: a unit that timed out would take
   // the overlay away from pods that are there already.

@@ -32,7 +32,9 @@ Plan Planner::plan_for_all(const Snapshot& kernel) {
   const PathCache::Clock::time_point now = PathCache::Clock::now();
   const Paths& paths =
       inputs_.overlay.traits.uses_paths ? paths_.paths_to(peers, host_, now) : paths_.known();
-  return plan_for(peers, paths, nexthops(kernel));
+  Plan plan = plan_for(peers, paths, nexthops(kernel));
+  plan_traffic(inputs_.overlay.config, inputs_.own.key, traffic_, plan.state);
+  return plan;
 }
 
 NetState Planner::plan(const Snapshot& kernel) {

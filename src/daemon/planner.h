@@ -1,13 +1,15 @@
 // What the kernel should have: the backend's plan for the peers, for all of them or for those alone
-// that changed.
+// that changed, and what the node does with its own pods' traffic, which no peer changes.
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "daemon/overlay.h"
 #include "daemon/path_cache.h"
 #include "daemon/standing_warnings.h"
+#include "daemon/traffic.h"
 #include "network/peer_changes.h"
 #include "reconcile/diff.h"
 
@@ -24,8 +26,11 @@ class Planner {
   };
 
   // `inputs` and `host` outlive this object.
-  Planner(Inputs inputs, NexthopChoice nexthop_choice, HostNetwork& host)
-      : inputs_(inputs), nexthop_choice_(nexthop_choice), host_(host) {}
+  Planner(Inputs inputs, NexthopChoice nexthop_choice, TrafficWish traffic, HostNetwork& host)
+      : inputs_(inputs),
+        nexthop_choice_(nexthop_choice),
+        traffic_(std::move(traffic)),
+        host_(host) {}
 
   void peers_changed(const PeersDelta& delta) { changes_.add(delta); }
   // Invalidates the paths that `changes` may have changed; true where that is anything.
@@ -50,6 +55,7 @@ class Planner {
 
   const Inputs inputs_;
   const NexthopChoice nexthop_choice_;
+  const TrafficWish traffic_;
   HostNetwork& host_;
   PathCache paths_;
   PeerChanges changes_;  // since the last plan

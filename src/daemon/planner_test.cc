@@ -107,7 +107,8 @@ class PlannerTest : public testing::TestWithParam<Wish> {
 // leads to what it plans for all.
 TEST_P(PlannerTest, ThePlanOfWhatChangedLeadsToThePlanOfAll) {
   const std::vector<Prefix> subnets = interesting_subnets(node);
-  Planner planner({overlay, node.external, node.own, peers}, {.from = 9, .until = 5}, host);
+  Planner planner({overlay, node.external, node.own, peers}, {.from = 9, .until = 5},
+                  {{.masquerade = true, .forward_rules = true}, true}, host);
   Snapshot now;
   NetState want = planner.plan(now);
   unsigned few = 0;

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <cstring>
 #include <map>
+#include <ranges>
 #include <set>
 #include <span>
 
@@ -152,7 +153,7 @@ json::object kernel_object(const Report& report) {
   json::array problems;
   for (const Problem& problem :
        std::span(report.problems).first(std::min(report.problems.size(), kMostProblems))) {
-    problems.push_back({{"object", text(to_text(problem.op.object))},
+    problems.push_back({{"object", text(headline(problem.op).substr(2))},
                         {"verb", to_text(problem.op.verb)},
                         {"error", ::strerrorname_np(problem.error)},
                         {"text", text(problem.text)},
@@ -225,6 +226,12 @@ std::vector<std::string> troubles(const DaemonState& state) {
     }
   }
   if (state.reconciler) {
+    for (const Problem& problem : state.reconciler->report().problems) {
+      const Ruleset* rules = std::get_if<Ruleset>(&problem.op.object);
+      if (rules != nullptr && problem.op.verb != Op::Verb::remove) {
+        out.push_back(fmt::format("{}: {}", consequence_without(*rules), problem.text));
+      }
+    }
     const std::vector<Shadow>& shadows = state.reconciler->report().shadows;
     for (std::size_t i = 0; i < std::min(shadows.size(), kMostShadows); ++i) {
       out.push_back(to_text(shadows[i]));
@@ -302,7 +309,10 @@ std::string plan_text(const DaemonState& state) {
   }
   const Reconciler::Preview preview = state.reconciler->preview();
   for (const Op& op : preview.ops) {
-    add(to_text(op));
+    const std::string text = to_text(op);
+    for (const auto line : std::views::split(text, '\n')) {
+      add(std::string(line.begin(), line.end()));
+    }
   }
   for (const Route& route : preview.leftovers) {
     add(fmt::format("# {}: no node has a lease for it; --adopt-stale removes it",

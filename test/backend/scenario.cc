@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "daemon/traffic.h"
 #include "kernel/object_reader.h"
 
 namespace flannel {
@@ -148,6 +149,12 @@ void read_line(Scenario& scenario, const std::string& text) {
     scenario.update.bad.push_back({key, rest_of(line)});
   } else if (verb == "adopt-stale") {
     scenario.adopt_stale = true;
+  } else if (verb == "options") {
+    std::vector<std::string> words{"flanneld"};
+    for (std::string word; line >> word;) {
+      words.push_back(word);
+    }
+    scenario.options = parse_options(words, [](const std::string&) { return ""; }).options;
   } else if (verb == "have") {
     read_have(scenario, line);
   } else {
@@ -169,8 +176,13 @@ std::pair<Plan, std::vector<Refused>> Scenario::plan() const {
   peers.apply(update);
   const Scope scope = this->scope();
   const NexthopUse use{nexthops.use(peers.usable_count(), have), {}};
-  return {backend->plan({network, external, own, scope, paths, use}, peers.usable()),
-          {peers.refused().begin(), peers.refused().end()}};
+  Plan plan = backend->plan({network, external, own, scope, paths, use}, peers.usable());
+  if (options) {
+    plan_traffic(network, own.key,
+                 traffic_wish(network, *options, value_of(masq_excluded(network, *options), "")),
+                 plan.state);
+  }
+  return {std::move(plan), {peers.refused().begin(), peers.refused().end()}};
 }
 
 std::string scenario_path(const std::string& name) {

@@ -13,17 +13,20 @@
 //   have route DST via GW dev DEV   the kernel has this as well, `proto boot`
 //   have recorded NAME       the kernel is as test/recorded/NAME.hex has it
 //   adopt-stale              --adopt-stale is given
+//   options FLAG…            what the node does with its own pods' traffic; nothing otherwise
 //   plan                     what follows is expected: ops, then `refused` and `skipped` peers,
 //                            then routes that may have been left by the Go flannel and stay
 //
 // Lines that begin with # say what the scenario shows.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "backend/scope.h"
+#include "daemon/options.h"
 #include "network/peers.h"
 
 namespace flannel {
@@ -40,6 +43,7 @@ struct Scenario {
   NetState have;
   Table<Route> leftovers;
   bool adopt_stale = false;
+  std::optional<Options> options;
   std::string expected;
 
   Scope scope() const {

@@ -93,6 +93,7 @@ void World::start_daemon() {
     options.iface = {"eth0"};
   }
   options.route_nexthops = nexthops_;
+  options.iptables_forward_rules = false;  // programs would take all the time
   running_ = std::make_unique<Running>(*kernel_);
   running_->daemon.emplace(running_->io, options, running_->faulty, *kernel_,
                            store_.open(running_->io.get_executor()), fast());

@@ -1,0 +1,39 @@
+// What a node does with its own pods' packets beside routing them to peers: rules of the firewall,
+// and a route for addresses of its subnet that no pod has.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "daemon/options.h"
+#include "firewall/plan.h"
+#include "kernel/net_state.h"
+#include "network/lease.h"
+#include "network/network_config.h"
+
+namespace flannel {
+
+// The networks of `config` and the node's subnets; none of a family that has no network.
+std::vector<FirewallNetwork> firewall_networks(const NetworkConfig& config, const LeaseKey& own);
+
+// Where pods' packets go with their own address: what the configuration and the options say. The
+// error names the value, and why not.
+Result<std::vector<Prefix>> masq_excluded(const NetworkConfig& config, const Options& options);
+
+struct TrafficWish {
+  FirewallOptions firewall;
+  bool blackhole_route = false;
+};
+// By the configuration and the options. Whether the host can choose ports fully at random is not
+// asked.
+TrafficWish traffic_wish(const NetworkConfig& config, const Options& options,
+                         std::vector<Prefix> masq_excluded);
+
+// Adds what `wish` leads to.
+void plan_traffic(const NetworkConfig& config, const LeaseKey& own, const TrafficWish& wish,
+                  NetState& state);
+
+// What becomes of packets while these rules are missing, in one sentence.
+std::string consequence_without(const Ruleset& rules);
+
+}  // namespace flannel

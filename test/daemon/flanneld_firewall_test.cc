@@ -1,0 +1,169 @@
+// What flanneld does with pods' packets beside routing them to peers: masquerading and forwarding
+// rules, and the route for what no pod has.
+
+#include <chrono>
+
+#include "test/daemon/flanneld_fixture.h"
+
+namespace flannel {
+namespace {
+
+class FlanneldFirewallTest : public FlanneldTest {
+ protected:
+  void SetUp() override {
+    FlanneldTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) {
+      return;
+    }
+    ::setenv("XTABLES_LOCKFILE", (folder + "/xtables.lock").c_str(), 1);
+  }
+  void TearDown() override {
+    FlanneldTest::TearDown();
+    ::unsetenv("XTABLES_LOCKFILE");
+  }
+
+  void configure(bool nftables) {
+    ASSERT_TRUE(write_local_config(
+        store(),
+        fmt::format(
+            R"({{"Network":"10.5.0.0/16","EnableNFTables":{},"Backend":{{"Type":"vxlan"}}}})",
+            nftables)));
+  }
+  void run_daemon(const Arguments& options) {
+    if (daemon.pid != 0) {
+      ::kill(daemon.pid, SIGTERM);
+      ASSERT_EQ(exit_code(), 0) << log();
+    }
+    start(options);
+    ASSERT_TRUE(eventually([&] { return is_well(); })) << page("/status") << page("/plan") << log();
+  }
+  bool is_well() const {
+    return is_ready() && waits_for(R"("state":"ready")") && page("/plan") == "200 ";
+  }
+  static std::string tables() { return run_program({"nft", "-s", "list", "ruleset"}); }
+  static bool has(const std::string& text) { return tables().contains(text); }
+  // Ops that were applied since the start.
+  std::string changes() const {
+    const std::string status = page("/status");
+    const std::size_t at = status.find(R"("changes":)");
+    return status.substr(at, status.find(',', at) - at);
+  }
+};
+
+TEST_F(FlanneldFirewallTest, RulesAreMadeAndExchangedAndRemoved) {
+  configure(false);
+  run_daemon({"--ip-masq"});
+  EXPECT_TRUE(has("FLANNEL-POSTRTG")) << tables();
+  EXPECT_TRUE(has("FLANNEL-FWD")) << tables();
+  EXPECT_NE(log().find("bootstrap done"), std::string::npos) << log();
+  EXPECT_NE(read_file(folder + "/subnet.env").value_or("").find("FLANNEL_IPMASQ=true"),
+            std::string::npos);
+
+  configure(true);
+  run_daemon({"--ip-masq"});
+  EXPECT_TRUE(has("table ip flannel-ipv4")) << tables();
+  EXPECT_FALSE(has("FLANNEL-")) << tables();
+
+  configure(false);
+  run_daemon({"--ip-masq"});
+  EXPECT_FALSE(has("flannel-ipv4")) << tables();
+  EXPECT_TRUE(has("FLANNEL-POSTRTG")) << tables();
+
+  run_daemon({});
+  EXPECT_FALSE(has("FLANNEL-POSTRTG")) << tables();
+  EXPECT_TRUE(has("FLANNEL-FWD")) << tables();
+  run_daemon({"--iptables-forward-rules=false"});
+  EXPECT_FALSE(has("FLANNEL-")) << tables();
+}
+
+TEST_F(FlanneldFirewallTest, AStartThatFindsAllAsItShouldBeWritesNothing) {
+  for (const bool nftables : {false, true}) {
+    configure(nftables);
+    run_daemon({"--ip-masq", "--ip-blackhole-route"});
+    const std::string before = tables();
+    run_daemon({"--ip-masq", "--ip-blackhole-route"});
+    EXPECT_EQ(changes(), R"("changes":0)");
+    EXPECT_EQ(tables(), before);
+  }
+}
+
+TEST_F(FlanneldFirewallTest, WhatOthersTakeAwayIsPutBackAtOnce) {
+  for (const bool nftables : {true, false}) {
+    configure(nftables);
+    run_daemon({"--ip-masq"});
+    const std::string whole = tables();
+    ::usleep(300'000);
+    run_program({"nft", "flush", "ruleset"});
+    const auto flushed = std::chrono::steady_clock::now();
+    EXPECT_TRUE(eventually([&] { return tables() == whole; })) << tables() << page("/status");
+    EXPECT_LT(std::chrono::steady_clock::now() - flushed, std::chrono::milliseconds(700));
+    EXPECT_TRUE(eventually([&] { return is_well(); })) << page("/status");
+  }
+}
+
+TEST_F(FlanneldFirewallTest, WithoutIptablesTheOverlayWorksAndTheStatusSaysWhatDoesNot) {
+  configure(false);
+  Arguments words{"unshare",
+                  "-m",
+                  "sh",
+                  "-c",
+                  "mount --bind /dev/null $(readlink -f $(command -v iptables-restore)) && "
+                  "exec \"$@\"",
+                  "sh"};
+  const Arguments flanneld = command({"--ip-masq"});
+  words.insert(words.end(), flanneld.begin(), flanneld.end());
+  daemon = start_detached(words, "", folder + "/log", [](const ProcessId&) {});
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << log();
+  EXPECT_TRUE(eventually([&] {
+    return waits_for(
+        "IPv4: what pods send out of the overlay is not masqueraded: failed to locate "
+        "iptables-restore: install iptables");
+  })) << page("/status");
+  EXPECT_TRUE(waits_for(R"("state":"degraded")"));
+  EXPECT_NE(page("/plan").find("+ rules iptables IPv4 nat\n  :FLANNEL-POSTRTG - [0:0]\n  -A "),
+            std::string::npos)
+      << page("/plan");
+}
+
+TEST_F(FlanneldFirewallTest, WhatNoPodHasIsDropped) {
+  configure(false);
+  const auto blackholes = [] { return run_program({"ip", "route", "show", "type", "blackhole"}); };
+  run_daemon({"--ip-blackhole-route"});
+  const std::string routes = blackholes();
+  EXPECT_TRUE(routes.contains(".0/24 proto 70 metric 4294967295")) << routes;
+  run_daemon({});
+  EXPECT_EQ(blackholes(), "");
+  const std::string subnet = routes.substr(10, routes.find(" proto") - 10);
+  run_program({"ip", "route", "add", "blackhole", subnet});
+  run_daemon({"--ip-blackhole-route"});
+  EXPECT_EQ(blackholes(), routes) << "the Go flannel's gives way";
+}
+
+TEST_F(FlanneldFirewallTest, OfTwoDaemonsOneHasRulesAndTheOtherSaysSo) {
+  configure(false);
+  run_daemon({});
+  const std::string before = tables();
+  const std::string other = folder + "/other";
+  std::filesystem::create_directories(other);
+  ASSERT_TRUE(write_local_config(
+      other + "/leases.db", R"({"Network":"10.6.0.0/16","Backend":{"Type":"vxlan","VNI":2}})"));
+  const ProcessId second =
+      start_detached({TestLab::binary("flanneld"), "--local-store=" + other + "/leases.db",
+                      "--subnet-file=" + other + "/subnet.env"},
+                     "", other + "/log", [](const ProcessId&) {});
+  EXPECT_TRUE(eventually([&] {
+    const Result<Page> status = get_page(other + "/flanneld.sock", "/status");
+    return status && status->body.contains("another flanneld on this node has its rules there") &&
+           status->body.contains(R"("ready":true)");
+  }));
+  EXPECT_EQ(tables(), before);
+  EXPECT_TRUE(is_well());
+  ::kill(daemon.pid, SIGTERM);
+  EXPECT_EQ(exit_code(), 0);
+  EXPECT_TRUE(eventually([] { return has("ip saddr 10.6.0.0/16") && !has("10.5.0.0/16"); }))
+      << tables();
+  EXPECT_TRUE(end_process(second));
+}
+
+}  // namespace
+}  // namespace flannel
