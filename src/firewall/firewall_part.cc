@@ -117,6 +117,12 @@ std::optional<Ruleset> FirewallPart::read_iptables(const Ruleset::Key& key) {
   return lines->empty() ? std::nullopt : std::optional(Ruleset{key, std::move(*lines)});
 }
 
+std::optional<std::chrono::milliseconds> FirewallPart::audit() const {
+  const bool silent = std::ranges::any_of(
+      known_, [](const auto& known) { return !known.second.fingerprint.legacy.bytes.empty(); });
+  return silent ? std::optional(resync_) : std::nullopt;
+}
+
 void FirewallPart::dump(const Scope&, Snapshot& snapshot) {
   Table<Ruleset> rows;
   for (const Family family : kFamilies) {

@@ -33,7 +33,8 @@ class FirewallPart : public Part {
   std::vector<OpResult> apply(std::span<const Op> ops) override;
   int notify_fd() const override { return epoll_.get(); }
   void changes(const Scope& scope, Changes& changes) override;
-  std::optional<std::chrono::milliseconds> audit() const override { return resync_; }
+  // Where the older kind of iptables has rules of ours; of all others notifications tell.
+  std::optional<std::chrono::milliseconds> audit() const override;
 
  private:
   // What the rules of iptables were when they were listed or written.

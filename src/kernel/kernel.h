@@ -102,7 +102,7 @@ class Kernel {
   // Reads all pending notifications; those about objects that `scope` does not own are left out.
   virtual Changes changes(const Scope& scope) = 0;
 
-  // Every kind is in one of them.
+  // Every kind is in one of them; always as many, with the same kinds.
   virtual std::vector<Audit> audits() const { return {{all_kinds(), std::nullopt}}; }
 };
 

@@ -27,7 +27,8 @@ class Part {
   virtual int notify_fd() const { return -1; }
   virtual void changes(const Scope&, Changes&) {}
 
-  // How often its kinds are listed again, where that is another time than the reconciler's own.
+  // How often its kinds are listed again, where that is another time than the reconciler's own; as
+  // it is now, which may change with what is there.
   virtual std::optional<std::chrono::milliseconds> audit() const { return std::nullopt; }
 };
 

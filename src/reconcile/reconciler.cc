@@ -39,11 +39,8 @@ Reconciler::Reconciler(asio::any_io_executor executor, Kernel& kernel, Scope sco
       planner_(std::move(planner)),
       timing_(timing),
       rate_limit_(timing.most_charged),
-      hold_down_(timing.hold_down_first, timing.hold_down_most) {
-  for (const Audit& audit : kernel_.audits()) {
-    audits_.push_back({audit});
-  }
-}
+      listed_at_(kernel.audits().size()),
+      hold_down_(timing.hold_down_first, timing.hold_down_most) {}
 
 void Reconciler::wake() {
   need_pass();
@@ -108,15 +105,27 @@ void Reconciler::dump() {
   kernel_.dump(scope_, dumped, have_);
   keep_moving_fields(have_.ours, moving);
   dump_needed_.reset();
-  for (DueAudit& due : audits_) {
-    if ((due.audit.kinds & dumped).any()) {
-      due.at = Clock::now() + due.audit.every.value_or(timing_.audit);
+  const std::vector<Audit> audits = kernel_.audits();
+  for (std::size_t i = 0; i < audits.size(); ++i) {
+    if ((audits[i].kinds & dumped).any()) {
+      listed_at_[i] = Clock::now();
     }
   }
 }
 
+// When these kinds, listed at that time, are listed again.
+Reconciler::Clock::time_point Reconciler::end_of(const Audit& audit,
+                                                 Clock::time_point listed_at) const {
+  return listed_at + audit.every.value_or(timing_.audit);
+}
+
 Reconciler::Clock::time_point Reconciler::next_audit() const {
-  return std::ranges::min(audits_, {}, &DueAudit::at).at;
+  Clock::time_point next = Clock::time_point::max();
+  const std::vector<Audit> audits = kernel_.audits();
+  for (std::size_t i = 0; i < audits.size(); ++i) {
+    next = std::min(next, end_of(audits[i], listed_at_[i]));
+  }
+  return next;
 }
 
 // Whether the mirror, which can be trusted, is as wanted, object by object.
@@ -136,9 +145,10 @@ std::optional<std::vector<Op>> Reconciler::plan_changes() {
 }
 
 std::vector<Op> Reconciler::plan_all(NetState& planned_before) {
-  for (const DueAudit& due : audits_) {
-    if (due.at <= last_pass_) {
-      dump_needed_ |= due.audit.kinds;
+  const std::vector<Audit> audits = kernel_.audits();
+  for (std::size_t i = 0; i < audits.size(); ++i) {
+    if (end_of(audits[i], listed_at_[i]) <= last_pass_) {
+      dump_needed_ |= audits[i].kinds;
     }
   }
   if (dump_needed_.any()) {

@@ -124,6 +124,7 @@ class Reconciler {
   void retry();
   void retry_soon();
   Clock::time_point next_pass() const;
+  Clock::time_point end_of(const Audit& audit, Clock::time_point listed_at) const;
   Clock::time_point next_audit() const;
 
   asio::steady_timer timer_;
@@ -140,12 +141,8 @@ class Reconciler {
   bool additive_ = false;
   Clock::time_point last_pass_{};
   RateLimit rate_limit_;
-  struct DueAudit {
-    Audit audit;
-    Clock::time_point at{};
-  };
-  std::vector<DueAudit> audits_;
-  Clock::time_point pass_at_{};  // the next pass where nothing asks for an earlier one
+  std::vector<Clock::time_point> listed_at_;  // the kinds of each of the kernel's audits
+  Clock::time_point pass_at_{};               // the next pass where nothing asks for an earlier one
   HoldDown hold_down_;
   PendingOps pending_;
   Clock::time_point last_retry_{};
