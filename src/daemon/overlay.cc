@@ -41,8 +41,8 @@ Result<Overlay> make_overlay(std::string text, NetworkConfig config, bool adopt_
   Scope scope = make_scope(config, **backend);
   scope.adopt_stale = adopt_stale;
   Traits traits = (*backend)->traits(config);
-  return Overlay{std::move(text), std::move(config), std::move(*backend), std::move(traits),
-                 std::move(scope), {}};
+  return Overlay{std::move(text),   std::move(config), std::move(*backend),
+                 std::move(traits), std::move(scope),  {}};
 }
 
 Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback,

@@ -36,7 +36,7 @@ struct DaemonState {
   std::string reason = "starting";
   bool ready = false;
   bool notified_systemd = false;  // READY=1
-  bool bootstrapped = false;  // the log has the text that others wait for
+  bool bootstrapped = false;      // the log has the text that others wait for
 
   const std::unique_ptr<LeaseStore> store;
   StoreHealth store_health;

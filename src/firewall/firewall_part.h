@@ -36,6 +36,10 @@ class FirewallPart : public Part {
   // Where the older kind of iptables has rules of ours; of all others notifications tell.
   std::optional<std::chrono::milliseconds> audit() const override;
 
+ protected:
+  // Ops are pending.
+  bool is_busy() const { return !queue_.empty(); }
+
  private:
   // What the rules of iptables were when they were listed or written.
   struct Known {

@@ -29,7 +29,8 @@ class MissingPart : public Part {
 };
 
 // The names of our rules are the Go flannel's, so that only one daemon of a network namespace can
-// have rules there: which one, a claim tells. It lasts as long as there are rules.
+// have rules there: which one, a claim tells. It lasts as long as there are rules, or are being
+// made.
 class ClaimedPart : public FirewallPart {
  public:
   using FirewallPart::FirewallPart;
@@ -41,7 +42,7 @@ class ClaimedPart : public FirewallPart {
       return;
     }
     FirewallPart::dump(scope, snapshot);
-    if (snapshot.ours.of<Ruleset>().empty()) {
+    if (snapshot.ours.of<Ruleset>().empty() && !is_busy()) {
       held_ = !claim_.hold({}, network_);
     }
   }

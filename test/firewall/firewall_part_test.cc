@@ -1,4 +1,5 @@
 // Our rule sets as objects of the reconciler: both tools, on a real kernel.
+#include "firewall/make_firewall_part.h"
 #include "test/firewall/firewall_part_fixture.h"
 
 namespace flannel {
@@ -71,6 +72,38 @@ TEST_F(FirewallPartTest, TheOlderKindIsLookedAtFromTimeToTime) {
   EXPECT_NE(dump(), planned(FirewallTool::iptables));
   EXPECT_EQ(apply(planned(FirewallTool::iptables)), "");
   EXPECT_EQ(dump(), planned(FirewallTool::iptables));
+}
+
+// As where a device changes in that moment: what was asked for is heard of also afterwards.
+TEST_F(FirewallPartTest, ADumpWhileRulesAreBeingMadeDoesNotGiveThemUp) {
+  const std::unique_ptr<Part> part = make_firewall_part(kResync);
+  const auto next_changes = [&part] {
+    pollfd ready{part->notify_fd(), POLLIN, 0};
+    Changes changes;
+    if (::poll(&ready, 1, 10'000) == 1) {
+      part->changes({}, changes);
+    }
+    return changes;
+  };
+  Snapshot snapshot;
+  part->dump({}, snapshot);
+  std::vector<Op> ops;
+  for (const Ruleset& row : planned(FirewallTool::iptables).of<Ruleset>()) {
+    ops.push_back({Op::Verb::add, row});
+  }
+  part->apply(ops);
+  part->dump({}, snapshot);
+  ASSERT_TRUE(snapshot.ours.of<Ruleset>().empty()) << "no program has begun";
+  for (std::size_t answered = 0; answered < ops.size();) {
+    const std::size_t more = next_changes().answers.size();
+    answered += more;
+  }
+  shell("nft flush ruleset");
+  bool gone = false;
+  for (int i = 0; i < 20 && !gone; ++i) {
+    gone = std::ranges::any_of(next_changes().ours, &Change::removed);
+  }
+  EXPECT_TRUE(gone);
 }
 
 TEST_F(FirewallPartTest, NoRulesGoBeforeOthersAreInTheirPlace) {
