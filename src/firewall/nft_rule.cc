@@ -1,5 +1,6 @@
 #include "firewall/nft_rule.h"
 
+#include <arpa/inet.h>  // before the kernel's headers, which then leave its names alone
 #include <fmt/format.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_nat.h>
