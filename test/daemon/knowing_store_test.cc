@@ -20,7 +20,7 @@ TEST_F(KnowingStore, TheNodePublishesWhatTheStoreKnowsOfIt) {
 }
 
 TEST_F(KnowingStore, TheNetworkIsReadAsTheStoreReadsIt) {
-  store.config = R"({"Network":"10.5.0.0/16","SubnetLen":99,"Backend":{"Type":"vxlan"}})";
+  store.config = R"({"Network":"10.5.0.0/16","SubnetLen":31,"Backend":{"Type":"vxlan"}})";
   start();
   ASSERT_TRUE(run_until([&] { return state().reason != "starting"; }));
   EXPECT_FALSE(state().overlay);
