@@ -88,8 +88,8 @@ bool FirewallPart::is_queued(const Ruleset::Key& key) const {
 
 // The lines of iptables where the kernel has what it had when they were known; nothing where only
 // the programs can tell.
-std::optional<std::vector<std::string>> FirewallPart::known_lines(const Ruleset::Key& key) {
-  const IptablesFingerprint now = read_iptables_fingerprint(requests_, key);
+std::optional<std::vector<std::string>> FirewallPart::known_lines(const Ruleset::Key& key,
+                                                                  const IptablesFingerprint& now) {
   if (now.empty()) {
     known_.erase(key);
     return std::vector<std::string>();
@@ -101,17 +101,17 @@ std::optional<std::vector<std::string>> FirewallPart::known_lines(const Ruleset:
 }
 
 std::optional<Ruleset> FirewallPart::read_iptables(const Ruleset::Key& key) {
-  std::optional<std::vector<std::string>> lines = known_lines(key);
+  const IptablesFingerprint now = read_iptables_fingerprint(requests_, key);
+  std::optional<std::vector<std::string>> lines = known_lines(key, now);
   if (!lines && is_queued(key)) {
     return with_remark(key, "being changed");
   }
   if (!lines) {
-    const IptablesFingerprint before = read_iptables_fingerprint(requests_, key);
     Result<std::vector<std::string>> listed = list_iptables(key);
     if (!listed) {
       return with_remark(key, "cannot be listed: " + listed.error().text);
     }
-    known_[key] = {before, *listed};
+    known_[key] = {now, *listed};
     lines = std::move(*listed);
   }
   return lines->empty() ? std::nullopt : std::optional(Ruleset{key, std::move(*lines)});
@@ -213,7 +213,7 @@ std::optional<OpResult> FirewallPart::step(Queued& first) {
     std::vector<IptablesChange::Row> rows;
     for (const Op& op : first.ops) {
       const Ruleset& row = ruleset_of(op);
-      rows.push_back({row.key, known_lines(row.key),
+      rows.push_back({row.key, known_lines(row.key, read_iptables_fingerprint(requests_, row.key)),
                       op.verb == Op::Verb::remove ? std::vector<std::string>() : row.lines});
     }
     first.change.emplace(first.family, std::move(rows));
@@ -274,7 +274,8 @@ void FirewallPart::look_again(const Ruleset::Key& key, Changes& changes) {
   std::optional<Ruleset> row;
   if (key.tool == FirewallTool::nftables) {
     row = tables_.read_rules(key);
-  } else if (const auto lines = known_lines(key); !lines) {
+  } else if (const auto lines = known_lines(key, read_iptables_fingerprint(requests_, key));
+             !lines) {
     row = with_remark(key, "changed by others");
   } else if (!lines->empty()) {
     row = Ruleset{key, *lines};

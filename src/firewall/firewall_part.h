@@ -54,7 +54,8 @@ class FirewallPart : public Part {
   };
 
   std::optional<Ruleset> read_iptables(const Ruleset::Key& key);
-  std::optional<std::vector<std::string>> known_lines(const Ruleset::Key& key);
+  std::optional<std::vector<std::string>> known_lines(const Ruleset::Key& key,
+                                                      const IptablesFingerprint& now);
   // Goes on with what is queued.
   void follow(Changes& changes);
   std::optional<OpResult> step(Queued& first);

@@ -189,8 +189,7 @@ void Reconciler::pass() {
 void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes,
                                bool all, KindSet news) {
   const bool as_wanted = all && report_.problems.empty() && pending_.empty();
-  const bool several = has_routes_of_one_key(have_);
-  if (as_wanted && !several) {  // as almost always: nothing is copied
+  if (as_wanted && !has_routes_of_one_key(have_)) {  // as almost always: nothing is copied
     have_.ours = want_;
     dump_needed_.reset();
     return;
@@ -201,7 +200,7 @@ void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Out
       done.push_back(ops[i]);
     }
   }
-  const KindSet unsure = several ? unsure_after(done, have_) : KindSet();
+  const KindSet unsure = unsure_after(done, have_);
   // What failed for a known reason is as the mirror has it.
   dump_needed_ = news | unsure;
   if (unsure.any()) {
