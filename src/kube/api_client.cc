@@ -1,0 +1,207 @@
+#include "kube/api_client.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "base/log.h"
+#include "base/printable.h"
+
+namespace flannel {
+namespace {
+
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr int kSendAgain = 2;                // what the server did not look at
+constexpr std::size_t kMostError = 1 << 16;  // bytes of an answer that is none
+constexpr seconds kErrorTime{5};             // for reading them
+constexpr seconds kLongestWait{30};          // between two requests
+
+// RFC 9110, 10.2.3; the other form, a date, is of no use to us. Nothing where there is none.
+std::optional<seconds> retry_after(const Headers& headers) {
+  const std::string_view text = find_header(headers, "retry-after");
+  std::uint32_t count = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || rest != text.data() + text.size()) {
+    return std::nullopt;
+  }
+  return seconds(count);
+}
+
+Http2Request to_http2(ApiRequest request, const ApiTarget& target) {
+  Http2Request out{.method = std::move(request.method),
+                   .path = target.base_path + request.path,
+                   .headers = {{"accept", std::move(request.accept)},
+                               {"accept-encoding", request.gzip ? "gzip" : "identity"},
+                               {"user-agent", "flanneld/" FLANNEL_VERSION}},
+                   .body = std::move(request.body)};
+  if (!request.content_type.empty()) {
+    out.headers.push_back({"content-type", std::move(request.content_type)});
+  }
+  if (!target.authorization.empty()) {
+    out.headers.push_back({"authorization", target.authorization});
+  }
+  return out;
+}
+
+// What is there within the limits: a proxy's page need not come to its end.
+Task<std::string> read_error(Http2Stream& stream, Deadline deadline) {
+  deadline = std::min(deadline, steady_clock::now() + kErrorTime);
+  std::string body;
+  try {
+    for (bool more = true; more && body.size() < kMostError;) {
+      const std::string part = co_await stream.read(deadline);
+      body += part;
+      more = !part.empty();
+    }
+  } catch (const std::runtime_error&) {  // the status says enough
+  }
+  co_return body;
+}
+
+}  // namespace
+
+ApiClient::ApiClient(asio::any_io_executor executor, std::unique_ptr<ApiAccess> access)
+    : executor_(std::move(executor)), access_(std::move(access)) {}
+
+// One of the three.
+struct ApiClient::Attempt {
+  std::optional<Http2Stream> stream;  // with the headers of a success
+  std::optional<ApiError> error;
+  std::string unseen;  // why the server did not look at it
+};
+
+Task<ApiClient::Attempt> ApiClient::attempt(ApiRequest request, bool rejected, Deadline deadline) {
+  co_await refresh(rejected);
+  const std::string what =
+      fmt::format("{} {}", request.method, request.path.substr(0, request.path.find('?')));
+  try {
+    Http2Request sent = to_http2(std::move(request), *target_);
+    Http2Stream stream = co_await http2_->request(std::move(sent), deadline);
+    co_await stream.response(deadline);
+    if (stream.status() / 100 == 2) {
+      co_return Attempt{.stream = std::move(stream)};
+    }
+    const std::string body = co_await read_error(stream, deadline);
+    co_return Attempt{
+        .error = make_api_error(what, stream.status(), body, retry_after(stream.headers()))};
+  } catch (const StreamReset& reset) {
+    if (!reset.refused) {
+      throw ConnectionError(reset.what());
+    }
+    co_return Attempt{.unseen = reset.what()};
+  }
+}
+
+Task<Http2Stream> ApiClient::open(ApiRequest request, Deadline deadline) {
+  bool rejected = false;
+  int unseen = 0;
+  seconds wait{1};
+  for (;;) {
+    Attempt now = co_await attempt(request, rejected, deadline);
+    if (now.stream) {
+      co_return std::move(*now.stream);
+    }
+    if (!now.error) {
+      if (++unseen > kSendAgain) {
+        throw ConnectionError(now.unseen);
+      }
+      continue;
+    }
+    const ApiError& error = *now.error;
+    if (error.status >= 500) {
+      http2_->next_endpoint();
+    }
+    if (error.status == 401 && !std::exchange(rejected, true)) {
+      continue;
+    }
+    if (!error.retry_after) {
+      throw error;
+    }
+    // Longer and longer, and each node after another time: they may all have been refused at once.
+    const seconds least = std::min(std::max(*error.retry_after, wait), kLongestWait);
+    wait = 2 * least;
+    std::uniform_int_distribution<std::int64_t> jitter(0, std::chrono::milliseconds(least).count());
+    const auto pause = least + std::chrono::milliseconds(jitter(random_));
+    if (deadline - steady_clock::now() < pause) {
+      throw error;
+    }
+    co_await sleep_for(pause);
+  }
+}
+
+Task<std::string> ApiClient::call(ApiRequest request, Deadline deadline) {
+  request.gzip = false;
+  const std::string what = request.path;
+  Http2Stream stream = co_await open(std::move(request), deadline);
+  std::string body;
+  try {
+    for (;;) {
+      const std::string part = co_await stream.read(deadline);
+      if (part.empty()) {
+        co_return body;
+      }
+      body += part;
+      if (body.size() > kMostApiAnswer) {
+        throw ConnectionError(
+            fmt::format("{}: an answer of over {} bytes", printable(what), kMostApiAnswer));
+      }
+    }
+  } catch (const StreamReset& reset) {
+    throw ConnectionError(reset.what());
+  }
+}
+
+void ApiClient::host_changed() {
+  if (http2_) {
+    http2_->host_changed();
+  }
+}
+
+Task<void> ApiClient::refresh(bool rejected) {
+  Result<ApiTarget> now = co_await access_->target(rejected);
+  std::string trouble;
+  try {
+    if (now) {
+      take(std::move(*now));
+    } else {
+      trouble = now.error().text;
+    }
+  } catch (const ConnectionError& error) {
+    trouble = error.what();
+  }
+  if (!target_) {
+    throw ConnectionError(fmt::format("{}: {}", access_->server(), trouble));
+  }
+  if (trouble != trouble_) {
+    log_trouble(!trouble.empty(),
+                trouble.empty()
+                    ? name() + ": credentials can be read again"
+                    : fmt::format("{}: {}; going on with those from before", name(), trouble));
+  }
+  trouble_ = std::move(trouble);
+}
+
+// A connection is of one server and one client certificate.
+void ApiClient::take(ApiTarget target) {
+  const bool first = !target_;
+  const bool other_tls = first || target.tls != target_->tls;
+  const bool other_server = first || target.endpoint != target_->endpoint;
+  if (target.endpoint.tls == true && (other_tls || !tls_)) {
+    Result<TlsContext> made = make_tls_context(target.tls);
+    if (!made) {
+      throw ConnectionError(made.error().text);
+    }
+    tls_ = std::move(*made);
+  }
+  target_ = std::move(target);
+  if (other_server) {
+    http2_ = std::make_unique<Http2Client>(executor_, std::vector{target_->endpoint},
+                                           [this] { return tls_; });
+  } else if (other_tls) {
+    http2_->next_endpoint();
+  }
+}
+
+}  // namespace flannel

@@ -1,0 +1,67 @@
+// The API server of Kubernetes, over one connection.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "kube/api_access.h"
+#include "kube/api_error.h"
+#include "rpc/http2_client.h"
+
+namespace flannel {
+
+struct ApiRequest {
+  std::string method = "GET";
+  std::string path;  // with the query: `/api/v1/nodes?watch=true`
+  std::string accept = "application/json";
+  std::string content_type;  // of `body`; empty: there is none
+  std::string body;
+  // The answer may come compressed, which its `content-encoding` then says; the reader unpacks it.
+  bool gzip = false;
+};
+
+// A longer answer to call() is refused.
+inline constexpr std::size_t kMostApiAnswer = 8 << 20;
+
+// Both kinds of requests throw ApiError, ConnectionError (also where nothing can be asked, since
+// we cannot say who we are) and DeadlineExceeded.
+//
+// What needs nobody's attention is done here: who we are is said anew after a 401, once; what the
+// server wants to be asked later (Retry-After) is asked later, as long as the deadline allows; a
+// request that the server did not look at is sent again; a server that cannot serve us (5xx) has
+// its connection given up, so that the next request may come to another one.
+class ApiClient {
+ public:
+  ApiClient(asio::any_io_executor executor, std::unique_ptr<ApiAccess> access);
+
+  // For people: `Kubernetes https://10.96.0.1:443`.
+  std::string name() const { return "Kubernetes " + access_->server(); }
+
+  // Sends the request and waits for the answer's headers, whose status is 2xx. Reading from the
+  // stream throws what Http2Stream does; dropping it ends the request.
+  Task<Http2Stream> open(ApiRequest request, Deadline deadline);
+  // The whole body of the answer, never compressed.
+  Task<std::string> call(ApiRequest request, Deadline deadline);
+
+  // As LeaseStore's.
+  void host_changed();
+
+ private:
+  struct Attempt;  // what an attempt came to
+
+  Task<Attempt> attempt(ApiRequest request, bool rejected, Deadline deadline);
+  Task<void> refresh(bool rejected);
+  void take(ApiTarget target);
+
+  asio::any_io_executor executor_;
+  std::unique_ptr<ApiAccess> access_;
+  std::optional<ApiTarget> target_;  // the last that could be used
+  std::string trouble_;              // why there is none that is newer
+  TlsContext tls_;                   // of `target_`
+  std::unique_ptr<Http2Client> http2_;
+  std::minstd_rand random_{std::random_device{}()};
+};
+
+}  // namespace flannel

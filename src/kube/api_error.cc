@@ -1,0 +1,116 @@
+#include "kube/api_error.h"
+
+#include <fmt/core.h>
+
+#include <boost/json.hpp>
+#include <protozero/pbf_reader.hpp>
+
+#include "base/printable.h"
+
+namespace flannel {
+namespace {
+
+namespace json = boost::json;
+
+// In front of each object in protobuf: k8s.io/apimachinery, runtime/serializer/protobuf.
+constexpr std::string_view kMagic("k8s\0", 4);
+
+constexpr std::uint32_t bytes(std::uint32_t tag) {
+  return protozero::tag_and_type(tag, protozero::pbf_wire_type::length_delimited);
+}
+
+std::string text_of(protozero::pbf_reader& reader) {
+  const protozero::data_view view = reader.get_view();
+  return {view.data(), view.size()};
+}
+
+// Unknown (runtime/generated.proto): typeMeta 1 {apiVersion 1, kind 2}, raw 2.
+// Status (meta/v1/generated.proto): message 3, reason 4, code 6.
+std::optional<ApiStatus> parse_protobuf(std::string_view body) {
+  ApiStatus out;
+  std::string kind;
+  protozero::data_view raw;
+  protozero::pbf_reader unknown(body.data(), body.size());
+  while (unknown.next()) {
+    if (unknown.tag_and_type() == bytes(1)) {
+      protozero::pbf_reader type = unknown.get_message();
+      while (type.next()) {
+        if (type.tag_and_type() == bytes(2)) {
+          kind = text_of(type);
+        } else {
+          type.skip();
+        }
+      }
+    } else if (unknown.tag_and_type() == bytes(2)) {
+      raw = unknown.get_view();
+    } else {
+      unknown.skip();
+    }
+  }
+  protozero::pbf_reader status(raw);
+  while (status.next()) {
+    switch (status.tag_and_type()) {
+      case bytes(3):
+        out.message = text_of(status);
+        break;
+      case bytes(4):
+        out.reason = text_of(status);
+        break;
+      case protozero::tag_and_type(6, protozero::pbf_wire_type::varint):
+        out.code = status.get_int32();
+        break;
+      default:
+        status.skip();
+    }
+  }
+  return kind == "Status" ? std::optional(out) : std::nullopt;
+}
+
+std::string text_field(const json::object& object, std::string_view name) {
+  const json::value* const value = object.if_contains({name.data(), name.size()});
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
+}
+
+std::optional<ApiStatus> parse_json_status(std::string_view body) {
+  boost::system::error_code error;
+  const json::value document = json::parse({body.data(), body.size()}, error);
+  const json::object* const object = error ? nullptr : document.if_object();
+  if (object == nullptr || text_field(*object, "kind") != "Status") {
+    return std::nullopt;
+  }
+  ApiStatus out{.reason = text_field(*object, "reason"), .message = text_field(*object, "message")};
+  if (const json::value* const code = object->if_contains("code")) {
+    boost::system::error_code no_number;
+    out.code = code->to_number<int>(no_number);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::optional<ApiStatus> parse_api_status(std::string_view body) {
+  if (!body.starts_with(kMagic)) {
+    return parse_json_status(body);
+  }
+  try {
+    return parse_protobuf(body.substr(kMagic.size()));
+  } catch (const protozero::exception&) {
+    return std::nullopt;
+  }
+}
+
+ApiError make_api_error(const std::string& what, int status, std::string_view body,
+                        std::optional<std::chrono::seconds> retry_after) {
+  const ApiStatus said = parse_api_status(body).value_or(
+      ApiStatus{.reason = "", .message = std::string(body.substr(0, 4 * kPrintableMost))});
+  std::string text = fmt::format("{}: HTTP status {}", what, status);
+  if (!said.reason.empty()) {
+    text += ", " + printable(said.reason);
+  }
+  if (!said.message.empty()) {
+    text += ": " + printable(said.message, kSentenceMost);
+  }
+  return {status, printable(said.reason), text, retry_after};
+}
+
+}  // namespace flannel
