@@ -133,7 +133,7 @@ Task<Result<Lease>> Daemon::acquire_lease(const LeaseKey& previous) {
 
 void Daemon::start_loops() {
   log_info("Running backend.");
-  write_subnet_file();
+  check_ready();
   if (const LastKnownState* const fallback = state_.fallback.get()) {
     // What others have changed meanwhile is not known, so nothing is removed.
     state_.reconciler->set_additive(true);

@@ -82,7 +82,9 @@ void Daemon::connect_parts() {
   host.on_interface = [this](const LeaseAttrs& attrs) {
     state_.own->publish(attrs);
     state_.peer_watch->set_own(*state_.lease());
-    write_subnet_file();
+    if (state_.subnet_file.is_set()) {
+      write_subnet_file();
+    }
     state_.reconciler->wake();
   };
 
@@ -95,7 +97,7 @@ void Daemon::connect_parts() {
       state_.host->changed();
     }
   };
-  state_.subnet_file.on_written = [this] { check_ready(); };
+  state_.subnet_file.on_tried = [this] { check_ready(); };
 }
 
 void Daemon::store_state(StoreHealth::Use use, const std::string& trouble) {
@@ -137,17 +139,25 @@ void Daemon::write_subnet_file() {
                                          state_.host->pod_mtu(), state_.options.ip_masq));
 }
 
+// Pods are started by subnet.env, and by what waits for us, when their packets are taken care of.
 void Daemon::check_ready() {
   if (!state_.reconciler->report().complete) {
+    state_.subnet_file.explain(state_.waiting_for());
     return;
   }
-  if (!std::exchange(state_.bootstrapped, true)) {
-    log_info("bootstrap done");
+  if (!state_.subnet_file.is_set()) {
+    write_subnet_file();
+  }
+  if (!state_.subnet_file.is_tried()) {
+    return;
   }
   // As the reference does also where subnet.env cannot be written: a unit that timed out would take
   // the overlay away from pods that are there already.
-  if (!std::exchange(state_.notified_systemd, true) && !sd_notify("READY=1")) {
-    log_warning("systemd could not be notified that we are ready");
+  if (!std::exchange(state_.bootstrapped, true)) {
+    log_info("bootstrap done");
+    if (!sd_notify("READY=1")) {
+      log_warning("systemd could not be notified that we are ready");
+    }
   }
   if (!state_.ready && state_.subnet_file.is_written()) {
     state_.ready = true;

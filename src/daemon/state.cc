@@ -41,6 +41,9 @@ std::string DaemonState::waiting_for() const {
     return fmt::format("the kernel refuses {}, the first: {}: {}",
                        counted(report.problems.size(), "change"), headline(first.op), first.text);
   }
+  if (!report.complete && !reconciler->under_way().empty()) {
+    return fmt::format("under way: {}", headline(reconciler->under_way().front()));
+  }
   return report.complete ? cause : "the first pass over the kernel's state is not complete";
 }
 

@@ -35,8 +35,7 @@ struct DaemonState {
   // What a step waits for, in one sentence; empty when none does.
   std::string reason = "starting";
   bool ready = false;
-  bool notified_systemd = false;  // READY=1
-  bool bootstrapped = false;      // the log has the text that others wait for
+  bool bootstrapped = false;  // systemd has READY=1, the log the text that others wait for
 
   const std::unique_ptr<LeaseStore> store;
   StoreHealth store_health;

@@ -44,8 +44,8 @@ Deadline SubnetFile::write() {
     retries_.reset();
     log_info("Wrote subnet file to {}", path_);
     ::unlink(reason_file(path_).c_str());
-    on_written();
   }
+  on_tried();
   return result ? kNever : std::chrono::steady_clock::now() + retries_.next();
 }
 

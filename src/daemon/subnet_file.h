@@ -18,19 +18,22 @@ class SubnetFile {
 
   // What it is to say from now on.
   void set(std::string text);
+  bool is_set() const { return !wanted_.empty(); }
   // Why it is not there yet, in the file beside it that the CNI plugin reads. Nothing once it is.
   void explain(const std::string& reason) const;
 
   // It was written at least once.
   bool is_written() const { return is_written_; }
+  // It was written, or cannot be.
+  bool is_tried() const { return is_written_ || !trouble_.empty(); }
   // Why it cannot be written; empty where it can.
   const std::string& trouble() const { return trouble_; }
 
   // Until cancelled.
   Task<void> run();
 
-  // After each time it was.
-  std::function<void()> on_written;
+  // After each time.
+  std::function<void()> on_tried;
 
  private:
   Deadline write();

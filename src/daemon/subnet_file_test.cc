@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 class SubnetFileTest : public testing::Test {
  protected:
   SubnetFileTest() {
-    file_.on_written = [this] { ++changes_; };
+    file_.on_tried = [this] { ++changes_; };
   }
 
   void start() { asio::co_spawn(io_, file_.run(), asio::detached); }
@@ -62,9 +62,12 @@ TEST_F(SubnetFileTest, WhyItIsNotThereIsSaidUntilItIs) {
 
 TEST_F(SubnetFileTest, WhereItCannotBeWrittenThatIsATroubleUntilItCan) {
   std::filesystem::create_directories(folder_ / "a/subnet.env");
+  EXPECT_FALSE(file_.is_set());
   file_.set("one\n");
+  EXPECT_TRUE(file_.is_set());
+  EXPECT_FALSE(file_.is_tried());
   start();
-  ASSERT_TRUE(run_until([&] { return !file_.trouble().empty(); }));
+  ASSERT_TRUE(run_until([&] { return file_.is_tried() && changes_ > 0; }));
   EXPECT_NE(file_.trouble().find("Is a directory"), std::string::npos) << file_.trouble();
   EXPECT_FALSE(file_.is_written());
   std::filesystem::remove(folder_ / "a/subnet.env");

@@ -35,7 +35,7 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
   std::vector<std::size_t> place(ops.size());  // of the problem of each op that failed
   std::size_t told = 0;
   KindSet news;
-  bool node_pending = false;
+  bool settled = true;  // all that a node needs is there, and every op was answered once
   report_.pending = 0;
   for (std::size_t i = 0; i < ops.size(); ++i) {
     const Outcome& outcome = outcomes[i];
@@ -45,8 +45,9 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
       continue;
     }
     ++report_.pending;
+    settled = settled && !is_of_node(ops[i].object);
     if (outcome.result.pending || (cause && outcomes[*cause].result.pending)) {
-      node_pending = node_pending || is_of_node(ops[i].object);
+      settled = settled && has_failed(ops[cause.value_or(i)]);
       note_pending(ops[i], outcome, problems);
     } else if (cause) {
       ++problems[place[*cause]].waiting;
@@ -65,10 +66,14 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
   }
   std::ranges::stable_sort(problems, by_key);
   report_.problems = std::move(problems);
-  const bool node_failed = std::ranges::any_of(
-      report_.problems, [](const Problem& problem) { return is_of_node(problem.op.object); });
-  report_.complete = report_.complete || (!node_pending && !node_failed);
+  report_.complete = report_.complete || settled;
   return news;
+}
+
+// Before, and has not been done since.
+bool Reconciler::has_failed(const Op& op) const {
+  const Problem* known = find_problem(op.object);
+  return known != nullptr && known->op == op;
 }
 
 void Reconciler::note_success(const Op& op) {
@@ -86,8 +91,8 @@ void Reconciler::note_pending(const Op& op, const Outcome& outcome,
   if (outcome.result.pending && pending_.find(op.object) == nullptr) {
     pending_.add(op);
   }
-  if (const Problem* known = find_problem(op.object); known != nullptr && known->op == op) {
-    problems.push_back(*known);
+  if (has_failed(op)) {
+    problems.push_back(*find_problem(op.object));
   }
 }
 
@@ -139,6 +144,9 @@ void Reconciler::take_answer(const Changes::Answer& answer) {
   report_.problems.insert(place, problems.front());
   retry_at_ = std::min(retry_at_, Clock::now() + timing_.retry);
   timer_.cancel();
+  if (!report_.complete) {
+    need_pass();  // nothing may be unanswered now
+  }
 }
 
 }  // namespace flannel

@@ -15,6 +15,7 @@ class PendingOps {
   void add(Op op);
   void remove(const Object& object);
   bool empty() const { return ops_.empty(); }
+  const Op& front() const { return ops_.front(); }
 
  private:
   std::vector<Op>::const_iterator place_of(const Object& object) const;

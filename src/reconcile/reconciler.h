@@ -91,6 +91,7 @@ class Reconciler {
   // Whether one wanted object is as wanted.
   ObjectState state_of(const Route& route) const;
   const NetState& wanted() const { return want_; }
+  const PendingOps& under_way() const { return pending_; }
 
   // Called after each pass, and when the host's interfaces, addresses or routes changed.
   std::function<void()> on_pass;
@@ -111,6 +112,7 @@ class Reconciler {
   bool calls_for_pass(const Change& change);
   bool leads_our_traffic(const Dev& dev);
   const Problem* find_problem(const Object& object) const;
+  bool has_failed(const Op& op) const;
   KindSet judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes);
   void note_success(const Op& op);
   void note_pending(const Op& op, const Outcome& outcome, std::vector<Problem>& problems);

@@ -27,8 +27,10 @@ enum class ObjectState { present, pending, failed };
 
 struct Report {
   std::uint64_t passes = 0;
-  std::uint64_t ops = 0;    // applied since start, with success
-  bool complete = false;    // in some pass every link and address that is wanted was there
+  std::uint64_t ops = 0;  // applied since start, with success
+  // In some pass every link and address that is wanted was there, and every op had been answered,
+  // if only with a failure.
+  bool complete = false;
   std::size_t wanted = 0;   // objects of the last plan
   std::size_t pending = 0;  // of those and the surplus ones, how many are not as wanted
   std::chrono::system_clock::time_point last_pass;

@@ -76,6 +76,36 @@ TEST_F(FlanneldFirewallTest, RulesAreMadeAndExchangedAndRemoved) {
   EXPECT_FALSE(has("FLANNEL-")) << tables();
 }
 
+// A pod that starts before its packets are masqueraded reaches nobody outside.
+TEST_F(FlanneldFirewallTest, NobodyIsToldThatItIsReadyBeforeTheRulesAreThere) {
+  configure(false);
+  const std::string path = std::getenv("PATH");
+  shell(
+      fmt::format("cd {0} && printf '#!/bin/sh\\nwhile [ ! -e {0}/go ]; do sleep 0.02; done\\n"
+                  "exec /usr/sbin/iptables-restore \"$@\"\\n' >iptables-restore && "
+                  "chmod +x iptables-restore",
+                  folder));
+  ::setenv("PATH", (folder + ":" + path).c_str(), 1);
+  const NotifySocket manager(folder + "/notify");
+  start({"--ip-masq"});
+  ::setenv("PATH", path.c_str(), 1);
+  ASSERT_TRUE(eventually([&] {
+    return page("/readyz").contains("under way: + rules iptables IPv4 ");
+  })) << page("/readyz")
+      << log();
+  EXPECT_FALSE(has("MASQUERADE") || has("masquerade")) << tables();
+  EXPECT_FALSE(std::filesystem::exists(folder + "/subnet.env"));
+  EXPECT_TRUE(read_file(folder + "/subnet.env.reason").value_or("").contains("rules iptables"));
+  EXPECT_FALSE(log().contains("bootstrap done"));
+  EXPECT_EQ(manager.message(MSG_DONTWAIT), "");
+
+  shell("touch " + folder + "/go");
+  EXPECT_EQ(manager.message(), "READY=1");
+  EXPECT_TRUE(has("FLANNEL-POSTRTG") && has("FLANNEL-FWD")) << tables();
+  EXPECT_TRUE(std::filesystem::exists(folder + "/subnet.env"));
+  EXPECT_EQ(page("/plan"), "200 ") << "at once";
+}
+
 TEST_F(FlanneldFirewallTest, AStartThatFindsAllAsItShouldBeWritesNothing) {
   for (const bool nftables : {false, true}) {
     configure(nftables);

@@ -50,6 +50,29 @@ TEST_F(ReconcilerTest, WhatFailedLaterIsTriedAgain) {
   }));
 }
 
+// Complete means that nothing of the first pass is open: a slow firewall is waited for, one that
+// fails is a problem like any other.
+TEST_F(ReconcilerTest, IsCompleteWhenAllIsAnsweredIfOnlyWithAFailure) {
+  const auto is_route = [](const Op& op) { return std::holds_alternative<Route>(op.object); };
+  for (const int error : {0, EPERM}) {
+    kernel.state = {};
+    kernel.later = is_route;
+    kernel.fail = [&](const Op& op, std::size_t) { return is_route(op) ? error : 0; };
+    start();
+    ASSERT_TRUE(run_until([&] { return reconciler->report().passes > 0; }));
+    reconciler->wake();
+    ASSERT_TRUE(run_until([&] { return reconciler->report().passes > 1; }));
+    EXPECT_FALSE(reconciler->report().complete);
+    EXPECT_TRUE(is_route(reconciler->under_way().front()));
+    kernel.answer();
+    EXPECT_TRUE(run_until([&] { return reconciler->report().complete; }));
+    EXPECT_EQ(reconciler->report().problems.empty(), error == 0);
+    io.stop();
+    io.restart();
+    reconciler.reset();
+  }
+}
+
 // By the time that the kernel names for them, and what is listed at other times is not.
 TEST_F(ReconcilerTest, KindsAreListedAtTimesOfTheirOwn) {
   audit = std::chrono::minutes(5);
