@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "daemon/bridge_netfilter.h"
 #include "daemon/pages.h"
 #include "daemon/wait_for.h"
 #include "network/subnet_env.h"
@@ -73,6 +74,10 @@ Task<void> Daemon::read_network() {
     store_state(StoreHealth::Use::watch, state_.fallback.cause());
   }
   log_info("Found network config - Backend type: {}", state_.overlay->config.backend_type);
+  if (!state_.overlay->config.nftables) {
+    const Result<void> loaded = load_bridge_netfilter();
+    state_.no_bridge_netfilter = loaded ? "" : loaded.error().text;
+  }
 }
 
 // A network whose devices another daemon has is waited for, until that one ends.

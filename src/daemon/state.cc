@@ -1,8 +1,11 @@
 #include "daemon/state.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/counted.h"
+#include "daemon/bridge_netfilter.h"
 
 namespace flannel {
 
@@ -22,8 +25,13 @@ std::optional<LastKnownStateFile> DaemonState::state_file() const {
 }
 
 std::vector<std::string> DaemonState::host_warnings() const {
-  return peer_watch ? overlay_warnings(peers()->host(), overlay->config, lease()->key)
-                    : std::vector<std::string>();
+  if (!peer_watch) {
+    return {};
+  }
+  std::vector<std::string> all = overlay_warnings(peers()->host(), overlay->config, lease()->key);
+  std::ranges::move(bridge_netfilter_warnings(overlay->config, no_bridge_netfilter),
+                    std::back_inserter(all));
+  return all;
 }
 
 std::string DaemonState::waiting_for() const {

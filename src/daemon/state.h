@@ -30,7 +30,8 @@ struct DaemonState {
 
   const Options options;
   const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
-  std::string no_status_socket;  // why there is none; empty where there is
+  std::string no_status_socket;     // why there is none; empty where there is
+  std::string no_bridge_netfilter;  // why it is not loaded
 
   // What a step waits for, in one sentence; empty when none does.
   std::string reason = "starting";

@@ -155,6 +155,18 @@ TEST_F(FlanneldFirewallTest, WithoutIptablesTheOverlayWorksAndTheStatusSaysWhatD
       << page("/plan");
 }
 
+TEST_F(FlanneldFirewallTest, ABridgeThatPassesIptablesByIsNamedWhileItDoes) {
+  configure(false);
+  run_daemon({});
+  const std::string warning = "net.bridge.bridge-nf-call-iptables is 0";
+  EXPECT_FALSE(waits_for(warning)) << page("/status");
+  shell("sysctl -qw net.bridge.bridge-nf-call-iptables=0");
+  EXPECT_TRUE(waits_for(warning)) << page("/status");
+  EXPECT_TRUE(waits_for(R"("state":"ready")")) << "the overlay works";
+  shell("sysctl -qw net.bridge.bridge-nf-call-iptables=1");
+  EXPECT_FALSE(waits_for(warning));
+}
+
 TEST_F(FlanneldFirewallTest, WhatNoPodHasIsDropped) {
   configure(false);
   const auto blackholes = [] { return run_program({"ip", "route", "show", "type", "blackhole"}); };
