@@ -7,44 +7,22 @@
 #include <stdexcept>
 
 #include "base/printable.h"
+#include "rpc/protobuf.h"
 
 namespace flannel::etcd {
 namespace {
 
+using protobuf::bool_of;
+using protobuf::bytes;
+using protobuf::number;
+using protobuf::text_of;
 using protozero::data_view;
 using protozero::pbf_reader;
 using protozero::pbf_writer;
-using protozero::tag_and_type;
 
-// A field's number together with its wire type: a known number of another type is an unknown field.
-constexpr std::uint32_t number(std::uint32_t tag) {
-  return tag_and_type(tag, protozero::pbf_wire_type::varint);
-}
-constexpr std::uint32_t bytes(std::uint32_t tag) {
-  return tag_and_type(tag, protozero::pbf_wire_type::length_delimited);
-}
-
-// Calls `field` at each field, which must take the value or skip it.
 template <class Field>
 void each_field(const char* message, data_view view, const Field& field) {
-  try {
-    pbf_reader reader(view);
-    while (reader.next()) {
-      field(reader);
-    }
-  } catch (const protozero::exception& error) {
-    throw std::runtime_error(fmt::format("etcd sent a malformed {}: {}", message, error.what()));
-  }
-}
-
-std::string text_of(pbf_reader& reader) {
-  const data_view view = reader.get_view();
-  return {view.data(), view.size()};
-}
-
-// Not pbf_reader::get_bool(), which reads a byte beyond a message that ends with the tag.
-bool bool_of(pbf_reader& reader) {
-  return reader.get_uint64() != 0;
+  protobuf::each_field("etcd", message, {view.data(), view.size()}, field);
 }
 
 ResponseHeader read_header(data_view view) {
