@@ -1,0 +1,34 @@
+// A watch's answer, cut into its events as the bytes come.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace flannel {
+
+class EventFrames {
+ public:
+  enum class Form {
+    lengths,  // four bytes of length, the most significant one first, before each event:
+              // k8s.io/apimachinery, util/framer; what protobuf comes in
+    lines,    // an event a line: JSON
+  };
+  using OnFrame = std::function<void(std::string_view)>;
+
+  EventFrames(Form form, OnFrame on_frame) : form_(form), on_frame_(std::move(on_frame)) {}
+
+  // Throws std::runtime_error where an event is longer than any can be.
+  void feed(std::string_view bytes);
+  // Some of an event has come, and the rest not yet.
+  bool partial() const { return !begun_.empty(); }
+
+ private:
+  std::size_t take(std::string_view bytes);
+
+  Form form_;
+  OnFrame on_frame_;
+  std::string begun_;  // a frame that is not complete, its length included
+};
+
+}  // namespace flannel

@@ -1,0 +1,307 @@
+#include "kube/node_messages.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/printable.h"
+#include "rpc/protobuf.h"
+
+namespace flannel {
+namespace {
+
+using protobuf::bytes;
+using protozero::pbf_reader;
+
+constexpr const char* kSender = "the API server";
+// In front of each object: k8s.io/apimachinery, runtime/serializer/protobuf.
+constexpr std::string_view kMagic("k8s\0", 4);
+constexpr std::size_t kMostNodeText = 256 << 10;  // all annotations of an object together
+constexpr std::size_t kMostPodCidrs = 16;
+constexpr std::size_t kMostContinue = 8 << 10;
+
+template <class Field>
+void each_field(std::string_view message, std::string_view view, const Field& field) {
+  protobuf::each_field(kSender, message, view, field);
+}
+
+// A text that has a bound by what it is.
+std::string short_text(pbf_reader& reader, std::string_view name,
+                       std::size_t most = kMostNodeName) {
+  const std::string_view view = protobuf::view_of(reader);
+  if (view.size() > most) {
+    throw std::runtime_error(fmt::format("{} sent a {} of {} bytes", kSender, name, view.size()));
+  }
+  return std::string(view);
+}
+
+void read_annotation(std::string_view view, std::string_view prefix, Annotations& annotations) {
+  std::string_view key;
+  std::string_view value;
+  each_field("annotation", view, [&](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        key = protobuf::view_of(reader);
+        break;
+      case bytes(2):
+        value = protobuf::view_of(reader);
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  if (!key.starts_with(prefix)) {
+    return;
+  }
+  if (key.size() > kMostNodeName || value.size() > kMostNodeText) {
+    throw std::runtime_error(
+        fmt::format("{} sent an annotation of {} bytes", kSender, key.size() + value.size()));
+  }
+  annotations.insert_or_assign(std::string(key.substr(prefix.size())), std::string(value));
+}
+
+void read_metadata(std::string_view view, std::string_view prefix, NodeObject& node) {
+  each_field("ObjectMeta", view, [&](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        node.name = short_text(reader, "name");
+        break;
+      case bytes(5):
+        node.uid = short_text(reader, "uid");
+        break;
+      case bytes(6):
+        node.version = short_text(reader, "resourceVersion");
+        break;
+      case bytes(12):
+        read_annotation(protobuf::view_of(reader), prefix, node.annotations);
+        break;
+      default:
+        reader.skip();
+    }
+  });
+}
+
+void read_spec(std::string_view view, NodeObject& node) {
+  std::string single;
+  each_field("NodeSpec", view, [&](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        single = short_text(reader, "podCIDR");
+        break;
+      case bytes(7):
+        if (node.pod_cidrs.size() == kMostPodCidrs) {
+          throw std::runtime_error(fmt::format("{} sent too many podCIDRs", kSender));
+        }
+        node.pod_cidrs.push_back(short_text(reader, "podCIDR"));
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  if (node.pod_cidrs.empty() && !single.empty()) {
+    node.pod_cidrs = {std::move(single)};
+  }
+}
+
+void read_condition(std::string_view view, NodeObject& node) {
+  std::string_view type;
+  std::string_view status;
+  each_field("NodeCondition", view, [&](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        type = protobuf::view_of(reader);
+        break;
+      case bytes(2):
+        status = protobuf::view_of(reader);
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  if (type == "NetworkUnavailable") {
+    node.network_unavailable = status.substr(0, kMostNodeName);
+  }
+}
+
+void read_status(std::string_view view, NodeObject& node) {
+  each_field("NodeStatus", view, [&](pbf_reader& reader) {
+    if (reader.tag_and_type() == bytes(4)) {
+      read_condition(protobuf::view_of(reader), node);
+    } else {
+      reader.skip();
+    }
+  });
+}
+
+// Of PartialObjectMetadata there is the first field alone.
+NodeObject read_node(std::string_view view, std::string_view prefix, bool whole) {
+  NodeObject node{.whole = whole};
+  each_field("Node", view, [&](pbf_reader& reader) {
+    const std::uint32_t tag = reader.tag_and_type();
+    if (tag == bytes(1)) {
+      read_metadata(protobuf::view_of(reader), prefix, node);
+    } else if (tag == bytes(2) && whole) {
+      read_spec(protobuf::view_of(reader), node);
+    } else if (tag == bytes(3) && whole) {
+      read_status(protobuf::view_of(reader), node);
+    } else {
+      reader.skip();
+    }
+  });
+  return node;
+}
+
+std::string read_kind(std::string_view type_meta) {
+  std::string kind;
+  each_field("TypeMeta", type_meta, [&](pbf_reader& reader) {
+    if (reader.tag_and_type() == bytes(2)) {
+      kind = short_text(reader, "kind");
+    } else {
+      reader.skip();
+    }
+  });
+  return kind;
+}
+
+[[noreturn]] void throw_kind(const std::string& kind, std::string_view wanted) {
+  throw std::runtime_error(
+      fmt::format("{} sent no {}, but \"{}\"", kSender, wanted, printable(kind)));
+}
+
+// What is behind the magic, and within an Unknown.
+struct Object {
+  std::string kind;
+  std::string_view raw;
+};
+Object unwrap(std::string_view view) {
+  if (!view.starts_with(kMagic)) {
+    throw std::runtime_error(fmt::format("{} sent an object that is no protobuf", kSender));
+  }
+  Object out;
+  each_field("Unknown", view.substr(kMagic.size()), [&](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        out.kind = read_kind(protobuf::view_of(reader));
+        break;
+      case bytes(2):
+        out.raw = protobuf::view_of(reader);
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
+NodeEvent::Type parse_event_type(std::string_view text) {
+  using Type = NodeEvent::Type;
+  return text == "ADDED"      ? Type::added
+         : text == "MODIFIED" ? Type::modified
+         : text == "DELETED"  ? Type::deleted
+         : text == "BOOKMARK" ? Type::bookmark
+         : text == "ERROR"    ? Type::error
+                              : Type::unknown;
+}
+
+NodeObject decode_node(std::string_view view, std::string_view prefix) {
+  const Object object = unwrap(view);
+  const bool whole = object.kind == "Node";
+  if (!whole && object.kind != "PartialObjectMetadata") {
+    throw_kind(object.kind, "Node");
+  }
+  return read_node(object.raw, prefix, whole);
+}
+
+NodeEvent decode_node_event(std::string_view view, std::string_view prefix) {
+  NodeEvent event;
+  std::string_view object;
+  each_field("WatchEvent", view, [&](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        event.type = parse_event_type(protobuf::view_of(reader));
+        break;
+      case bytes(2):  // RawExtension
+        each_field("RawExtension", protobuf::view_of(reader), [&](pbf_reader& raw) {
+          if (raw.tag_and_type() == bytes(1)) {
+            object = protobuf::view_of(raw);
+          } else {
+            raw.skip();
+          }
+        });
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  if (event.type == NodeEvent::Type::error) {
+    event.status = parse_api_status(object).value_or(ApiStatus());
+  } else if (event.type != NodeEvent::Type::unknown) {
+    event.node = decode_node(object, prefix);
+  }
+  return event;
+}
+
+NodeListDecoder::NodeListDecoder(std::string prefix, OnNode on_node)
+    : prefix_(std::move(prefix)),
+      on_node_(std::move(on_node)),
+      envelope_(kSender, "Unknown", kMostNodeName,
+                [this](const protobuf::FieldStream::Field& field) { take_envelope(field); }),
+      list_(kSender, "NodeList", kMostNodeBytes,
+            [this](const protobuf::FieldStream::Field& field) { take_list(field); }) {
+  envelope_.descend(bytes(2), [this](std::string_view part) { list_.feed(part); });
+}
+
+void NodeListDecoder::feed(std::string_view part) {
+  const std::size_t missing = std::min(kMagic.size() - magic_.size(), part.size());
+  magic_ += part.substr(0, missing);
+  if (!kMagic.starts_with(magic_)) {
+    throw std::runtime_error(fmt::format("{} sent a list that is no protobuf", kSender));
+  }
+  envelope_.feed(part.substr(missing));
+}
+
+void NodeListDecoder::finish() const {
+  if (magic_ != kMagic) {
+    throw std::runtime_error(fmt::format("{} sent an incomplete list", kSender));
+  }
+  envelope_.finish();
+  list_.finish();
+  if (kind_ != "NodeList") {
+    throw_kind(kind_, "NodeList");
+  }
+  if (version_.empty()) {  // it is the list's first field
+    throw std::runtime_error(fmt::format("{} sent a list without a version", kSender));
+  }
+}
+
+void NodeListDecoder::take_envelope(const protobuf::FieldStream::Field& field) {
+  if (field.tag_and_type == bytes(1)) {
+    kind_ = read_kind(field.bytes);
+  }
+}
+
+void NodeListDecoder::take_list(const protobuf::FieldStream::Field& field) {
+  if (field.cut) {
+    throw std::runtime_error(
+        fmt::format("{} sent a Node of over {} MB", kSender, kMostNodeBytes >> 20));
+  }
+  if (field.tag_and_type == bytes(2)) {
+    on_node_(read_node(field.bytes, prefix_, true));
+  } else if (field.tag_and_type == bytes(1)) {
+    each_field("ListMeta", field.bytes, [this](pbf_reader& reader) {
+      switch (reader.tag_and_type()) {
+        case bytes(2):
+          version_ = short_text(reader, "resourceVersion");
+          break;
+        case bytes(3):
+          more_ = short_text(reader, "continue", kMostContinue);
+          break;
+        default:
+          reader.skip();
+      }
+    });
+  }
+}
+
+}  // namespace flannel

@@ -1,0 +1,46 @@
+// What we use of a Node of Kubernetes, in whatever form the API server sent it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kube/api_error.h"
+
+namespace flannel {
+
+// By their names without our prefix.
+using Annotations = std::map<std::string, std::string, std::less<>>;
+
+struct NodeObject {
+  std::string name;
+  std::string uid;      // another one than before: the Node was deleted and made again
+  std::string version;  // metadata.resourceVersion
+  // Nothing of what follows but the annotations is known of PartialObjectMetadata.
+  bool whole = false;
+  std::vector<std::string> pod_cidrs;  // spec.podCIDRs, else spec.podCIDR
+  // The status of the condition NetworkUnavailable: `True`, `False`, `Unknown`.
+  std::optional<std::string> network_unavailable;
+  Annotations annotations;  // ours alone
+  bool operator==(const NodeObject&) const = default;
+};
+
+struct NodeEvent {
+  enum class Type { added, modified, deleted, bookmark, error, unknown };
+  Type type = Type::unknown;
+  NodeObject node;   // of a bookmark the version alone
+  ApiStatus status;  // of an error
+  bool operator==(const NodeEvent&) const = default;
+};
+
+// `ADDED`, …
+NodeEvent::Type parse_event_type(std::string_view text);
+
+// Longer names, UIDs and versions are none that an API server gives (253 characters, a UUID, a
+// number); etcd does not take a longer object.
+inline constexpr std::size_t kMostNodeName = 1'000;
+inline constexpr std::size_t kMostNodeBytes = 8 << 20;
+
+}  // namespace flannel

@@ -1,0 +1,187 @@
+#include "kube/node_table.h"
+
+#include <gtest/gtest.h>
+
+#include "kube/node_annotations.h"
+#include "kube/node_objects_fixture.h"
+
+namespace flannel {
+namespace {
+
+class NodeTableTest : public testing::Test {
+ protected:
+  NodeTableTest() {
+    for (int number = 1; number <= 3; ++number) {
+      table.put(recorded_node(number));
+    }
+  }
+
+  static Lease lease(const NodeObject& node) {
+    return {subnets_of(node).value(), attrs_of(node.annotations).value(), std::nullopt};
+  }
+  LeaseUpdate put(const NodeObject& node) {
+    table.put(node);
+    return table.take_changes();
+  }
+  LeaseUpdate remove(const NodeObject& node) {
+    table.remove(node);
+    return table.take_changes();
+  }
+
+  NodeTable table{"own"};
+  const NodeObject one = recorded_node(1);
+  const NodeObject two = recorded_node(2);
+};
+
+TEST_F(NodeTableTest, APeerIsWhoSaysSo) {
+  EXPECT_EQ(table.snapshot(), (LeaseUpdate{.snapshot = true, .leases = {lease(one), lease(two)}}));
+  NodeObject node = one;
+  node.annotations["kube-subnet-manager"] = "True";
+  EXPECT_EQ(put(node).removed, std::vector{lease(one).key});
+  EXPECT_EQ(put(one).leases, std::vector{lease(one)});
+}
+
+TEST_F(NodeTableTest, WeAreNoPeer) {
+  table.snapshot();
+  NodeObject node = one;
+  node.name = "own";
+  EXPECT_EQ(put(node), LeaseUpdate());
+}
+
+TEST_F(NodeTableTest, AHeartbeatChangesNothing) {
+  table.snapshot();
+  NodeObject node = metadata_of(one);
+  node.version = "102";
+  EXPECT_EQ(put(node), LeaseUpdate());
+  EXPECT_TRUE(table.unknown().empty());
+}
+
+TEST_F(NodeTableTest, EachAnnotationCounts) {
+  for (const auto& [name, value] :
+       {std::pair("backend-data", "null"), std::pair("backend-v6-data", "{\"VNI\":1}"),
+        std::pair("backend-type", "host-gw"), std::pair("public-ip", "198.18.0.99"),
+        std::pair("public-ipv6", "2001:db8::1")}) {
+    table.snapshot();
+    NodeObject node = metadata_of(one);
+    node.annotations[name] = value;
+    EXPECT_EQ(put(node).leases,
+              (std::vector{Lease{lease(one).key, attrs_of(node.annotations).value(), {}}}))
+        << name;
+    EXPECT_EQ(put(metadata_of(one)).leases, std::vector{lease(one)}) << name;
+  }
+}
+
+TEST_F(NodeTableTest, OfAnUnknownUidThePodCidrIsAskedFor) {
+  table.snapshot();
+  NodeObject again = metadata_of(one);
+  again.uid = "another";
+  again.version = "200";
+  EXPECT_EQ(put(again).removed, std::vector{lease(one).key});
+  EXPECT_EQ(table.unknown(), (std::map<std::string, std::string>{{"n1", "200"}}));
+  NodeObject whole = one;
+  whole.pod_cidrs = {"10.244.9.0/24"};
+  table.learn(whole);
+  EXPECT_EQ(table.take_changes(), LeaseUpdate()) << "that is the old one's";
+  put(again);
+  whole.uid = "another";
+  whole.annotations["public-ip"] = "198.18.0.99";
+  table.learn(whole);
+  const LeaseUpdate update = table.take_changes();
+  ASSERT_EQ(update.leases.size(), 1U);
+  EXPECT_EQ(to_text(update.leases[0].key), "10.244.9.0-24");
+  EXPECT_EQ(update.leases[0].attrs, lease(one).attrs) << "the watch says when that changes";
+  EXPECT_TRUE(table.unknown().empty());
+}
+
+TEST_F(NodeTableTest, APodCidrMayComeLate) {
+  table.snapshot();
+  NodeObject node{.name = "n4", .uid = "4", .version = "200"};
+  EXPECT_EQ(put(node), LeaseUpdate());
+  EXPECT_TRUE(table.unknown().empty()) << "it is no peer";
+  node.annotations = annotations_of("198.18.0.14", "02:00:5e:10:00:04");
+  EXPECT_EQ(put(node), LeaseUpdate());
+  EXPECT_EQ(table.unknown().size(), 1U);
+  NodeObject whole = node;
+  whole.whole = true;
+  table.learn(whole);
+  const LeaseUpdate none = table.take_changes();
+  ASSERT_EQ(none.bad.size(), 1U);
+  EXPECT_EQ(none.bad[0], (BadEntry{"Node \"n4\"", "no podCIDR is assigned to it"}));
+  EXPECT_TRUE(table.unknown().empty());
+  node.version = "201";
+  EXPECT_EQ(put(node), LeaseUpdate());
+  EXPECT_EQ(table.unknown().size(), 1U) << "this may have been it";
+  whole.pod_cidrs = {"10.244.4.0/24"};
+  table.learn(whole);
+  const LeaseUpdate update = table.take_changes();
+  EXPECT_EQ(update.leases, std::vector{lease(whole)});
+  EXPECT_EQ(update.bad_removed, std::vector{none.bad[0].key});
+}
+
+// Whoever writes nonsense is still there.
+TEST_F(NodeTableTest, AnnotationsThatCannotBeReadAreNoDeparture) {
+  table.snapshot();
+  NodeObject node = metadata_of(one);
+  node.annotations["public-ip"] = "nowhere";
+  const LeaseUpdate bad = put(node);
+  ASSERT_EQ(bad.bad.size(), 1U);
+  EXPECT_EQ(bad.bad[0].key, "Node \"n1\"");
+  EXPECT_EQ(bad.unreadable, std::vector{lease(one).key});
+  EXPECT_TRUE(bad.removed.empty());
+  EXPECT_EQ(table.snapshot().unreadable, std::vector{lease(one).key});
+  const LeaseUpdate gone = remove(node);
+  EXPECT_EQ(gone.removed, std::vector{lease(one).key});
+  EXPECT_EQ(gone.bad_removed, std::vector{bad.bad[0].key});
+}
+
+TEST_F(NodeTableTest, ADeletedNodeIsGoneUnlessItIsThereAgain) {
+  table.snapshot();
+  EXPECT_EQ(remove(two).removed, std::vector{lease(two).key});
+  EXPECT_EQ(remove(two), LeaseUpdate());
+  NodeObject old = one;
+  old.uid = "of before";
+  EXPECT_EQ(remove(old), LeaseUpdate());
+}
+
+TEST_F(NodeTableTest, ASubnetThatPassesOnWithinOneUpdateIsChanged) {
+  table.snapshot();
+  table.remove(two);
+  NodeObject heir = two;
+  heir.name = "n7";
+  heir.uid = "7";
+  heir.annotations["public-ip"] = "198.18.0.17";
+  table.put(heir);
+  EXPECT_EQ(table.take_changes(), LeaseUpdate{.leases = {lease(heir)}});
+}
+
+TEST_F(NodeTableTest, ASubnetIsOneNodesUntilThatOneIsGone) {
+  table.snapshot();
+  NodeObject second = two;
+  second.name = "n0";
+  second.uid = "0";
+  second.annotations["public-ip"] = "198.18.0.10";
+  const LeaseUpdate refused = put(second);
+  EXPECT_EQ(refused.bad,
+            (std::vector{BadEntry{"Node \"n0\"", "10.244.2.0/24 is that of Node \"n2\" as well"}}));
+  EXPECT_TRUE(refused.leases.empty());
+  const LeaseUpdate passed = remove(two);
+  EXPECT_EQ(passed.leases, std::vector{lease(second)});
+  EXPECT_TRUE(passed.removed.empty());
+  EXPECT_EQ(passed.bad_removed, std::vector{refused.bad[0].key});
+}
+
+TEST_F(NodeTableTest, MillionsOfBadOnesAreCounted) {
+  table.clear();
+  for (std::size_t i = 0; i < kMostBadEntries + 5; ++i) {
+    table.put({.name = std::to_string(i),
+               .uid = "1",
+               .whole = true,
+               .annotations = {{"kube-subnet-manager", "true"}}});
+  }
+  const LeaseUpdate update = table.take_changes();
+  EXPECT_EQ(update.bad.size(), kMostBadEntries);
+  EXPECT_EQ(update.more_bad, 5U);
+}
+
+}  // namespace
+}  // namespace flannel

@@ -1,0 +1,79 @@
+// Fuzzes what an API server may send of Nodes: any bytes, in pieces of any size, packed or not,
+// give values or an exception that says what was wrong; and whatever they say can be taken in.
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "kube/event_frames.h"
+#include "kube/gunzip.h"
+#include "kube/node_json.h"
+#include "kube/node_messages.h"
+#include "kube/node_table.h"
+
+namespace {
+
+using namespace flannel;
+
+constexpr std::string_view kPrefix = "f.io/";
+
+template <class Work>
+void survive(const Work& work) {
+  try {
+    work();
+  } catch (const std::runtime_error&) {
+    // What was wrong is said; that is all that is asked.
+  }
+}
+
+// The first byte says how large the pieces are.
+template <class Decoder>
+void feed(Decoder& decoder, std::string_view bytes) {
+  const std::size_t size = bytes.empty() ? 1 : 1 + static_cast<std::uint8_t>(bytes.front());
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(size, bytes.size()))) {
+    decoder.feed(bytes.substr(0, size));
+  }
+}
+
+void read_list(std::string_view bytes) {
+  NodeTable table("own");
+  NodeListDecoder decoder(std::string(kPrefix), [&](const NodeObject& node) { table.put(node); });
+  feed(decoder, bytes);
+  decoder.finish();
+  (void)table.snapshot();
+}
+
+void read_events(std::string_view bytes, EventFrames::Form form) {
+  NodeTable table("own");
+  EventFrames frames(form, [&](std::string_view frame) {
+    const NodeEvent event = form == EventFrames::Form::lines ? parse_node_event(frame, kPrefix)
+                                                             : decode_node_event(frame, kPrefix);
+    event.type == NodeEvent::Type::deleted ? table.remove(event.node) : table.put(event.node);
+    table.learn(event.node);
+    (void)table.take_changes();
+  });
+  feed(frames, bytes);
+}
+
+void unpack(std::string_view bytes) {
+  Gunzip gunzip(1 << 20, [](std::string_view) {});
+  feed(gunzip, bytes);
+  gunzip.finish();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  survive([&] { read_list(bytes); });
+  survive([&] { read_events(bytes, EventFrames::Form::lengths); });
+  survive([&] { read_events(bytes, EventFrames::Form::lines); });
+  survive([&] { unpack(bytes); });
+  survive([&] { (void)decode_node(bytes, kPrefix); });
+  survive([&] { (void)decode_node(std::string("k8s\0", 4) + std::string(bytes), kPrefix); });
+  survive([&] { (void)decode_node_event(bytes, kPrefix); });
+  survive([&] { (void)parse_node(bytes, kPrefix); });
+  survive([&] { (void)parse_node_list(bytes, kPrefix); });
+  return 0;
+}
