@@ -56,9 +56,10 @@ struct TestAuthority {
 };
 
 // A certificate of `key` for an hour, signed by `issuer`, or by itself where there is none: of a
-// CA, or for the server at 127.0.0.1.
+// CA, or for the server at `server`.
 inline TestCertificate make_certificate(const std::string& name, const TestKey& key, bool is_ca,
-                                        const TestAuthority* issuer = nullptr) {
+                                        const TestAuthority* issuer = nullptr,
+                                        const char* server = "IP:127.0.0.1") {
   TestCertificate out(X509_new());
   X509* const x = out.get();
   static long serial = 0;
@@ -73,7 +74,7 @@ inline TestCertificate make_certificate(const std::string& name, const TestKey& 
   X509_set_pubkey(x, key.get());
   const std::pair<int, const char*> extensions[] = {
       {NID_basic_constraints, is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE"},
-      {NID_subject_alt_name, is_ca ? "DNS:ca.test" : "IP:127.0.0.1"}};
+      {NID_subject_alt_name, is_ca ? "DNS:ca.test" : server}};
   for (const auto& [id, value] : extensions) {
     X509_EXTENSION* const extension = X509V3_EXT_conf_nid(nullptr, nullptr, id, value);
     X509_add_ext(x, extension, -1);

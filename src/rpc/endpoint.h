@@ -17,6 +17,7 @@ struct Endpoint {
   std::string socket_path;  // of a unix socket, else empty
   // What the scheme says; nothing where the text had none, so that the caller's rule decides.
   std::optional<bool> tls;
+  std::string certificate_name;  // whom its certificate is for, where that is not `host`
 
   bool is_unix() const { return !socket_path.empty(); }
   // For HTTP's :authority and for messages: `10.0.0.1:2379`, `[fd99::1]:2379`; `localhost` for a

@@ -94,15 +94,16 @@ Result<TlsContext> make_tls_context(const TlsIdentity& identity) {
   SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);  // 34 kB less while the connection is quiet
   static constexpr unsigned char kH2[] = {2, 'h', '2'};
   SSL_CTX_set_alpn_protos(native, kH2, sizeof(kH2));
-  context->set_verify_mode(asio::ssl::verify_peer);
-  if (identity.ca.text.empty() && identity.ca.name.empty()) {
-    trust_system_roots(*context);
-  } else {
+  context->set_verify_mode(identity.verify ? asio::ssl::verify_peer : asio::ssl::verify_none);
+  const bool has_ca = !identity.ca.text.empty() || !identity.ca.name.empty();
+  if (has_ca) {
     error_code error;
     context->add_certificate_authority(asio::buffer(identity.ca.text), error);
     if (error) {
       return refused(identity.ca, error);
     }
+  } else if (identity.verify) {
+    trust_system_roots(*context);
   }
   if (identity.certificate.name.empty() != identity.key.name.empty()) {
     return identity.key.name.empty()

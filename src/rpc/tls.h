@@ -23,6 +23,7 @@ struct TlsIdentity {
   Pem ca;           // one or more certificates; without: the system's roots
   Pem certificate;  // the client's chain; needs `key`
   Pem key;
+  bool verify = true;  // false: any certificate of the server's is taken, by whoever it was made
   bool operator==(const TlsIdentity&) const = default;
 };
 
@@ -31,8 +32,8 @@ using TlsContext = std::shared_ptr<asio::ssl::context>;
 // Reads a PEM file; an empty path is a Pem not given. Error: `open PATH: REASON`.
 Result<Pem> read_pem(const std::string& path);
 
-// TLS 1.2 or later, ALPN h2, the peer's certificate always verified (its host name as well, see
-// Transport). Error: the name of the text that cannot be used, and why.
+// TLS 1.2 or later, ALPN h2, the peer's certificate verified (its host name as well, see Transport)
+// unless the identity says otherwise. Error: the name of the text that cannot be used, and why.
 Result<TlsContext> make_tls_context(const TlsIdentity& identity);
 
 // Asked before each connection. Nothing in it: plain, without TLS.

@@ -104,11 +104,15 @@ class TlsTest : public Http2ClientTest {
 
   // What a request ends with; a server that takes the connection never answers it.
   std::string ask_server(const TlsServer& server, const TestCertificate& ca, bool tls = true) {
-    Http2Client client(loop.get_executor(), {server.endpoint(tls)}, trusting(ca));
-    std::string text = outcome(client, std::chrono::milliseconds(500));
+    std::string text = ask_endpoint(server.endpoint(tls), trusting(ca));
     for (int i = 0; i < 100 && server.end().empty() && loop.poll_one() > 0; ++i) {
     }
     return text;
+  }
+
+  std::string ask_endpoint(const Endpoint& endpoint, TlsSource tls) {
+    Http2Client client(loop.get_executor(), {endpoint}, std::move(tls));
+    return outcome(client, std::chrono::milliseconds(500));
   }
 
   TestAuthority root = make_authority("root");
@@ -159,6 +163,27 @@ TEST_F(TlsTest, RefusesWhoseCaIsAnother) {
   const TlsServer& server = serve(key, certificate);
   EXPECT_NE(ask_server(server, make_authority("other").certificate).find("not accepted"),
             std::string::npos);
+}
+
+TEST_F(TlsTest, ACertificateMayBeForAnotherNameThanTheHost) {
+  const TestCertificate named = make_certificate("server", key, false, &root, "DNS:kube.test");
+  for (const auto& [name, taken] :
+       {std::pair("kube.test", true), {"other.test", false}, {"", false}}) {
+    const TlsServer& server = serve(key, named);
+    Endpoint endpoint = server.endpoint();
+    endpoint.certificate_name = name;
+    const std::string text = ask_endpoint(endpoint, trusting(root.certificate));
+    EXPECT_EQ(text.ends_with(kTaken), taken) << text;
+    EXPECT_EQ(text.contains("not accepted"), !taken) << text;
+  }
+}
+
+TEST_F(TlsTest, AnyCertificateIsTakenWhereNoneIsVerified) {
+  const TlsServer& server = serve(key, certificate);
+  const TlsContext context = *make_tls_context({.ca = {}, .verify = false});
+  Endpoint endpoint = server.endpoint();
+  endpoint.certificate_name = "other.test";
+  EXPECT_TRUE(ask_endpoint(endpoint, [context] { return context; }).ends_with(kTaken));
 }
 
 TEST_F(TlsTest, SaysThatTheServerSpeaksTls) {
