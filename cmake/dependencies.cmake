@@ -14,6 +14,7 @@ find_package(Threads REQUIRED)
 pkg_check_modules(re2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(md REQUIRED IMPORTED_TARGET libmd)
+pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
 find_path(PROTOZERO_INCLUDE protozero/pbf_reader.hpp REQUIRED)
 
 # The header-only forms: Debian ships fmt and spdlog as shared libraries only.
@@ -32,6 +33,8 @@ if(NOT FLANNEL_DYNAMIC)
   set_target_properties(PkgConfig::nghttp2 PROPERTIES INTERFACE_LINK_LIBRARIES ${NGHTTP2_ARCHIVE})
   find_library(MD_ARCHIVE libmd.a REQUIRED)
   set_target_properties(PkgConfig::md PROPERTIES INTERFACE_LINK_LIBRARIES ${MD_ARCHIVE})
+  find_library(YAML_ARCHIVE libyaml.a REQUIRED)
+  set_target_properties(PkgConfig::yaml PROPERTIES INTERFACE_LINK_LIBRARIES ${YAML_ARCHIVE})
   find_library(RE2_ARCHIVE libre2.a REQUIRED)
   set_target_properties(PkgConfig::re2 PROPERTIES INTERFACE_LINK_LIBRARIES
                         "${RE2_ARCHIVE};Threads::Threads")

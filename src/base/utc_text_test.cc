@@ -12,5 +12,18 @@ TEST(UtcText, IsTheTimeToTheSecond) {
             "2000-02-29T00:00:00Z");
 }
 
+TEST(UtcText, IsReadAsWellWithAnOffset) {
+  for (const char* text : {"2026-11-24T12:00:00Z", "2026-11-24T12:00:00.123456789Z",
+                           "2026-11-24T14:00:00+02:00", "2026-11-24T06:30:00-05:30"}) {
+    const auto time = parse_utc_text(text);
+    ASSERT_TRUE(time) << text;
+    EXPECT_EQ(utc_text(*time), "2026-11-24T12:00:00Z");
+  }
+  for (const char* text : {"", "2026-11-24", "2026-11-24T12:00:00", "2026-13-24T12:00:00Z",
+                           "2026-11-24T12:00:00Zzz", "tomorrow"}) {
+    EXPECT_EQ(parse_utc_text(text), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace flannel

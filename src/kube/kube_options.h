@@ -1,0 +1,36 @@
+// What the flags and the environment say of the Kubernetes API.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "kube/api_access.h"
+
+namespace flannel {
+
+struct KubeOptions {
+  std::string api_url;          // goes over the kubeconfig's; empty: its own, or in-cluster
+  std::string kubeconfig_file;  // empty: none
+  std::string annotation_prefix = "flannel.alpha.coreos.com/";  // see parse_annotation_prefix()
+  std::string net_config_path = "/etc/kube-flannel/net-conf.json";
+  bool set_node_network_unavailable = true;
+
+  // Of the pod, by environment variables: NODE_NAME, or else POD_NAMESPACE and POD_NAME.
+  std::string node_name, pod_namespace, pod_name;
+
+  // What every pod finds: by environment variables KUBERNETES_SERVICE_HOST and …_PORT, and the
+  // folder with `token` and `ca.crt`.
+  std::string service_host, service_port;
+  std::string service_account_folder = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+  // Called with what keeps a watch from the API, and with an empty text when all is well again.
+  std::function<void(const std::string&)> on_state;
+};
+
+// The kubeconfig with the URL over it, the URL alone, or what a pod gets where neither is given.
+// Error: which of them cannot be used and why.
+Result<std::unique_ptr<ApiAccess>> make_api_access(const KubeOptions& options);
+
+}  // namespace flannel
