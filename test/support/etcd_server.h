@@ -3,14 +3,13 @@
 // both.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/directory_fixture.h"
 #include "test/support/needs.h"
+#include "test/support/server_process.h"
 
 namespace flannel {
 
@@ -25,18 +24,15 @@ class EtcdServer {
 
   // Starts it with these flags as well, and returns when it takes connections.
   explicit EtcdServer(Security security = Security::plain, std::vector<std::string> flags = {});
-  EtcdServer(const EtcdServer&) = delete;
-  EtcdServer& operator=(const EtcdServer&) = delete;
-  ~EtcdServer();
 
   // `http://127.0.0.1:PORT`, or https; the same after a restart.
   std::string url() const;
   // Ends it (SIGKILL), keeping its data.
-  void stop();
+  void stop() { process_.stop(); }
   void start();
   // It answers no more, but its connections stay (SIGSTOP), until it goes on.
-  void pause() const;
-  void go_on() const;
+  void pause() const { process_.pause(); }
+  void go_on() const { process_.go_on(); }
   // Forgets all data, as a new cluster; only while stopped.
   void erase_data();
   // Keeps a copy of the data, and puts it back, as a restored backup; only while stopped.
@@ -54,8 +50,6 @@ class EtcdServer {
 
  private:
   void make_certificates() const;
-  void openssl_request(const std::string& name, std::vector<std::string> more) const;
-  bool try_start();
   std::vector<std::string> command() const;
 
   Security security_;
@@ -63,7 +57,7 @@ class EtcdServer {
   TestDirectory directory_;
   std::uint16_t port_ = 0;
   std::uint16_t peer_port_ = 0;
-  pid_t pid_ = -1;
+  ServerProcess process_{file("etcd.log")};
 };
 
 #define ETCD_OR_SKIP()                      \
