@@ -1,6 +1,6 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd demo test test-asan soak fuzz lint release bench bench-etcd bench-cni install install-cni uninstall uninstall-cni clean
+.PHONY: help newer-etcd kube-tools demo test test-asan soak fuzz lint release image bench bench-etcd bench-cni install install-cni uninstall uninstall-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
@@ -18,6 +18,7 @@ help:
 	@echo "make fuzz       fuzz every parser of foreign bytes, FUZZ_SECONDS each (20)"
 	@echo "make lint       clang-format and clang-tidy, warnings as errors"
 	@echo "make release    build build/release/bin/flanneld, flannelctl and flannel"
+	@echo "make image      build build/image/image.tar, an OCI image, and the same as a layout"
 	@echo "make bench      measure (needs root; see docs/developing.md)"
 	@echo "make bench-etcd  the same with leases in etcd; FLANNELD_REFERENCE=PATH: beside another flanneld"
 	@echo "make bench-cni  the CNI plugin; CNI_REFERENCE=FOLDER: beside the plugins there"
@@ -32,6 +33,10 @@ release:
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target flanneld flannelctl flannel
 
+image: release
+	@scripts/install-dependencies image
+	@scripts/image build/image $$(dpkg --print-architecture)=build/release/bin
+
 demo: release
 	@echo "== A three-node vxlan overlay in network namespaces of this machine"
 	@$(BUILD)/bin/flannelctl lab demo
@@ -41,6 +46,16 @@ newer-etcd:
 	@scripts/install-dependencies build test
 	@echo "== A newer etcd for the tests (built once, a minute)"
 	@scripts/build-etcd || [ "$$CI" != true ]
+
+# What tests with Kubernetes need takes ten minutes to build, once. Without it they are skipped, and fail in CI.
+kube-tools:
+	@scripts/install-dependencies test e2e
+	@echo "== Kubernetes and containerd for the tests (built once, ten minutes)"
+	@scripts/build-kube cluster runtime chart >/dev/null
+
+ifeq ($(CI),true)
+test test-asan: kube-tools
+endif
 
 test: newer-etcd
 	@echo "== Building with tests (some minutes the first time)"

@@ -58,6 +58,17 @@ function(flannel_etcd_test name filter)
                        PROPERTIES TIMEOUT 120 ENVIRONMENT "FLANNEL_ETCD=${FLANNEL_NEWER_ETCD}")
 endfunction()
 
+# flannel_kube_test(NAME ...): a GoogleTest program with an API server, one ctest test, so that its cases
+# share the server; with the newer etcd, which Kubernetes asks for.
+function(flannel_kube_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest_main)
+  flannel_precompiled(${name} base_test)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "FLANNEL_ETCD=${FLANNEL_NEWER_ETCD}")
+endfunction()
+
 # flannel_program(NAME FOLDER DEPS ... [STATIC]): src/FOLDER/main.cc as the program NAME in bin/;
 # STATIC: the release without any shared library, glibc included, for programs that must start fast.
 function(flannel_program name folder)

@@ -1,0 +1,142 @@
+"""OCI images without any engine, and the Debian packages that they are made of."""
+import glob
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "flannel-cpp/packages")
+
+
+def fetch(packages, arch):
+    """Of each of the packages the newest version that apt knows, and its file."""
+    folder = os.path.join(CACHE, arch)
+    os.makedirs(folder, exist_ok=True)
+    names = [f"{package}:{arch}" for package in packages]
+    shown = subprocess.run(["apt-cache", "show", "--no-all-versions", *names], check=True, capture_output=True, text=True)
+    found, missing = {}, []
+    for package in shown.stdout.strip().split("\n\n"):
+        of = dict(re.findall(r"^(Package|Version|Architecture): (.*)$", package, re.M))
+        file = f"{of['Package']}_{of['Version'].replace(':', '%3a')}_{of['Architecture']}.deb"
+        found[of["Package"]] = (of["Version"], os.path.join(folder, file))
+        if not os.path.exists(os.path.join(folder, file)):
+            missing.append(f"{of['Package']}:{arch}={of['Version']}")
+    if missing:
+        subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *missing], cwd=folder, check=True,
+                       stdout=subprocess.DEVNULL)
+    return found
+
+
+class Root:
+    """The files of an image: path -> (mode, contents or target of a link)."""
+
+    def __init__(self):
+        self.entries = {}
+
+    def file(self, path, contents, mode=0o644):
+        self.entries[path] = (mode, contents)
+
+    def copy(self, source, path):
+        if os.path.islink(source):
+            self.link(path, os.readlink(source))
+        else:
+            with open(source, "rb") as f:
+                self.file(path, f.read(), 0o755 if os.access(source, os.X_OK) else 0o644)
+
+    def copy_package(self, file, patterns):
+        """The files of a package that a pattern fits; each fits at least one."""
+        with tempfile.TemporaryDirectory() as unpacked:
+            subprocess.run(["dpkg-deb", "-x", file, unpacked], check=True)
+            for pattern in patterns:
+                paths = sorted(glob.glob(os.path.join(unpacked, pattern)))
+                if not paths:
+                    raise RuntimeError(f"{file} has no {pattern}")
+                for path in paths:
+                    self.copy(path, os.path.relpath(path, unpacked))
+
+    def link(self, path, target):
+        self.entries[path] = (0o777, target)
+
+    def layer(self):
+        """As a tar: sorted, of root, from 1970."""
+        folders = {"tmp": 0o1777, "run": 0o755, "proc": 0o755, "sys": 0o755, "dev": 0o755}
+        for path in self.entries:
+            while path := os.path.dirname(path):
+                folders.setdefault(path, 0o755)
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
+            for path in sorted([*folders, *self.entries]):
+                info = tarfile.TarInfo(path)
+                if path in folders:
+                    info.type, info.mode = tarfile.DIRTYPE, folders[path]
+                    tar.addfile(info)
+                    continue
+                info.mode, contents = self.entries[path]
+                if isinstance(contents, str):
+                    info.type, info.linkname = tarfile.SYMTYPE, contents
+                    tar.addfile(info)
+                else:
+                    info.size = len(contents)
+                    tar.addfile(info, io.BytesIO(contents))
+        return packed.getvalue()
+
+
+class Layout:
+    """An OCI image layout (opencontainers/image-spec, image-layout.md)."""
+
+    def __init__(self):
+        self.files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+
+    def blob(self, data, kind, **more):
+        if not isinstance(data, bytes):
+            data = json.dumps(data, sort_keys=True).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        self.files[f"blobs/sha256/{digest}"] = data
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data), **more}
+
+    def image(self, arch, layer, labels, entrypoint):
+        packed = io.BytesIO()
+        with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9, mtime=0) as out:
+            out.write(layer)
+        config = {
+            "architecture": arch,
+            "os": "linux",
+            "config": {"Entrypoint": entrypoint, "Labels": labels,
+                       "Env": ["PATH=/opt/bin:/usr/sbin:/usr/bin:/sbin:/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        }
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": self.blob(config, "config.v1+json"),
+            "layers": [self.blob(packed.getvalue(), "layer.v1.tar+gzip")],
+        }
+        return self.blob(manifest, "manifest.v1+json", platform={"architecture": arch, "os": "linux"})
+
+    def name(self, images, name):
+        """Makes `name` of the images, one an architecture."""
+        kind = "application/vnd.oci.image.index.v1+json"
+        index = {"schemaVersion": 2, "mediaType": kind, "manifests": images}
+        named = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
+        top = {"schemaVersion": 2, "mediaType": kind, "manifests": [self.blob(index, "index.v1+json", annotations=named)]}
+        self.files["index.json"] = json.dumps(top, sort_keys=True).encode()
+        return top["manifests"][0]["digest"]
+
+    def write(self, folder):
+        shutil.rmtree(os.path.join(folder, "layout"), ignore_errors=True)
+        for path, data in self.files.items():
+            path = os.path.join(folder, "layout", path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as f:
+                f.write(data)
+        with tarfile.open(os.path.join(folder, "image.tar"), "w", format=tarfile.GNU_FORMAT) as tar:
+            for path, data in sorted(self.files.items()):
+                info = tarfile.TarInfo(path)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
