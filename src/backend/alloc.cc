@@ -14,8 +14,8 @@ class AllocBackend : public Backend {
     return external.mtu;
   }
   // Without a backend type, as the reference publishes it.
-  LeaseAttrs announce(const NetworkConfig&, const ExternalInterface& external, const NetState&,
-                      const LeaseAttrs*) const override {
+  LeaseAttrs announce(const NetworkConfig&, const ExternalInterface& external,
+                      const AnnounceInputs&) const override {
     return {external.public_v4, external.public_v6, "", "", ""};
   }
   Plan plan(const Node&, PeerList) const override { return {}; }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip.h"
@@ -88,12 +89,24 @@ struct Plan {
   std::vector<std::uint32_t> unusable_ids;
 };
 
+// What an announcement follows from beside the configuration and the interface.
+struct AnnounceInputs {
+  // What the kernel has of ours: a device that can stay keeps its MAC.
+  const NetState& have;
+  // What the other nodes knew of us before, where a store remembers it; else nullptr. A new device
+  // gets its MAC from there.
+  const LeaseAttrs* published = nullptr;
+  std::string_view prepared = {};  // the engine's answer
+};
+
 // What a backend is, whatever it plans.
 struct Traits {
   std::vector<Dev> links;    // the devices that plan() would make
   bool makes_routes = true;  // false where somebody else leads packets to peers
   bool uses_paths = false;   // plan() looks at Node::paths
 };
+
+class Engine;
 
 class Backend {
  public:
@@ -114,15 +127,16 @@ class Backend {
   // there is none, or the lease does not say.
   virtual std::optional<Mac> vtep_mac(const Lease&, Family) const { return std::nullopt; }
 
-  // What other nodes must know to reach us. `have` is what the kernel has of ours: a device that
-  // can stay keeps its MAC. `published` is what they knew before, where a store remembers it; else
-  // nullptr. A new device gets its MAC from there.
+  // What other nodes must know to reach us.
   virtual LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
-                              const NetState& have, const LeaseAttrs* published) const = 0;
+                              const AnnounceInputs& inputs) const = 0;
 
   // Additive: the plan of two groups of peers is that of the one and that of the other together,
   // but where they share a nexthop id or, being one node's, a MAC.
   virtual Plan plan(const Node& node, PeerList peers) const = 0;
+
+  // What it runs beside that (engine.h); nullptr where that is nothing.
+  virtual std::unique_ptr<Engine> engine() const;
 
  protected:
   // Error: the peer's backend is another.
@@ -132,6 +146,13 @@ class Backend {
 // What an operator should know of a configuration that can be used all the same: fields that are
 // ignored, a missing Backend.
 std::vector<std::string> warnings(const NetworkConfig& network);
+
+// A row of the list of backends (backends.h).
+struct BackendEntry {
+  std::string_view type;
+  Result<std::unique_ptr<Backend>> (*make)(const NetworkConfig&);
+  std::span<const std::string_view> options = {};
+};
 
 // The backend that `network` names, its options checked. Errors name the option and the value,
 // or the type: `unknown backend type: nope (known: …)`.

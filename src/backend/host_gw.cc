@@ -23,8 +23,8 @@ class HostGwBackend : public Backend {
     return external.mtu;
   }
 
-  LeaseAttrs announce(const NetworkConfig&, const ExternalInterface& external, const NetState&,
-                      const LeaseAttrs*) const override {
+  LeaseAttrs announce(const NetworkConfig&, const ExternalInterface& external,
+                      const AnnounceInputs&) const override {
     return {external.public_v4, external.public_v6, type(), "", ""};
   }
 

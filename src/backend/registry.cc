@@ -1,36 +1,17 @@
 #include <algorithm>
-#include <span>
 #include <string_view>
 
-#include "backend/alloc.h"
 #include "backend/backend.h"
-#include "backend/host_gw.h"
-#include "backend/vxlan.h"
+#include "backend/backends.h"
 #include "base/printable.h"
 #include "network/backend_options.h"
 
 namespace flannel {
 namespace {
 
-struct Entry {
-  std::string_view type;
-  Result<std::unique_ptr<Backend>> (*make)(const NetworkConfig&);
-  std::span<const std::string_view> options = {};
-};
-
-constexpr Entry kBackends[] = {
-    {"alloc", make_alloc},
-    {"host-gw", make_host_gw},
-    {"vxlan", make_vxlan, kVxlanOptions},
-};
-
-// What the reference has and we do not have yet.
-constexpr std::string_view kPlanned[] = {"extension",   "ipip", "ipsec",
-                                         "tencent-vpc", "udp",  "wireguard"};
-
 std::string known() {
   std::string names;
-  for (const Entry& entry : kBackends) {
+  for (const BackendEntry& entry : kBackends) {
     names += (names.empty() ? "" : ", ") + std::string(entry.type);
   }
   return names;
@@ -55,7 +36,7 @@ std::vector<std::string> warnings(const NetworkConfig& network) {
     add("there is no Backend: udp is used");
   }
   std::ranges::for_each(network.unknown_fields, add);
-  const auto entry = std::ranges::find(kBackends, network.backend_type, &Entry::type);
+  const auto entry = std::ranges::find(kBackends, network.backend_type, &BackendEntry::type);
   if (entry != std::end(kBackends)) {
     std::vector<std::string_view> known{"Type"};
     known.insert(known.end(), entry->options.begin(), entry->options.end());
@@ -65,7 +46,7 @@ std::vector<std::string> warnings(const NetworkConfig& network) {
 }
 
 Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network) {
-  for (const Entry& entry : kBackends) {
+  for (const BackendEntry& entry : kBackends) {
     if (entry.type == network.backend_type) {
       return entry.make(network);
     }
@@ -74,7 +55,7 @@ Result<std::unique_ptr<Backend>> make_backend(const NetworkConfig& network) {
       network.backend_missing ? "; it is what a missing Backend stands for: write, for example, "
                                 R"("Backend": {"Type": "vxlan"})"
                               : "";
-  for (const std::string_view type : kPlanned) {
+  for (const std::string_view type : kPlannedBackends) {
     if (type == network.backend_type) {
       return fail("backend type {} is not supported yet{} (known: {})", type, remedy, known());
     }

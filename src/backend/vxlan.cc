@@ -51,14 +51,14 @@ class VxlanBackend : public Backend {
   std::vector<std::string> warnings(const ExternalInterface& external) const override;
   std::optional<Mac> vtep_mac(const Lease& lease, Family family) const override;
   LeaseAttrs announce(const NetworkConfig& network, const ExternalInterface& external,
-                      const NetState& have, const LeaseAttrs* published) const override;
+                      const AnnounceInputs& inputs) const override;
   Plan plan(const Node& node, PeerList peers) const override;
 
  private:
   Dev device_name(Family family) const;
   Link device(const Node& node, Family family, const Mac& mac) const;
   Mac device_mac(const NetworkConfig& network, const ExternalInterface& external, Family family,
-                 const NetState& have, const LeaseAttrs* published) const;
+                 const AnnounceInputs& inputs) const;
   Vxlan attributes(const ExternalInterface& external, Family family) const;
   std::vector<PeerTunnel> usable_tunnels(PeerList peers, Family family,
                                          std::vector<Refused>& skipped) const;
@@ -220,9 +220,8 @@ Link VxlanBackend::device(const Node& node, Family family, const Mac& mac) const
 // what it published where a store remembers that, else without having to remember it: after a
 // reboot nothing changes for the peers.
 Mac VxlanBackend::device_mac(const NetworkConfig& network, const ExternalInterface& external,
-                             Family family, const NetState& have,
-                             const LeaseAttrs* published) const {
-  const Link* device = have.of<Link>().find({device_name(family)});
+                             Family family, const AnnounceInputs& inputs) const {
+  const Link* device = inputs.have.of<Link>().find({device_name(family)});
   const Vxlan* is = device == nullptr ? nullptr : std::get_if<Vxlan>(&device->kind);
   if (is != nullptr) {
     Vxlan should = attributes(external, family);
@@ -231,8 +230,8 @@ Mac VxlanBackend::device_mac(const NetworkConfig& network, const ExternalInterfa
       return device->mac;
     }
   }
-  if (published != nullptr) {
-    if (const Result<Mac> known = parse_vtep_mac(published->data(family))) {
+  if (inputs.published != nullptr) {
+    if (const Result<Mac> known = parse_vtep_mac(inputs.published->data(family))) {
       return *known;
     }
   }
@@ -242,7 +241,7 @@ Mac VxlanBackend::device_mac(const NetworkConfig& network, const ExternalInterfa
 }
 
 LeaseAttrs VxlanBackend::announce(const NetworkConfig& network, const ExternalInterface& external,
-                                  const NetState& have, const LeaseAttrs* published) const {
+                                  const AnnounceInputs& inputs) const {
   LeaseAttrs attrs;
   attrs.public_ip = external.public_v4;
   attrs.public_ipv6 = external.public_v6;
@@ -251,7 +250,7 @@ LeaseAttrs VxlanBackend::announce(const NetworkConfig& network, const ExternalIn
     if (!network.family(family)) {
       continue;
     }
-    const Mac mac = device_mac(network, external, family, have, published);
+    const Mac mac = device_mac(network, external, family, inputs);
     std::string& data = family == Family::v4 ? attrs.backend_data : attrs.backend_v6_data;
     data = fmt::format(R"({{"VNI":{},"VtepMAC":"{}"}})", options_.vni, mac.to_text());
   }

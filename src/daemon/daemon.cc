@@ -39,6 +39,7 @@ Task<void> Daemon::run() {
     co_await read_network();
     co_await claim_devices();
     co_await choose_interface();
+    co_await prepare_backend();
   } while (!co_await take_lease());
   make_parts();
   connect_parts();
@@ -96,6 +97,14 @@ Task<void> Daemon::choose_interface() {
       std::make_unique<HostWatch>(io_.get_executor(), kernel_, host_, *state_.overlay, facts,
                                   state_.options.interface_options(), timing_.host);
   co_await wait<void>("no external interface", [this] { return done(state_.host->choose()); });
+}
+
+Task<void> Daemon::prepare_backend() {
+  state_.engine = state_.overlay->backend->engine();
+  if (state_.engine) {
+    state_.overlay->prepared = co_await wait<std::string>(
+        "Error registering network", [this] { return state_.engine->prepare(); });
+  }
 }
 
 Task<bool> Daemon::take_lease() {

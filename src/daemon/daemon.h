@@ -52,6 +52,7 @@ class Daemon {
   Task<void> read_network();
   Task<void> claim_devices();
   Task<void> choose_interface();
+  Task<void> prepare_backend();
   // False where the last known state that the steps before went by is refused: they begin anew.
   Task<bool> take_lease();
   void make_parts();  // parts.cc

@@ -59,8 +59,10 @@ HostUse HostWatch::use() const {
 }
 
 LeaseAttrs HostWatch::announcement(const ExternalInterface& external) const {
-  return overlay_.backend->announce(overlay_.config, external, kernel_.dump(overlay_.scope).ours,
-                                    published_ ? &*published_ : nullptr);
+  const Snapshot kernel = kernel_.dump(overlay_.scope);
+  return overlay_.backend->announce(
+      overlay_.config, external,
+      {kernel.ours, published_ ? &*published_ : nullptr, overlay_.prepared});
 }
 
 // Error: the backend cannot use it, and nothing has changed.

@@ -22,6 +22,7 @@ struct Overlay {
   Traits traits;  // the backend's, with this configuration
   Scope scope;
   std::vector<Prefix> masq_excluded;  // by the configuration and the options
+  std::string prepared = {};          // what the backend's engine has for the announcement
 };
 
 // Error: the backend that `config` asks for is unknown, or one of its options is wrong.

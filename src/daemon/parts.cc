@@ -64,6 +64,9 @@ void Daemon::connect_parts() {
   peers.on_change = [this](const PeersDelta& delta) {
     state_.planner->peers_changed(delta);
     state_.reconciler->wake_for_changes();
+    if (state_.engine) {
+      state_.engine->inputs_changed(delta);
+    }
     if (state_.writer) {
       state_.writer->peers_changed(delta);
     }
@@ -98,6 +101,9 @@ void Daemon::connect_parts() {
     }
   };
   state_.subnet_file.on_tried = [this] { check_ready(); };
+  if (state_.engine) {
+    state_.engine->on_trouble = [this] { check_ready(); };
+  }
 }
 
 void Daemon::store_state(StoreHealth::Use use, const std::string& trouble) {
@@ -129,6 +135,15 @@ Task<void> Daemon::follow_store() {
 // As soon as it is known who is there.
 void Daemon::start_reconciling() {
   spawn(run_forever("reconciler", timing_.failures, [this] { return state_.reconciler->run(); }));
+  if (state_.engine) {
+    spawn(run_forever(
+        "backend", timing_.failures,
+        [this] {
+          return state_.engine->run(
+              {state_.overlay->config, *state_.external(), *state_.lease(), *state_.peers()});
+        },
+        [this](const std::string& trouble) { state_.engine->set_trouble(trouble); }));
+  }
   if (state_.writer) {
     state_.writer->begin();
   }
@@ -141,7 +156,7 @@ void Daemon::write_subnet_file() {
 
 // Pods are started by subnet.env, and by what waits for us, when their packets are taken care of.
 void Daemon::check_ready() {
-  if (!state_.reconciler->report().complete) {
+  if (!state_.reconciler->report().complete || (state_.engine && !state_.engine->has_worked())) {
     state_.subnet_file.explain(state_.waiting_for());
     return;
   }

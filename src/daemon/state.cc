@@ -52,6 +52,9 @@ std::string DaemonState::waiting_for() const {
   if (!report.complete && !reconciler->under_way().empty()) {
     return fmt::format("under way: {}", headline(reconciler->under_way().front()));
   }
+  if (report.complete && engine && !engine->has_worked()) {
+    return "the backend does not work yet: " + engine->trouble();
+  }
   return report.complete ? cause : "the first pass over the kernel's state is not complete";
 }
 

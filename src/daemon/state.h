@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/engine.h"
 #include "daemon/fallback_state.h"
 #include "daemon/host_watch.h"
 #include "daemon/options.h"
@@ -50,6 +51,8 @@ struct DaemonState {
   std::unique_ptr<StateWriter> writer;  // none where no state is kept
   std::unique_ptr<Planner> planner;
   std::unique_ptr<Reconciler> reconciler;
+  std::unique_ptr<Engine>
+      engine;  // none where the backend has none; ends before what it works with
 
   // Of the parts above.
   const ExternalInterface* external() const { return host ? host->external() : nullptr; }

@@ -217,6 +217,7 @@ std::vector<std::string> troubles(const DaemonState& state) {
       {"state-dir: ", state.writer ? state.writer->trouble() : ""},
       {"interface: ", state.host ? state.host->trouble() : ""},
       {"our lease ", state.own ? state.own->trouble() : ""},
+      {"backend: ", state.engine ? state.engine->trouble() : ""},
       {"", state.ready ? state.waiting_for() : ""},
   };
   std::vector<std::string> out;

@@ -138,7 +138,7 @@ void read_line(Scenario& scenario, const std::string& text) {
   } else if (verb == "own") {
     scenario.own.key = value_of(parse_lease_key(rest_of(line)), text);
     scenario.own.attrs =
-        scenario.backend->announce(scenario.network, scenario.external, scenario.have, nullptr);
+        scenario.backend->announce(scenario.network, scenario.external, {scenario.have});
   } else if (verb == "peer") {
     line >> key;
     scenario.update.leases.push_back({value_of(parse_lease_key(key), text),

@@ -47,7 +47,7 @@ void measure(unsigned count, const std::string& name) {
     external.v6 = external.public_v6 = *IpAddr::parse("fd99::2");
     key.v6 = *Prefix::parse("fc00:5:0:1::/64");
   }
-  const Lease own{key, backend->announce(network, external, {}, nullptr), {}};
+  const Lease own{key, backend->announce(network, external, {{}}), {}};
   const Scope scope = make_scope(network, *backend);
   const std::vector<Lease> peers = made_up_peers(count, mode);
   HostKernel kernel;
