@@ -43,7 +43,7 @@ class ClaimedPart : public FirewallPart {
     }
     FirewallPart::dump(scope, snapshot);
     if (snapshot.ours.of<Ruleset>().empty() && !is_busy()) {
-      held_ = !claim_.hold({}, network_);
+      (void)claim_.hold({}, network_);  // to claim nothing never fails
     }
   }
 
@@ -59,23 +59,22 @@ class ClaimedPart : public FirewallPart {
 
   void changes(const Scope& scope, Changes& changes) override {
     FirewallPart::changes(scope, changes);
-    if (!held_) {
-      std::erase_if(changes.ours, [](const Change& change) {
-        return std::holds_alternative<Ruleset>(change.object);
-      });
+    const auto is_about_rules = [](const Change& change) {
+      return std::holds_alternative<Ruleset>(change.object);
+    };
+    // Where there were none nobody needed the claim; what comes or goes now is ours to look at,
+    // unless another daemon made it.
+    if (std::ranges::any_of(changes.ours, is_about_rules) && !hold()) {
+      std::erase_if(changes.ours, is_about_rules);
     }
   }
 
  private:
-  bool hold() {
-    held_ = claim_.hold({kRules}, network_).has_value();
-    return held_;
-  }
+  bool hold() { return claim_.hold({kRules}, network_).has_value(); }
 
   inline static const Dev kRules = "flannel/rules";  // no device has such a name
   DeviceClaim claim_;
   std::string network_;
-  bool held_ = false;
 };
 
 }  // namespace
