@@ -85,7 +85,8 @@ TEST(CommandLine, RefusesInOneLine) {
        "flannelctl lab down: option --name is given twice; usage: flannelctl lab down [--name "
        "NAME]"},
       {{"lab", "exec", "p1"},
-       "flannelctl lab exec: COMMAND… is missing; usage: flannelctl lab exec [--name NAME] nI|pI "
+       "flannelctl lab exec: COMMAND… is missing; usage: flannelctl lab exec [--name NAME] "
+       "nI|pI|out "
        "COMMAND…"},
       {{"stauts"},
        "flannelctl: unknown command stauts; did you mean status?; flannelctl --help lists them"},
@@ -105,7 +106,7 @@ TEST(CommandLine, RefusesInOneLine) {
 
 TEST(CommandLine, HelpsWhereverItIsAsked) {
   const std::string all = parsed({"--help"}).help;
-  EXPECT_NE(all.find("lab exec nI|pI COMMAND…  run a command"), std::string::npos) << all;
+  EXPECT_NE(all.find("lab exec nI|pI|out COMMAND…  run a command"), std::string::npos) << all;
   EXPECT_EQ(all.find("relay"), std::string::npos) << all;
   for (const Words& arguments : {Words{"-h"}, Words{"help"}}) {
     EXPECT_EQ(parsed(arguments).help, all);

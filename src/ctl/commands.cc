@@ -20,6 +20,7 @@ const std::vector<Option> kMaking{
     {"network", "CIDR", "for the pods (10.5.0.0/16)"},
     {"ipv6-network", "CIDR", "the same (fc00:5::/48)"},
     {"routed", "", "each node on a subnet of its own, a router between them"},
+    {"nftables", "", "nodes masquerade with nftables, not with iptables"},
     {"store", "S", "local (the default), etcd for one of its own, or etcd=http://HOST:PORT"},
     {"flanneld", "PATH", "the daemon (the one beside flannelctl)"}};
 
@@ -55,8 +56,10 @@ const Command kCommands[] = {
     {"lab ping",
      "",
      {kName},
-     "every pod pings every pod",
-     "Exit code: 0 where every ping was answered.\n",
+     "every pod pings every pod and the host outside",
+     "The host outside, `out`, has no route to pods: it answers where a pod's node\n"
+     "masquerades, and shows which address it sees. Exit code: 0 where every ping was\n"
+     "answered, and only addresses of nodes were seen.\n",
      lab_ping},
     {"lab break",
      "",
@@ -65,9 +68,9 @@ const Command kCommands[] = {
      "Exit code: 0 where everything healed.\n",
      lab_break},
     {"lab exec",
-     "nI|pI COMMAND…",
+     "nI|pI|out COMMAND…",
      {kName},
-     "run a command on a node or pod",
+     "run a command on a node, a pod or the host outside",
      "Nodes and pods know each other by name: `flannelctl lab exec p1 ping p2`. On a\n"
      "node `flannelctl status` is that of its daemon. Options go before the command.\n",
      lab_exec},

@@ -39,6 +39,8 @@ struct Tool {
 };
 constexpr Tool kTools[] = {
     {"ip", "iproute2"}, {"bridge", "iproute2"}, {"sysctl", "procps"}, {"ping", "iputils-ping"}};
+constexpr Tool kIptables[] = {{"iptables", "iptables"}, {"ip6tables", "iptables"}};
+constexpr Tool kNftables[] = {{"nft", "nftables"}};
 constexpr Tool kEtcdTools[] = {{"etcd", "etcd-server"}, {"etcdctl", "etcd-client"}};
 
 Result<void> check_tools(std::span<const Tool> tools) {
@@ -84,6 +86,7 @@ std::string network_config_text(const LabOptions& options) {
   out += options.v4 ? fmt::format(R"("Network":"{}",)", options.network) : R"("EnableIPv4":false,)";
   out += options.v6 ? fmt::format(R"("EnableIPv6":true,"IPv6Network":"{}",)", options.ipv6_network)
                     : "";
+  out += options.nftables ? R"("EnableNFTables":true,)" : "";
   return out + fmt::format(R"("Backend":{}}})", backend);
 }
 
@@ -118,11 +121,12 @@ Result<void> check_lab_options(const LabOptions& options) {
     return fail("--store {}: local, etcd, or etcd=http://HOST:PORT", printable(options.store));
   }
   const std::span<const Tool> etcd(kEtcdTools);
-  for (const Result<void>& part : {check_lab_name(options.name), check_network(options),
-                                   check_program(options.flanneld), check_tools(kTools),
-                                   check_tools(options.store == "local"  ? etcd.first(0)
-                                               : options.store == "etcd" ? etcd
-                                                                         : etcd.last(1))}) {
+  for (const Result<void>& part :
+       {check_lab_name(options.name), check_network(options), check_program(options.flanneld),
+        check_tools(kTools), options.nftables ? check_tools(kNftables) : check_tools(kIptables),
+        check_tools(options.store == "local"  ? etcd.first(0)
+                    : options.store == "etcd" ? etcd
+                                              : etcd.last(1))}) {
     if (!part) {
       return part;
     }
@@ -183,8 +187,11 @@ Result<std::string> Lab::namespace_of(const std::string& place) const {
       return pod(i);
     }
   }
-  return fail("{}: no node (n1 to n{}) and no pod (p1 to p{}) of lab {}", printable(place), nodes(),
-              nodes(), name_);
+  if (place == "out") {
+    return outside();
+  }
+  return fail("{}: no node (n1 to n{}), pod (p1 to p{}) or `out` of lab {}", printable(place),
+              nodes(), nodes(), name_);
 }
 
 void Lab::start_program(const std::string& what, const Arguments& arguments,
@@ -206,7 +213,7 @@ void Lab::start_node(unsigned i, const std::string& flanneld) {
   start_program(name,
                 {"env", fmt::format("FLANNELD_STATE_DIR={}/state", folder(i)), program,
                  record_.setting("store"), fmt::format("--subnet-file={}/subnet.env", folder(i)),
-                 "--iface=eth0", fmt::format("--etcd-prefix=/flannel-lab/{}", name_)},
+                 "--iface=eth0", "--ip-masq", fmt::format("--etcd-prefix=/flannel-lab/{}", name_)},
                 node(i));
 }
 
@@ -267,17 +274,20 @@ void Lab::up(const LabOptions& options) {
                         : options.v4             ? "v4"
                                                  : "v6"},
            {"routed", options.routed ? "yes" : ""},
+           {"firewall", options.nftables ? "nftables" : "iptables"},
            {"flanneld", std::filesystem::absolute(options.flanneld)}}) {
     journal_.add_setting(name, value);
   }
-  say(fmt::format("Making the underlay and {} as network namespaces {}-n1{}",
-                  counted(options.nodes, "node"), name_,
-                  options.nodes == 1 ? "" : fmt::format(" … {}-n{}", name_, options.nodes)));
+  say(fmt::format(
+      "Making the underlay, {} and a host outside as network namespaces {}-n1{} and {}-out",
+      counted(options.nodes, "node"), name_,
+      options.nodes == 1 ? "" : fmt::format(" … {}-n{}", name_, options.nodes), name_));
   reread();
   make_underlay();
   for (unsigned i = 1; i <= options.nodes; ++i) {
     make_node(i);
   }
+  make_outside();
   say(fmt::format("Writing the network configuration to the lease store ({}):\n  {}", options.store,
                   network_config_text(options)));
   open_store(options);

@@ -3,6 +3,9 @@
 //   NAME-net   the underlay: a bridge, 198.18.0.1/16 and fd99::1/64; a router with --routed
 //   NAME-nI    node I: eth0 198.18.0.(10+I) and fd99::(10+I), default route to NAME-net, a flanneld
 //   NAME-pI    its pod: eth0 with the second address of the node's subnets, routed by the node
+//   NAME-out   a host outside of the overlay, 198.18.0.100 and fd99::100: it has no route to pods,
+//   so
+//              that it only answers those that their node masquerades
 //
 // Nothing is made in the machine's own network namespace.
 #pragma once
@@ -25,7 +28,8 @@ struct LabOptions {
   std::string store = "local";  // local, etcd, or etcd=URL
   bool v4 = true;               // families of the overlay; the underlay has both
   bool v6 = false;
-  bool routed = false;  // each node on a subnet of its own, with a router between them
+  bool routed = false;    // each node on a subnet of its own, with a router between them
+  bool nftables = false;  // the tool that the nodes masquerade with; else iptables
   std::string network = "10.5.0.0/16";
   std::string ipv6_network = "fc00:5::/48";
   std::string flanneld;  // path of the daemon
@@ -47,11 +51,18 @@ void require_root();
 // All labs of this machine, by name.
 std::vector<std::string> lab_names();
 
-// One row a pod, one column a pod: average round trip in milliseconds, nothing where no answer
-// came.
-using PingMatrix = std::vector<std::vector<std::optional<double>>>;
+// What a pod reaches: average round trips in milliseconds, nothing where no answer came.
+struct PingRow {
+  std::vector<std::optional<double>> pods;
+  std::optional<double> outside;
+  // What the host outside takes it for, nothing where no packet arrived; and its node's address,
+  // which it should be.
+  std::optional<IpAddr> seen_as;
+  IpAddr node;
+};
+using PingMatrix = std::vector<PingRow>;  // one a pod
 std::string to_text(const PingMatrix& matrix);
-// Every ping was answered.
+// Every ping was answered, and the host outside sees nodes alone.
 bool is_complete(const PingMatrix& matrix);
 // The average of `ping -q`'s output, nothing where no packet came back.
 std::optional<double> parse_ping_average(const std::string& output);
@@ -88,7 +99,7 @@ class Lab {
   // heal. False where one did not.
   bool sabotage() const;
 
-  // `n2` or `p2` -> its namespace. Error: there is no such node or pod.
+  // `n2`, `p2` or `out` -> its namespace. Error: there is no such node or pod.
   Result<std::string> namespace_of(const std::string& place) const;
   std::string node_socket(unsigned node) const;
   std::string log_file(unsigned node) const;
@@ -97,24 +108,35 @@ class Lab {
   std::string config() const { return record_.setting("config"); }
 
  private:
+  // The host outside is connected as a node by this number would be.
+  static constexpr unsigned kOutside = 90;
+  static_assert(kOutside > kMostLabNodes);
+
   std::string folder(unsigned node) const;
   std::string net() const { return name_ + "-net"; }
   std::string node(unsigned i) const { return fmt::format("{}-n{}", name_, i); }
   std::string pod(unsigned i) const { return fmt::format("{}-p{}", name_, i); }
+  std::string outside() const { return name_ + "-out"; }
   void reread();
   void add_namespace(const std::string& name);
   bool is_routed() const { return !record_.setting("routed").empty(); }
   void make_underlay();
   // The first part of node I's underlay subnet: `198.18.0.`, `fd99::`.
   std::string underlay(unsigned i, Family family) const;
+  IpAddr underlay_address(unsigned i, Family family) const;
+  // Gives a new namespace node I's interface, addresses and default routes.
+  void connect(const std::string& netns, const std::string& link, unsigned i);
   // Lines for `ip -batch`: node I's default routes.
   std::string default_routes(unsigned i) const;
   void make_node(unsigned i);
+  void make_outside();
   void make_pod(unsigned i);
   void write_hosts() const;
   std::vector<std::string> status_row(unsigned i) const;
   void open_store(const LabOptions& options);
   std::string pod_address(unsigned i, Family family) const;
+  // The source of a packet that pod I sends to the host outside.
+  std::optional<IpAddr> seen_outside(unsigned i, Family family) const;
   bool heals(const Arguments& command) const;
   std::string start_etcd();
   std::string start_relay(const std::string& url);

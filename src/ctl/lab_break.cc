@@ -1,6 +1,8 @@
 // `lab break`: what happens to nodes, done to one of them on purpose.
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <iterator>
 #include <thread>
 
 #include "ctl/interrupt.h"
@@ -40,6 +42,41 @@ std::vector<Arguments> sabotage_list(const std::vector<std::string>& devices,
   return list;
 }
 
+// What happens to the rules of iptables and ip6tables: others flush, and put theirs in front.
+std::vector<Arguments> iptables_sabotage(const std::vector<Family>& families) {
+  std::vector<Arguments> list;
+  for (const Family family : families) {
+    const std::string program = family == Family::v4 ? "iptables" : "ip6tables";
+    list.insert(list.end(), {{program, "-t", "nat", "-F", "FLANNEL-POSTRTG"},
+                             {program, "-t", "nat", "-D", "FLANNEL-POSTRTG", "5"},
+                             {program, "-t", "nat", "-I", "FLANNEL-POSTRTG", "-j", "MASQUERADE"},
+                             {program, "-t", "nat", "-D", "POSTROUTING", "1"},
+                             {program, "-t", "nat", "-F"},
+                             {program, "-P", "FORWARD", "DROP"},
+                             {program, "-F"},
+                             {program, "-P", "FORWARD", "ACCEPT"}});
+  }
+  if (is_in_path("nft")) {
+    list.push_back({"nft", "flush", "ruleset"});
+  }
+  return list;
+}
+
+std::vector<Arguments> nftables_sabotage(const std::vector<Family>& families) {
+  std::vector<Arguments> list;
+  for (const Family family : families) {
+    const std::string ip = family == Family::v4 ? "ip" : "ip6";
+    const std::string table = family == Family::v4 ? "flannel-ipv4" : "flannel-ipv6";
+    list.insert(list.end(), {{"nft", "flush", "chain", ip, table, "postrtg"},
+                             {"nft", "insert", "rule", ip, table, "postrtg", "masquerade"},
+                             {"nft", "add", "chain", ip, table, "forward", "{ policy drop; }"},
+                             {"nft", "flush", "table", ip, table},
+                             {"nft", "delete", "table", ip, table}});
+  }
+  list.push_back({"nft", "flush", "ruleset"});
+  return list;
+}
+
 std::string text_of(const Arguments& command) {
   std::string text;
   for (const std::string& word : command) {
@@ -75,11 +112,13 @@ bool Lab::heals(const Arguments& command) const {
     reached = reached && is_complete(ping(family));
   }
   const bool healed = plan && plan->body.empty() && reached;
-  fmt::print("{:<58} {}\n", text_of(command),
-             healed ? fmt::format("healed in {:5.0f} ms, every pod reaches every pod", took)
-                    : fmt::format("NOT healed after {:.0f} ms{}\n{}", took,
-                                  reached ? "" : ", pods do not reach each other",
-                                  plan ? plan->body : plan.error().text));
+  fmt::print(
+      "{:<58} {}\n", text_of(command),
+      healed
+          ? fmt::format("healed in {:5.0f} ms, every pod reaches all others and the outside", took)
+          : fmt::format("NOT healed after {:.0f} ms{}\n{}", took,
+                        reached ? "" : ", pods do not reach all they should",
+                        plan ? plan->body : plan.error().text));
   std::fflush(stdout);
   return healed;
 }
@@ -99,9 +138,12 @@ bool Lab::sabotage() const {
   if (peer == nullptr) {
     throw std::runtime_error("n1 has no peers: nothing to break");
   }
+  std::vector<Arguments> list = sabotage_list(devices, families(), std::string(peer->as_string()));
+  std::ranges::copy(record_.setting("firewall") == "nftables" ? nftables_sabotage(families())
+                                                              : iptables_sabotage(families()),
+                    std::back_inserter(list));
   bool all = true;
-  for (const Arguments& command :
-       sabotage_list(devices, families(), std::string(peer->as_string()))) {
+  for (const Arguments& command : list) {
     check_interrupted();
     all = heals(command) && all;
   }

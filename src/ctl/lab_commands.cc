@@ -51,6 +51,7 @@ Result<LabOptions> options_of(const CommandLine& line) {
   options.v4 = !line.has("ipv6");
   options.v6 = line.has("ipv6") || line.has("dual-stack");
   options.routed = line.has("routed");
+  options.nftables = line.has("nftables");
   options.flanneld = line.get("flanneld", (own_folder() / "flanneld").string());
   if (line.has("ipv6") && line.has("dual-stack")) {
     return fail("one of --ipv6 and --dual-stack");
@@ -128,7 +129,9 @@ int print_pings(const Lab& lab) {
 // Everything that a lab shows. False where something is not as it should be.
 bool show(const Lab& lab) {
   fmt::print("\n== The leases: each node has a subnet\n{}", lab.leases());
-  fmt::print("\n== Every pod pings every pod (average round trip)\n");
+  fmt::print(
+      "\n== Every pod pings every pod and a host outside, which sees its node (average round "
+      "trip)\n");
   const bool reached = print_pings(lab) == 0;
   check_interrupted();
   fmt::print("\n== flannelctl status on node n1\n");

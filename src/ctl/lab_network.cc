@@ -92,24 +92,38 @@ std::string Lab::default_routes(unsigned i) const {
                      underlay(i, Family::v4), underlay(i, Family::v6));
 }
 
+IpAddr Lab::underlay_address(unsigned i, Family family) const {
+  return *IpAddr::parse(fmt::format("{}{}", underlay(i, family), 10 + i));
+}
+
+void Lab::connect(const std::string& netns, const std::string& link, unsigned i) {
+  const std::string v4 = underlay(i, Family::v4), v6 = underlay(i, Family::v6);
+  configure(net(), fmt::format("link add {} type veth peer name eth0 netns {}\n", link, netns));
+  configure(net(), is_routed() ? fmt::format("addr add {1}1/24 dev {0}\n"
+                                             "addr add {2}1/64 dev {0} nodad\n"
+                                             "link set {0} up\n",
+                                             link, v4, v6)
+                               : fmt::format("link set {} master br0 up\n", link));
+  configure(netns, fmt::format("addr add {}/{} dev eth0\n"
+                               "addr add {}/64 dev eth0 nodad\n"
+                               "link set eth0 up\n",
+                               underlay_address(i, Family::v4).to_text(), is_routed() ? 24 : 16,
+                               underlay_address(i, Family::v6).to_text()) +
+                       default_routes(i));
+}
+
 void Lab::make_node(unsigned i) {
   add_namespace(node(i));
-  const std::string v4 = underlay(i, Family::v4), v6 = underlay(i, Family::v6);
-  configure(net(), fmt::format("link add n{0} type veth peer name eth0 netns {1}\n", i, node(i)));
-  configure(net(), is_routed() ? fmt::format("addr add {1}1/24 dev n{0}\n"
-                                             "addr add {2}1/64 dev n{0} nodad\n"
-                                             "link set n{0} up\n",
-                                             i, v4, v6)
-                               : fmt::format("link set n{} master br0 up\n", i));
+  connect(node(i), fmt::format("n{}", i), i);
   // As network daemons do it, an interface that was down has its addresses again.
   set_sysctl(node(i), "net.ipv6.conf.eth0.keep_addr_on_down=1");
-  configure(node(i), fmt::format("addr add {1}{0}/{3} dev eth0\n"
-                                 "addr add {2}{0}/64 dev eth0 nodad\n"
-                                 "link set eth0 up\n",
-                                 10 + i, v4, v6, is_routed() ? 24 : 16) +
-                         default_routes(i));
   forward_packets(node(i));
   std::filesystem::create_directories(folder(i));
+}
+
+void Lab::make_outside() {
+  add_namespace(outside());
+  connect(outside(), "out", kOutside);
 }
 
 // A pod's address is the second of the subnet, the node's side has the first, as a CNI bridge
@@ -143,11 +157,14 @@ void Lab::write_hosts() const {
   std::string text = "127.0.0.1 localhost\n::1 localhost\n";
   for (unsigned i = 1; i <= nodes(); ++i) {
     for (const Family family : kFamilies) {
-      text += fmt::format("{}{} n{}\n", underlay(i, family), 10 + i, i);
+      text += fmt::format("{} n{}\n", underlay_address(i, family).to_text(), i);
     }
     for (const Family family : families()) {
       text += fmt::format("{} p{}\n", pod_address(i, family), i);
     }
+  }
+  for (const Family family : kFamilies) {
+    text += fmt::format("{} out\n", underlay_address(kOutside, family).to_text());
   }
   if (const Result<void> written = replace_file(hosts_file(), text, 0644); !written) {
     throw std::runtime_error(written.error().text);

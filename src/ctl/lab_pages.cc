@@ -1,14 +1,12 @@
-// What a lab shows: leases, daemons, the ping matrix.
+// What a lab shows: leases and daemons.
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <cstdio>
 
 #include "base/counted.h"
 #include "base/file.h"
 #include "base/printable.h"
 #include "ctl/columns.h"
-#include "ctl/interrupt.h"
 #include "ctl/lab.h"
 #include "ctl/status_client.h"
 #include "ctl/status_page.h"
@@ -101,57 +99,8 @@ std::string Lab::status() const {
          in_columns(rows);
 }
 
-std::optional<double> parse_ping_average(const std::string& output) {
-  // rtt min/avg/max/mdev = 0.045/0.050/0.060/0.005 ms
-  const std::size_t equals = output.find(" = ", output.find("rtt "));
-  double least = 0, average = 0;
-  if (equals == std::string::npos ||
-      std::sscanf(output.c_str() + equals, " = %lf/%lf/", &least, &average) != 2) {
-    return std::nullopt;
-  }
-  return average;
-}
-
 std::string Lab::pod_address(unsigned i, Family family) const {
   return record_.setting(fmt::format("pod{}{}", i, family == Family::v4 ? "" : "v6"));
-}
-
-PingMatrix Lab::ping(Family family) const {
-  PingMatrix matrix(nodes(), std::vector<std::optional<double>>(nodes()));
-  for (unsigned from = 1; from <= nodes(); ++from) {
-    check_interrupted();
-    std::vector<RunningProgram> row;
-    for (unsigned to = 1; to <= nodes(); ++to) {
-      row.emplace_back(Arguments{"ip", "netns", "exec", pod(from), "ping", "-n", "-q", "-c", "5",
-                                 "-i", "0.01", "-W", "1", pod_address(to, family)});
-    }
-    for (unsigned to = 1; to <= nodes(); ++to) {
-      matrix[from - 1][to - 1] = parse_ping_average(row[to - 1].wait().output);
-    }
-  }
-  return matrix;
-}
-
-bool is_complete(const PingMatrix& matrix) {
-  return std::all_of(matrix.begin(), matrix.end(), [](const auto& row) {
-    return std::all_of(row.begin(), row.end(), [](const auto& time) { return time.has_value(); });
-  });
-}
-
-std::string to_text(const PingMatrix& matrix) {
-  std::string out = "ms    ";
-  for (std::size_t to = 1; to <= matrix.size(); ++to) {
-    out += fmt::format("{:>8}", fmt::format("p{}", to));
-  }
-  out += "\n";
-  for (std::size_t from = 1; from <= matrix.size(); ++from) {
-    out += fmt::format("p{:<5}", from);
-    for (const std::optional<double>& time : matrix[from - 1]) {
-      out += time ? fmt::format("{:>8.3f}", *time) : fmt::format("{:>8}", "FAIL");
-    }
-    out += "\n";
-  }
-  return out;
 }
 
 }  // namespace flannel

@@ -162,10 +162,21 @@ TEST(Ping, ReadsTheAverage) {
 }
 
 TEST(Ping, ShowsAMatrix) {
-  EXPECT_EQ(to_text(PingMatrix{{0.05, std::nullopt}, {1.5, 0.04}}),
-            "ms          p1      p2\n"
-            "p1       0.050    FAIL\n"
-            "p2       1.500   0.040\n");
+  const IpAddr node1 = *IpAddr::parse("198.18.0.11"), node2 = *IpAddr::parse("198.18.0.12");
+  const PingMatrix good = {{{0.05, 0.2}, 0.1, node1, node1}, {{1.5, 0.04}, 0.1, node2, node2}};
+  EXPECT_TRUE(is_complete(good));
+  EXPECT_EQ(to_text(good),
+            "ms          p1      p2     out  seen there as\n"
+            "p1       0.050   0.200   0.100  198.18.0.11\n"
+            "p2       1.500   0.040   0.100  198.18.0.12\n");
+  const PingMatrix none = {{{0.05, std::nullopt}, 0.1, node1, node1}, good[1]};
+  EXPECT_FALSE(is_complete(none));
+  const PingMatrix not_masqueraded = {good[0], {{1.5, 0.04}, std::nullopt, node1, node2}};
+  EXPECT_FALSE(is_complete(not_masqueraded));
+  EXPECT_EQ(to_text(PingMatrix{none[0], not_masqueraded[1]}),
+            "ms          p1      p2     out  seen there as\n"
+            "p1       0.050    FAIL   0.100  198.18.0.11\n"
+            "p2       1.500   0.040    FAIL  198.18.0.11: FAIL, not as its node 198.18.0.12\n");
 }
 
 TEST(LabOptions, IsCheckedBeforeAnythingIsMade) {

@@ -61,6 +61,8 @@ TEST_F(LabTest, ComesUpWorksAndGoes) {
   const ProgramResult ping = lab.ctl({"ping"});
   EXPECT_EQ(ping.status, 0) << ping.output;
   EXPECT_EQ(ping.output.find("FAIL"), std::string::npos) << ping.output;
+  EXPECT_NE(ping.output.find("  198.18.0.13\n"), std::string::npos)
+      << "the host outside sees p3's node: " << ping.output;
   const ProgramResult leases = lab.ctl({"leases"});
   EXPECT_NE(leases.output.find("198.18.0.13"), std::string::npos) << leases.output;
   EXPECT_NE(lab.ctl({"status"}).output.find("ready"), std::string::npos);
