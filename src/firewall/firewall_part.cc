@@ -248,10 +248,8 @@ void FirewallPart::finish(const Queued& done, const OpResult& result, Changes& c
     }
     if (!result.ok()) {
       look_again(row.key, changes);
-    } else if (op.verb == Op::Verb::remove) {
-      known_[row.key] = {read_iptables_fingerprint(requests_, row.key), {}};
     } else {
-      note_written(row, changes);
+      note_written(op.verb == Op::Verb::remove ? Ruleset{row.key, {}} : row, changes);
     }
   }
 }

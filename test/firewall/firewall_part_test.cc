@@ -126,6 +126,22 @@ TEST_F(FirewallPartTest, ADumpWhileRulesAreBeingMadeDoesNotGiveThemUp) {
   EXPECT_TRUE(tells(*part, true));
 }
 
+TEST_F(FirewallPartTest, WhatOthersMakeWhileOursAreRemovedIsSeen) {
+  ASSERT_EQ(apply(planned(FirewallTool::iptables)), "");
+  const std::string script = directory_.file("restore-and-more");
+  ASSERT_TRUE(replace_file(script,
+                           "#!/bin/sh\n"
+                           "iptables-nft-restore \"$@\" || exit\n"
+                           "iptables-nft -t nat -N FLANNEL-POSTRTG\n",
+                           0755));
+  replace("iptables-restore", script);
+  EXPECT_EQ(apply(NetState()), "");
+  const NetState have = dump();
+  const Ruleset* left = have.of<Ruleset>().find({FirewallTool::iptables, Family::v4, "nat"});
+  ASSERT_NE(left, nullptr);
+  EXPECT_EQ(left->lines, std::vector<std::string>{":FLANNEL-POSTRTG - [0:0]"});
+}
+
 TEST_F(FirewallPartTest, NoRulesGoBeforeOthersAreInTheirPlace) {
   const NetState nft = planned(FirewallTool::nftables), iptables = planned(FirewallTool::iptables);
   ASSERT_EQ(apply(nft), "");
