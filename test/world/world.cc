@@ -8,6 +8,9 @@
 #include "backend/scope.h"
 #include "ctl/process.h"
 #include "daemon/host.h"
+#include "daemon/traffic.h"
+#include "firewall/firewall_part.h"
+#include "firewall/make_firewall_part.h"
 #include "reconcile/diff.h"
 
 namespace flannel {
@@ -59,15 +62,16 @@ Daemon::Timing fast() {
 
 World::World(std::uint64_t seed) : random_(in_new_namespace(seed)), peers_(kPeers) {
   store_.config = kConfigs[below(std::size(kConfigs))];
+  choose_firewall();
   network_ = *parse_network_config(*store_.config);
   backend_ = *make_backend(network_);
   scope_ = make_scope(network_, *backend_);
   choose_nexthops();
   named_interface_ = below(2) == 0;
+  vandal_ = kernel_with(std::make_unique<FirewallPart>(resync()));
   make_host();
   plant_foreign_objects();
   foreign_ = foreign_now();
-  kernel_ = std::make_unique<HostKernel>();
   tell(fmt::format("{} named interface {}", *store_.config, named_interface_));
   start_daemon();
 }
@@ -86,18 +90,23 @@ void World::choose_nexthops() {
 }
 
 void World::start_daemon() {
-  Options options;
-  options.subnet_file = directory_.file("subnet.env");
-  options.state_dir = directory_.file("state");
+  options_.subnet_file = directory_.file("subnet.env");
+  options_.state_dir = directory_.file("state");
   if (named_interface_) {
-    options.iface = {"eth0"};
+    options_.iface = {"eth0"};
   }
-  options.route_nexthops = nexthops_;
-  options.iptables_forward_rules = false;  // programs would take all the time
+  options_.route_nexthops = nexthops_;
+  choose_rules();
+  kernel_ = kernel_with(make_firewall_part(resync()));
   running_ = std::make_unique<Running>(*kernel_);
-  running_->daemon.emplace(running_->io, options, running_->faulty, *kernel_,
+  running_->daemon.emplace(running_->io, options_, running_->faulty, *kernel_,
                            store_.open(running_->io.get_executor()), fast());
   running_->daemon->start();
+}
+
+void World::end_daemon() {
+  running_.reset();
+  kernel_.reset();
 }
 
 void World::run_daemon(milliseconds time) {
@@ -112,7 +121,7 @@ void World::run_daemon(milliseconds time) {
 }
 
 void World::step() {
-  switch (below(10)) {
+  switch (below(12)) {
     case 0:
     case 1:
     case 2:
@@ -127,6 +136,10 @@ void World::step() {
       break;
     case 6:
       change_host();
+      break;
+    case 7:
+    case 8:
+      change_rules();
       break;
     default:
       change_kernel();
@@ -269,7 +282,7 @@ NetState without_free_settings(NetState state) {
 }  // namespace
 
 NetState World::present() {
-  return without_free_settings(vandal_.dump(scope_).ours);
+  return without_free_settings(vandal_->dump(scope_).ours);
 }
 
 NetState World::wanted() {
@@ -287,21 +300,23 @@ NetState World::wanted() {
   for (const Lease* peer : peers.usable()) {
     for (const Family family : kFamilies) {
       if (const std::optional<IpAddr>& ip = peer->attrs.public_address(family)) {
-        paths[*ip] = vandal_.paths({&*ip, 1}).front();
+        paths[*ip] = vandal_->paths({&*ip, 1}).front();
       }
     }
   }
-  const Snapshot now = vandal_.dump(scope_);
-  return without_free_settings(
-      backend_
-          ->plan({network_,
-                  *state.external(),
-                  *state.lease(),
-                  scope_,
-                  paths,
-                  {nexthops_.use(peers.usable_count(), now.ours), now.taken_nexthops}},
-                 peers.usable())
-          .state);
+  const Snapshot now = vandal_->dump(scope_);
+  NetState want = backend_
+                      ->plan({network_,
+                              *state.external(),
+                              *state.lease(),
+                              scope_,
+                              paths,
+                              {nexthops_.use(peers.usable_count(), now.ours), now.taken_nexthops}},
+                             peers.usable())
+                      .state;
+  plan_traffic(network_, state.lease()->key,
+               traffic_wish(network_, options_, *masq_excluded(network_, options_)), want);
+  return without_free_settings(std::move(want));
 }
 
 bool World::settles() {
@@ -322,7 +337,7 @@ bool World::settles() {
     }
     if (state.ready && state.reconciler->report().problems.empty() && present() == wanted() &&
         state.reconciler->report().shadows ==
-            find_shadows(wanted().of<Route>(), vandal_.dump(scope_).foreign_routes)) {
+            find_shadows(wanted().of<Route>(), vandal_->dump(scope_).foreign_routes)) {
       return true;
     }
   }

@@ -54,12 +54,18 @@ class World {
 
   void make_host();
   void plant_foreign_objects();
+  void plant_foreign_rules();
   std::uint32_t below(std::uint32_t bound);
   void tell(const std::string& what) { story_ += what + "\n"; }
 
   void choose_nexthops();
+  // The tool for firewall rules, which a world has for good, and which rules are wanted.
+  void choose_firewall();
+  void choose_rules();
+  std::chrono::milliseconds resync() const;
+  static std::unique_ptr<HostKernel> kernel_with(std::unique_ptr<Part> firewall);
   void start_daemon();
-  void end_daemon() { running_.reset(); }
+  void end_daemon();
   void run_daemon(std::chrono::milliseconds time);
 
   void change_peer();
@@ -68,6 +74,7 @@ class World {
   void change_daemon();
   void ask_for_plan();
   void change_kernel();
+  void change_rules();
   void change_host();
   Lease make_peer(unsigned number);
   void vandalise(const Op& op);
@@ -82,14 +89,16 @@ class World {
   std::unique_ptr<Backend> backend_;
   Scope scope_;
   NexthopChoice nexthops_;
-  bool named_interface_ = true;  // by --iface; else that of the default route
-  unsigned usurped_ = 0;         // how often somebody else wrote our lease
-  bool host_changed_ = false;    // the underlay is not as it should be, or a route is in our way
+  Options options_;               // of the daemon that runs, or ran last
+  std::string iptables_ = "nft";  // the kind of iptables that the host has
+  bool named_interface_ = true;   // by --iface; else that of the default route
+  unsigned usurped_ = 0;          // how often somebody else wrote our lease
+  bool host_changed_ = false;     // the underlay is not as it should be, or a route is in our way
   TestDirectory directory_;
   FakeStore store_;
   std::vector<std::optional<Lease>> peers_;
   std::unique_ptr<HostKernel> kernel_;  // the daemon's
-  HostKernel vandal_;                   // everybody else's
+  std::unique_ptr<HostKernel> vandal_;  // everybody else's
   std::unique_ptr<Running> running_;
   std::string foreign_;
   std::string story_;

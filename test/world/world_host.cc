@@ -39,6 +39,7 @@ void World::plant_foreign_objects() {
                   "nexthop add id 5 via 198.19.255.9 dev other0\n"
                   "nexthop add id {} via 198.19.255.9 dev other0 proto static\n",
                   scope_.first_nexthop + 77));
+  plant_foreign_rules();
 }
 
 std::string World::foreign_now() const {
@@ -49,7 +50,9 @@ std::string World::foreign_now() const {
            {"ip", "route", "show", "dev", "other0"},
            {"ip", "-6", "route", "show", "dev", "other0", "proto", "static"},
            {"ip", "neigh", "show", "dev", "other0", "nud", "permanent"},
-           {"ip", "nexthop", "show", "dev", "other0"}}) {
+           {"ip", "nexthop", "show", "dev", "other0"},
+           {"nft", "list", "table", "inet", "other"},
+           {"iptables", "-t", "nat", "-S", "OTHER"}}) {
     text += run_program(command);
   }
   return text;

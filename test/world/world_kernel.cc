@@ -6,7 +6,7 @@
 namespace flannel {
 
 void World::vandalise(const Op& op) {
-  tell("kernel: " + to_text(op) + (vandal_.apply({&op, 1}).front().ok() ? "" : " (failed)"));
+  tell("kernel: " + to_text(op) + (vandal_->apply({&op, 1}).front().ok() ? "" : " (failed)"));
 }
 
 // Deletes, alters or flushes what is ours.
@@ -19,6 +19,9 @@ void World::change_kernel() {
     return;
   }
   Object object = objects[below(static_cast<std::uint32_t>(objects.size()))];
+  if (std::holds_alternative<Ruleset>(object)) {
+    return change_rules();
+  }
   switch (below(6)) {
     case 0:
       return vandalise({Op::Verb::remove, object});
