@@ -10,6 +10,7 @@ namespace {
 
 class NoGapTest : public ToolsFixture {
  protected:
+  // Out of the overlay and within it.
   std::vector<std::unique_ptr<Flows>> flows() const {
     std::vector<std::unique_ptr<Flows>> all;
     const auto add = [&](const std::string& from, const std::string& to, const IpAddr& target,
@@ -47,6 +48,9 @@ class NoGapTest : public ToolsFixture {
     });
     expect_no_gap(fmt::format("without {}", variable), [&] { restart(); });
   }
+  void flush_rules() const {
+    run_on("n1", "nft flush ruleset; iptables -t nat -F; ip6tables -t nat -F");
+  }
   std::string rules() const {
     return lab.on("n1", {"sh", "-c", "nft list ruleset; iptables-save; ip6tables-save"}).output;
   }
@@ -55,9 +59,7 @@ class NoGapTest : public ToolsFixture {
 // So that a gap would be seen.
 TEST_P(NoGapTest, WithoutRulesFlowsKeepTheAddressesOfPods) {
   ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
-  for (const char* flush : {"nft flush ruleset", "iptables -t nat -F", "ip6tables -t nat -F"}) {
-    run_on("n1", flush);
-  }
+  flush_rules();
   const auto all = flows();
   EXPECT_TRUE(eventually([&] { return all[0]->count().with_another_source > 0; }));
   EXPECT_TRUE(eventually([&] { return all[1]->count().with_another_source > 0; }));
@@ -90,6 +92,58 @@ TEST_P(NoGapTest, WhileTheToolsAreExchanged) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tools, NoGapTest, kTools, name_of);
+
+// FLANNELD_REFERENCE is the path of a Go flanneld; without it this is skipped.
+class NoGapAdoption : public NoGapTest {
+ protected:
+  void SetUp() override {
+    const char* reference = std::getenv("FLANNELD_REFERENCE");
+    if (reference == nullptr) {
+      GTEST_SKIP() << "SKIPPED: FLANNELD_REFERENCE does not name a Go flanneld";
+    }
+    reference_ = reference;
+    store_ = "etcd";
+    NoGapTest::SetUp();
+  }
+  void start_reference() const {
+    ASSERT_EQ(lab.ctl({"start", "n1", "--flanneld", reference_}).status, 0);
+  }
+  // Says how many flows fail meanwhile: the Go flannel begins with none of its rules.
+  void give_back() const {
+    const auto all = flows();
+    ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+    start_reference();
+    ::usleep(2'000'000);
+    for (const std::unique_ptr<Flows>& each : all) {
+      const Flows::Count count = each->count();
+      fmt::print("back to the Go flannel, {}: {} of {} failed\n", each->name(),
+                 count.sent - count.arrived, count.sent);
+    }
+  }
+  // Both families leave with the node's address.
+  bool is_masqueraded() const {
+    const auto all = flows();
+    ::usleep(100'000);
+    return std::ranges::all_of(all, [](const auto& each) {
+      const Flows::Count count = each->count();
+      return count.sent > 0 && count.arrived == count.sent;
+    });
+  }
+
+  std::string reference_;
+};
+
+TEST_P(NoGapAdoption, ANodeIsTakenOverAndGivenBack) {
+  ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+  flush_rules();
+  start_reference();
+  ASSERT_TRUE(eventually([&] { return is_masqueraded(); })) << rules();
+  expect_no_gap("from the Go flannel", [&] { restart(); });
+  give_back();
+  EXPECT_TRUE(eventually([&] { return is_masqueraded(); })) << rules();
+}
+
+INSTANTIATE_TEST_SUITE_P(Tools, NoGapAdoption, kTools, name_of);
 
 }  // namespace
 }  // namespace flannel

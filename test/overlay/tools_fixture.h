@@ -26,7 +26,7 @@ class ToolsFixture : public OverlayFixture, public testing::WithParamInterface<T
         return;
       }
     }
-    Arguments options{"--dual-stack"};
+    Arguments options{"--dual-stack", "--store", store_};
     if (GetParam().nftables) {
       options.emplace_back("--nftables");
     }
@@ -53,6 +53,7 @@ class ToolsFixture : public OverlayFixture, public testing::WithParamInterface<T
     EXPECT_EQ(result.status, 0) << commands << ": " << result.output;
   }
 
+  std::string store_ = "local";  // the lab's
   const TestDirectory directory_;
 
  private:
