@@ -100,19 +100,15 @@ std::optional<std::vector<std::string>> FirewallPart::known_lines(const Ruleset:
              : std::nullopt;
 }
 
+// Where only the programs can tell what there is, no more than that: they are asked when it is
+// changed, and it is not where it turns out to be as wanted.
 std::optional<Ruleset> FirewallPart::read_iptables(const Ruleset::Key& key) {
-  const IptablesFingerprint now = read_iptables_fingerprint(requests_, key);
-  std::optional<std::vector<std::string>> lines = known_lines(key, now);
-  if (!lines && is_queued(key)) {
-    return with_remark(key, "being changed");
-  }
+  std::optional<std::vector<std::string>> lines =
+      known_lines(key, read_iptables_fingerprint(requests_, key));
   if (!lines) {
-    Result<std::vector<std::string>> listed = list_iptables(key);
-    if (!listed) {
-      return with_remark(key, "cannot be listed: " + listed.error().text);
-    }
-    known_[key] = {now, *listed};
-    lines = std::move(*listed);
+    return with_remark(key, is_queued(key)         ? "being changed"
+                            : known_.contains(key) ? "changed by others"
+                                                   : "not looked at yet");
   }
   return lines->empty() ? std::nullopt : std::optional(Ruleset{key, std::move(*lines)});
 }
@@ -238,8 +234,9 @@ void FirewallPart::follow(Changes& changes) {
 
 void FirewallPart::finish(const Queued& done, const OpResult& result, Changes& changes) {
   for (const Op& op : done.ops) {
-    changes.answers.push_back({op, result});
     const Ruleset& row = ruleset_of(op);
+    changes.answers.push_back({op, result});
+    changes.answers.back().result.untouched = done.change && done.change->leaves(row.key);
     if (row.key.tool == FirewallTool::nftables) {
       continue;
     }
@@ -264,20 +261,13 @@ void FirewallPart::note_written(const Ruleset& row, Changes& changes) {
   }
 }
 
-// Tells what is there where that is news. Only what is changed is listed by the programs.
+// Tells what is there where that is news.
 void FirewallPart::look_again(const Ruleset::Key& key, Changes& changes) {
   if (is_queued(key)) {
     return;  // it is looked at when that is done
   }
-  std::optional<Ruleset> row;
-  if (key.tool == FirewallTool::nftables) {
-    row = tables_.read_rules(key);
-  } else if (const auto lines = known_lines(key, read_iptables_fingerprint(requests_, key));
-             !lines) {
-    row = with_remark(key, "changed by others");
-  } else if (!lines->empty()) {
-    row = Ruleset{key, *lines};
-  }
+  std::optional<Ruleset> row =
+      key.tool == FirewallTool::nftables ? tables_.read_rules(key) : read_iptables(key);
   changes.ours.push_back({!row, row ? std::move(*row) : Ruleset{key, {}}});
 }
 

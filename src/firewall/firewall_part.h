@@ -26,7 +26,8 @@ class FirewallPart : public Part {
 
   KindSet kinds() const override { return flannel::kinds<Ruleset>(); }
   // Of both tools and families, whichever is wanted, so that what another choice left behind goes.
-  // Runs a program only where there are rules of iptables that it has not listed before.
+  // No program is run: rules of iptables that were neither written nor listed since they are what
+  // they are have a line that says so.
   void dump(const Scope& scope, Snapshot& snapshot) override;
   // Those of nftables at once, those of iptables are pending. No rules of a family go while others
   // that take their place cannot be put.

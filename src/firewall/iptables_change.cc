@@ -14,11 +14,8 @@ namespace {
 
 // Others hold the lock of iptables for as long as a change of thousands of rules takes.
 constexpr ProcessLimits kLimits{.time = std::chrono::seconds(60)};
-// A listing that somebody waits for.
-constexpr ProcessLimits kShortLimits{.time = std::chrono::seconds(5)};
 
-Result<Program::Command> listing_of(const Ruleset::Key& key, std::string_view chain,
-                                    const ProcessLimits& limits) {
+Result<Program::Command> listing_of(const Ruleset::Key& key, std::string_view chain) {
   Result<std::string> path = iptables_program(key.family, "");
   if (!path) {
     return std::unexpected(path.error());
@@ -27,7 +24,7 @@ Result<Program::Command> listing_of(const Ruleset::Key& key, std::string_view ch
                           .arguments = {"--wait", "-t", key.table, "-S", std::string(chain)},
                           .input = {},
                           .variables = {},
-                          .limits = limits};
+                          .limits = kLimits};
 }
 
 // What a listing says; of our own chain, which may not be there, nothing where it fails.
@@ -43,30 +40,13 @@ Result<std::string> text_of(const std::string& path, const ProcessOutput& output
 
 }  // namespace
 
-Result<std::vector<std::string>> list_iptables(const Ruleset::Key& key) {
-  const IptablesPlace& place = iptables_place(key.table);
-  std::string listing;
-  for (const std::string_view chain : {place.from, place.chain}) {
-    const Result<Program::Command> command = listing_of(key, chain, kShortLimits);
-    if (!command) {
-      return std::unexpected(command.error());
-    }
-    try {
-      const Result<std::string> text =
-          text_of(command->path, Program(*command).wait(), chain == place.chain);
-      if (!text) {
-        return std::unexpected(text.error());
-      }
-      listing += *text;
-    } catch (const ProcessError& error) {
-      return fail("{}", error.what());
-    }
-  }
-  return our_iptables_lines(place, listing);
-}
-
 IptablesChange::IptablesChange(Family family, std::vector<Row> rows)
     : family_(family), rows_(std::move(rows)) {}
+
+bool IptablesChange::leaves(const Ruleset::Key& key) const {
+  const auto row = std::ranges::find(rows_, key, &Row::key);
+  return row != rows_.end() && row->have == row->want;
+}
 
 std::optional<OpResult> IptablesChange::fail_with(std::string text) const {
   return OpResult{.error = EIO, .text = std::move(text)};
@@ -104,7 +84,7 @@ std::optional<OpResult> IptablesChange::begin_next() {
     const Row& row = rows_[row_];
     const IptablesPlace& place = iptables_place(row.key.table);
     const Result<Program::Command> command =
-        listing_of(row.key, builtin_listed_ ? place.chain : place.from, kLimits);
+        listing_of(row.key, builtin_listed_ ? place.chain : place.from);
     if (!command) {
       return fail_with(command.error().text);
     }

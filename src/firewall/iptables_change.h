@@ -12,10 +12,6 @@
 
 namespace flannel {
 
-// The lines of ours in a table as the programs list them now. Waits for them; the error is their
-// own, or says which is not there.
-Result<std::vector<std::string>> list_iptables(const Ruleset::Key& key);
-
 class IptablesChange {
  public:
   struct Row {
@@ -28,7 +24,8 @@ class IptablesChange {
   // those tables are listed that are not known. One that is as wanted is not written.
   IptablesChange(Family family, std::vector<Row> rows);
 
-  const std::vector<Row>& rows() const { return rows_; }
+  // The table turned out to be as wanted. To be asked when all is done.
+  bool leaves(const Ruleset::Key& key) const;
 
   // Nothing before all is done or has failed, with the program's words. To be called at once, and
   // then whenever fd() is readable; which may be another one after each call.

@@ -21,9 +21,10 @@ namespace flannel {
 
 // The kernel's answer to one op.
 struct OpResult {
-  int error = 0;         // errno, 0 for success
-  std::string text;      // the kernel's extack sentence, or strerror(error); empty on success
-  bool pending = false;  // begun: changes() will have the result
+  int error = 0;           // errno, 0 for success
+  std::string text;        // the kernel's extack sentence, or strerror(error); empty on success
+  bool pending = false;    // begun: changes() will have the result
+  bool untouched = false;  // on success: it was so before, which no dump could say
   bool ok() const { return error == 0 && !pending; }
 };
 

@@ -5,8 +5,8 @@
 //               differ: one replace in place; different key: another object
 //   ==          of all that is compared
 //   text()      the line that `ip`, `bridge` or the like would print, with the kind in front
-//   needs()     what it cannot be there without, and goes with
 // and, where it applies,
+//   needs()                 what it cannot be there without, and goes with
 //   provides()              what others need of it
 //   changes_in_place(have)  false where the kernel cannot make `have` of its key into this, so that
 //                           it is removed and made anew
@@ -45,6 +45,10 @@ template <class T>
 concept Kind = std::copyable<T> && std::equality_comparable<T> && requires(const T& row) {
   { row.key < row.key } -> std::convertible_to<bool>;
   { row.text() } -> std::same_as<std::string>;
+};
+
+template <class T>
+concept NeedingKind = requires(const T& row) {
   { row.needs() } -> std::same_as<Reference>;
 };
 

@@ -61,7 +61,6 @@ struct Link {
   // Of one kind, by its rules; and not where it is another network's, since what lies on it is not
   // known in full.
   bool changes_in_place(const Link& have) const;
-  Reference needs() const { return {}; }  // on devices of others alone
   Reference provides() const { return {key.name}; }
   std::string text() const;
 };

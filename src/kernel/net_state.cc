@@ -21,7 +21,15 @@ bool key_less(const Object& a, const Object& b) {
 }
 
 Reference needs_of(const Object& object) {
-  return std::visit([](const auto& row) { return row.needs(); }, object);
+  return std::visit(
+      []<class T>(const T& row) {
+        if constexpr (NeedingKind<T>) {
+          return row.needs();
+        } else {
+          return Reference();
+        }
+      },
+      object);
 }
 
 Reference provided_by(const Object& object) {

@@ -31,7 +31,6 @@ struct Ruleset {
   std::vector<std::string> lines;
   bool operator==(const Ruleset&) const = default;
 
-  Reference needs() const { return {}; }  // rules name networks alone
   // `rules iptables IPv4 nat`, then the lines, indented by two spaces and two more a tab.
   std::string text() const;
 };

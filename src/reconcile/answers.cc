@@ -41,7 +41,7 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
     const Outcome& outcome = outcomes[i];
     const std::optional<std::size_t> cause = outcome.waits_for;
     if (outcome.result.ok()) {
-      note_success(ops[i]);
+      note_success(ops[i], outcome.result);
       continue;
     }
     ++report_.pending;
@@ -76,7 +76,10 @@ bool Reconciler::has_failed(const Op& op) const {
   return known != nullptr && known->op == op;
 }
 
-void Reconciler::note_success(const Op& op) {
+void Reconciler::note_success(const Op& op, const OpResult& result) {
+  if (result.untouched) {
+    return;
+  }
   ++report_.ops;
   if (removes_stale(op, scope_)) {
     log_info("{}: no node has a lease for it (--adopt-stale)", headline(op));
@@ -88,7 +91,7 @@ void Reconciler::note_success(const Op& op) {
 // What failed before and is tried again stays a problem until the answer is there.
 void Reconciler::note_pending(const Op& op, const Outcome& outcome,
                               std::vector<Problem>& problems) {
-  if (outcome.result.pending && pending_.find(op.object) == nullptr) {
+  if (outcome.begun) {
     pending_.add(op);
   }
   if (has_failed(op)) {
@@ -125,13 +128,18 @@ bool Reconciler::adopt_history(Problem& problem) const {
 // tried again like all that failed.
 void Reconciler::take_answer(const Changes::Answer& answer) {
   const auto& [op, result] = answer;
-  if (pending_.find(op.object) == nullptr) {
+  const PendingOps::Entry* const pending = pending_.find(op.object);
+  if (pending == nullptr) {
     return;
   }
+  const bool repairs = pending->repairs;
   pending_.remove(op.object);
   if (result.ok()) {
-    note_success(op);
+    note_success(op, result);
     enter({op}, have_.ours);
+    if (repairs && !result.untouched) {
+      hold_down_.repaired({op.object}, Clock::now());
+    }
     need_pass();
     return;
   }

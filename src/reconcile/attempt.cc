@@ -102,6 +102,7 @@ class Attempt {
     for (std::size_t n = 0; n < tried.size(); ++n) {
       const std::size_t i = tried[n];
       outcomes_[i].result = std::move(results[n]);
+      outcomes_[i].begun = outcomes_[i].result.pending;
       if (!outcomes_[i].result.ok()) {
         note_missing(i, i);
       }

@@ -17,6 +17,7 @@ struct Outcome {
   // EBUSY where the object is held down, ECANCELED where the op waits; pending also where an op of
   // the object was pending before, and this one was not tried.
   OpResult result;
+  bool begun = false;    // it is pending and was not before
   unsigned repairs = 0;  // where it is held down: how often it was put back, in a row
   // The op, by its place, that failed or is pending, and without which this one cannot succeed.
   std::optional<std::size_t> waits_for;

@@ -38,7 +38,10 @@ NetState without(NetState state, Gone gone) {
   for_each_table(
       [&]<class T>(Table<T>& table) {
         table.remove_if([&](const T& row) {
-          const bool dropped = gone.has(row.needs());
+          bool dropped = false;
+          if constexpr (NeedingKind<T>) {
+            dropped = gone.has(row.needs());
+          }
           if constexpr (ProvidingKind<T>) {
             if (dropped) {
               gone.add(row.provides());

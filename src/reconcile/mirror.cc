@@ -23,6 +23,14 @@ KindSet settings(KindList<T...>) {
   return set;
 }
 
+// Devices, and what is on them.
+template <class... T>
+KindSet on_devices(KindList<T...>) {
+  KindSet set = kinds<Link>();
+  ((set |= NeedingKind<T> ? kinds<T>() : KindSet()), ...);
+  return set;
+}
+
 }  // namespace
 
 bool needs_dump(const Change& change, const NetState& have) {
@@ -46,7 +54,8 @@ KindSet kinds_around(KindSet kinds) {
   if (kinds.none()) {
     return kinds;
   }
-  return (kinds & flannel::kinds<Link>()).any() ? all_kinds() : kinds | settings(Kinds());
+  const bool devices = (kinds & flannel::kinds<Link>()).any();
+  return kinds | (devices ? on_devices(Kinds()) : settings(Kinds()));
 }
 
 bool has_routes_of_one_key(const Snapshot& have) {

@@ -5,24 +5,27 @@
 
 namespace flannel {
 
-std::vector<Op>::const_iterator PendingOps::place_of(const Object& object) const {
-  return std::ranges::lower_bound(ops_, object, key_less, &Op::object);
-}
-
-const Op* PendingOps::find(const Object& object) const {
-  const auto at = place_of(object);
-  return at != ops_.end() && !key_less(object, at->object) ? &*at : nullptr;
+const PendingOps::Entry* PendingOps::find(const Object& object) const {
+  const auto at =
+      std::ranges::lower_bound(entries_, object, key_less,
+                               [](const Entry& entry) -> const Object& { return entry.op.object; });
+  return at != entries_.end() && !key_less(object, at->op.object) ? &*at : nullptr;
 }
 
 void PendingOps::add(Op op) {
   remove(op.object);
-  const auto at = place_of(op.object);
-  ops_.insert(at, std::move(op));
+  const auto at = std::ranges::find_if(
+      entries_, [&](const Entry& entry) { return key_less(op.object, entry.op.object); });
+  entries_.insert(at, {std::move(op)});
+}
+
+void PendingOps::mark_repair(const Object& object) {
+  entries_[static_cast<std::size_t>(find(object) - entries_.data())].repairs = true;
 }
 
 void PendingOps::remove(const Object& object) {
-  if (const Op* op = find(object)) {
-    ops_.erase(ops_.begin() + (op - ops_.data()));
+  if (const Entry* entry = find(object)) {
+    entries_.erase(entries_.begin() + (entry - entries_.data()));
   }
 }
 

@@ -10,17 +10,22 @@ namespace flannel {
 // At most one an object: another waits until its answer is there.
 class PendingOps {
  public:
+  struct Entry {
+    Op op;
+    bool repairs = false;  // what another program undid (HoldDown)
+  };
+
   // That of the object's key; null where there is none.
-  const Op* find(const Object& object) const;
+  const Entry* find(const Object& object) const;
   void add(Op op);
+  // That of the object's key, which there is.
+  void mark_repair(const Object& object);
   void remove(const Object& object);
-  bool empty() const { return ops_.empty(); }
-  const Op& front() const { return ops_.front(); }
+  bool empty() const { return entries_.empty(); }
+  const Op& front() const { return entries_.front().op; }
 
  private:
-  std::vector<Op>::const_iterator place_of(const Object& object) const;
-
-  std::vector<Op> ops_;  // by key
+  std::vector<Entry> entries_;  // by key
 };
 
 }  // namespace flannel

@@ -233,7 +233,10 @@ void Reconciler::note_repairs(const NetState& planned_before, const std::vector<
   bool device_made = false;  // what lies on it was not undone by itself
   for (std::size_t i = 0; i < ops.size(); ++i) {
     const bool is_link = std::holds_alternative<Link>(ops[i].object);
-    if (outcomes[i].result.ok() && (is_link || !device_made) && is_repair(ops[i], planned_before)) {
+    const bool repairs = (is_link || !device_made) && is_repair(ops[i], planned_before);
+    if (outcomes[i].begun && repairs) {
+      pending_.mark_repair(ops[i].object);
+    } else if (outcomes[i].result.ok() && repairs) {
       repaired.push_back(ops[i].object);
       device_made = device_made || (is_link && ops[i].verb == Op::Verb::add);
     }

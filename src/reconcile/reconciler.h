@@ -114,7 +114,7 @@ class Reconciler {
   const Problem* find_problem(const Object& object) const;
   bool has_failed(const Op& op) const;
   KindSet judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes);
-  void note_success(const Op& op);
+  void note_success(const Op& op, const OpResult& result);
   void note_pending(const Op& op, const Outcome& outcome, std::vector<Problem>& problems);
   bool note_failure(const Op& op, const Outcome& outcome, std::vector<Problem>& problems);
   bool adopt_history(Problem& problem) const;

@@ -14,6 +14,7 @@
 
 #include "base/directory_fixture.h"
 #include "firewall/firewall_part.h"
+#include "firewall/iptables_rules.h"
 #include "test/firewall/firewall_fixture.h"
 
 namespace flannel {
@@ -51,6 +52,23 @@ class FirewallPartTest : public FirewallTest {
     part_->dump({}, snapshot);
     return snapshot.ours;
   }
+  // The same with what the programs say of iptables.
+  NetState listed() {
+    std::vector<Ruleset> rows;
+    for (const Ruleset& row : dump().of<Ruleset>()) {
+      const auto& [tool, family, table] = row.key;
+      rows.push_back(row);
+      if (tool == FirewallTool::iptables) {
+        rows.back().lines = our_iptables_lines(
+            iptables_place(table),
+            shell(fmt::format("{}-save -t {}", family == Family::v4 ? "iptables" : "ip6tables",
+                              table)));
+      }
+    }
+    NetState state;
+    state.of<Ruleset>() = Table<Ruleset>(std::move(rows));
+    return state;
+  }
   Changes changes() {
     Changes out;
     part_->changes({}, out);
@@ -80,13 +98,16 @@ class FirewallPartTest : public FirewallTest {
   std::string apply(const std::vector<Op>& ops) {
     std::string failures;
     std::size_t pending = 0;
+    written_ = 0;
     for (const OpResult& result : part_->apply(ops)) {
       pending += result.pending ? 1 : 0;
+      written_ += result.ok() ? 1 : 0;
       failures += result.pending || result.ok() ? "" : result.text + "\n";
     }
     while (pending > 0 && is_readable(30'000)) {
       for (const Changes::Answer& answer : changes().answers) {
         --pending;
+        written_ += answer.result.ok() && !answer.result.untouched ? 1 : 0;
         failures += answer.result.ok() ? "" : answer.result.text + "\n";
       }
     }
@@ -116,6 +137,7 @@ class FirewallPartTest : public FirewallTest {
 
   TestDirectory directory_;
   std::optional<FirewallPart> part_;
+  std::size_t written_ = 0;  // by the last apply()
 };
 
 }  // namespace flannel

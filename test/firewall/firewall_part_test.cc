@@ -13,6 +13,8 @@ TEST_F(FirewallPartTest, WhatWasPutIsThereAlsoForAnotherDaemon) {
       EXPECT_EQ(apply(planned(tool)), "");
       EXPECT_EQ(dump(), planned(tool));
       start_again();
+      EXPECT_EQ(apply(planned(tool)), "");
+      EXPECT_EQ(written_, 0U);
       EXPECT_EQ(dump(), planned(tool));
       const FirewallNetwork other = {*Prefix::parse("10.6.0.0/16"), *Prefix::parse("10.6.9.0/24")};
       EXPECT_EQ(apply(planned(tool, other)), "");

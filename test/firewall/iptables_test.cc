@@ -80,7 +80,9 @@ class IptablesTest : public FirewallTest, public testing::WithParamInterface<con
   }
   void expect_there(const std::vector<Ruleset>& want) {
     for (const Ruleset& row : want) {
-      EXPECT_EQ(list_iptables(row.key).value(), row.lines);
+      IptablesChange look(row.key.family, {{row.key, std::nullopt, row.lines}});
+      expect_done(finish(look));
+      EXPECT_TRUE(look.leaves(row.key));
       EXPECT_TRUE(fingerprint(row.key).may_be(row.lines));
       EXPECT_EQ(
           our_iptables_lines(iptables_place(row.key.table), saved(row.key.family, row.key.table)),

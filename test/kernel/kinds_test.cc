@@ -24,8 +24,9 @@ struct Notebook {
   std::vector<Change> changes;
   std::vector<Op> under_way;
   UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
-  bool slow = false;  // ops are answered later
-  bool torn = false;  // no note can be written
+  bool slow = false;   // ops are answered later
+  bool known = false;  // nothing is to be written, as it turns out
+  bool torn = false;   // no note can be written
   unsigned dumps = 0;
 
   void tell() const {
@@ -63,6 +64,7 @@ class NotePart : public Part {
     }
     for (const Op& op : std::exchange(book_.under_way, {})) {
       changes.answers.push_back({op, put(op)});
+      changes.answers.back().result.untouched = book_.known;
     }
     std::ranges::move(std::exchange(book_.changes, {}), std::back_inserter(changes.ours));
   }
@@ -209,6 +211,18 @@ TEST_F(KindsTest, MayBeAnsweredLater) {
   turn();
   EXPECT_EQ(book.notes, want.of<Note>());
   EXPECT_EQ(reconciler->report().pending, 0U);
+}
+
+// As where only a slow look can tell what there is.
+TEST_F(KindsTest, WhatTurnsOutToBeAsWantedIsNoChange) {
+  book.slow = book.known = true;
+  turn();
+  const std::uint64_t ops = reconciler->report().ops;
+  book.tell();
+  turn();
+  EXPECT_EQ(reconciler->report().ops, ops);
+  EXPECT_EQ(reconciler->report().pending, 0U);
+  EXPECT_TRUE(reconciler->report().complete);
 }
 
 TEST_F(KindsTest, AFailureMayBeToldLaterToo) {

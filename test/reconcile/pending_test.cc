@@ -73,6 +73,41 @@ TEST_F(ReconcilerTest, IsCompleteWhenAllIsAnsweredIfOnlyWithAFailure) {
   }
 }
 
+// Each time by a program, say: what another keeps undoing is held down all the same.
+TEST_F(ReconcilerTest, WhatIsAnsweredLaterIsHeldDownToo) {
+  const auto is_route = [](const Op& op) { return std::holds_alternative<Route>(op.object); };
+  kernel.later = is_route;
+  start();
+  const auto answered = [&] {
+    kernel.answer();
+    return kernel.state == want && reconciler->under_way().empty();
+  };
+  ASSERT_TRUE(run_until(answered));
+  io.run_for(milliseconds(5));
+  EXPECT_TRUE(reconciler->report().problems.empty()) << "to be made is no repair";
+  const Object route = *want.of<Route>().begin();
+  EXPECT_TRUE(run_until([&] {
+    if (kernel.state == want) {
+      kernel.outside({Op::Verb::remove, route});
+    }
+    kernel.answer();
+    return !reconciler->report().problems.empty();
+  }));
+  EXPECT_EQ(reconciler->report().problems[0].error, EBUSY);
+  EXPECT_TRUE(run_until(answered));
+}
+
+// A device that changes says nothing about what lies on none: their lists may be long.
+TEST_F(ReconcilerTest, RulesAreNotListedAgainWithADevice) {
+  start();
+  ASSERT_TRUE(converges());
+  io.run_for(milliseconds(20));
+  kernel.listed_kinds.reset();
+  kernel.outside({Op::Verb::remove, *want.of<Link>().begin()});
+  ASSERT_TRUE(run_until([&] { return kernel.state == want; }));
+  EXPECT_EQ(kernel.listed_kinds, all_kinds() & ~kinds<Ruleset>());
+}
+
 // By the time that the kernel names for them, and what is listed at other times is not.
 TEST_F(ReconcilerTest, KindsAreListedAtTimesOfTheirOwn) {
   audit = std::chrono::minutes(5);

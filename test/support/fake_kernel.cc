@@ -183,6 +183,7 @@ void FakeKernel::remove_from(const Dev& dev, bool addresses) {
 // As HostKernel's parts: settings, and all the rest.
 void FakeKernel::dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) {
   Snapshot now = listed(scope);
+  listed_kinds |= kinds;
   if ((kinds & ~flannel::kinds<Sysctl>()).any()) {
     ++dumps;
     now.ours.of<Sysctl>() = snapshot.ours.of<Sysctl>();

@@ -55,6 +55,7 @@ class FakeKernel : public Kernel, public HostNetwork {
 
   std::vector<Op> applied;  // ops of ours that went well, in order
   unsigned dumps = 0;
+  KindSet listed_kinds;  // that were asked for
 
  private:
   struct Applier;
