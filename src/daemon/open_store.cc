@@ -30,6 +30,11 @@ Result<std::unique_ptr<LeaseStore>> open_store(const asio::any_io_executor& exec
   if (!options.local_store.empty()) {
     return make_local_store(executor, options.local_store);
   }
+  if (options.kube_subnet_mgr) {
+    return fail(
+        "--kube-subnet-mgr is not supported yet: leases are in etcd, or for one machine in "
+        "a file (--local-store)");
+  }
   EtcdOptions etcd = etcd_options(options);
   etcd.on_state = std::move(on_state);
   return make_etcd_store(executor, std::move(etcd));

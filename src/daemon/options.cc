@@ -10,6 +10,7 @@
 #include "base/printable.h"
 #include "daemon/go_flags.h"
 #include "daemon/options_check.h"
+#include "kube/annotation_prefix.h"
 #include "rpc/endpoint.h"
 
 namespace flannel {
@@ -17,12 +18,8 @@ namespace {
 
 // A flag of the table.
 struct Entry {
-  enum class State { built, refused, without_effect };
   GoFlag flag;
-  State state = State::built;
-  std::string_view instead = {};  // of a refused one: what to do
-  // Of a refused one: whether its value asks for what is not built.
-  std::function<bool()> asks = [] { return false; };
+  bool without_effect = false;
 };
 
 GoFlag text_flag(std::string_view name, std::string& target, std::string_view help) {
@@ -99,24 +96,13 @@ GoFlag nexthops_flag(std::string_view name, NexthopChoice::Mode& target, std::st
           }};
 }
 
-// Values of flags that have no place in Options, since nothing is made of them yet.
+// Values of flags that have no place in Options, since nothing is made of them.
 struct Unbuilt {
-  std::string vmodule, log_backtrace_at = ":0", kube_api_url, kubeconfig_file;
-  std::string kube_annotation_prefix = "flannel.alpha.coreos.com";
-  std::string net_config_path = "/etc/kube-flannel/net-conf.json";
-  bool kube_subnet_mgr = false;
-  bool set_node_network_unavailable = true;
+  std::string vmodule, log_backtrace_at = ":0";
 };
 
-// An entry whose flag must keep its default.
-template <class T>
-Entry refused_flag(GoFlag flag, const T& value, std::string_view instead) {
-  return {std::move(flag), Entry::State::refused, instead,
-          [&value, otherwise = value] { return value != otherwise; }};
-}
-
 Entry flag_without_effect(GoFlag flag) {
-  return {std::move(flag), Entry::State::without_effect};
+  return {std::move(flag), true};
 }
 
 std::vector<Entry> etcd_flags(Options& o) {
@@ -187,24 +173,25 @@ std::vector<Entry> traffic_flags(Options& o) {
   };
 }
 
-std::vector<Entry> kube_flags(Unbuilt& unbuilt) {
-  constexpr std::string_view kEtcd =
-      "leases are in etcd (--etcd-endpoints), or for one machine in a file (--local-store)";
+std::vector<Entry> kube_flags(Options& o) {
+  KubeOptions& kube = o.kube;
+  const GoFlag prefix{"kube-annotation-prefix", "string", kube.annotation_prefix,
+                      "what the names of our annotations of Nodes begin with",
+                      [&kube](std::string_view text) {
+                        return take(kube.annotation_prefix, parse_annotation_prefix(text));
+                      }};
   return {
-      refused_flag(
-          bool_flag("kube-subnet-mgr", unbuilt.kube_subnet_mgr, "leases in the Kubernetes API"),
-          unbuilt.kube_subnet_mgr, kEtcd),
-      refused_flag(text_flag("kube-api-url", unbuilt.kube_api_url, "URL of the Kubernetes API"),
-                   unbuilt.kube_api_url, kEtcd),
-      refused_flag(text_flag("kubeconfig-file", unbuilt.kubeconfig_file, "kubeconfig"),
-                   unbuilt.kubeconfig_file, kEtcd),
-      flag_without_effect(text_flag("kube-annotation-prefix", unbuilt.kube_annotation_prefix,
-                                    "prefix of annotations")),
-      flag_without_effect(text_flag("net-config-path", unbuilt.net_config_path,
-                                    "network configuration, for Kubernetes")),
-      flag_without_effect(bool_flag("set-node-network-unavailable",
-                                    unbuilt.set_node_network_unavailable,
-                                    "clear the node's NetworkUnavailable condition")),
+      {bool_flag("kube-subnet-mgr", o.kube_subnet_mgr,
+                 "leases are Nodes of Kubernetes and their podCIDRs, instead of etcd")},
+      {text_flag("kube-api-url", kube.api_url,
+                 "URL of the API server; goes over the kubeconfig's")},
+      {text_flag("kubeconfig-file", kube.kubeconfig_file,
+                 "kubeconfig; without one and without kube-api-url, what a pod finds")},
+      {prefix},
+      {text_flag("net-config-path", kube.net_config_path,
+                 "file with the network configuration, for Kubernetes")},
+      {bool_flag("set-node-network-unavailable", kube.set_node_network_unavailable,
+                 "clear the Node's condition NetworkUnavailable when ready")},
   };
 }
 
@@ -234,7 +221,7 @@ std::string ignored_text(std::span<const std::string> words) {
 std::vector<Entry> all_flags(Options& options, Unbuilt& unbuilt, bool& version) {
   std::vector<Entry> entries{{bool_flag("version", version, "print the version and exit")}};
   for (const std::vector<Entry>& group : {etcd_flags(options), host_flags(options, unbuilt),
-                                          traffic_flags(options), kube_flags(unbuilt)}) {
+                                          traffic_flags(options), kube_flags(options)}) {
     entries.insert(entries.end(), group.begin(), group.end());
   }
   return entries;
@@ -245,10 +232,7 @@ std::string usage(std::string_view program, std::span<const Entry> entries) {
   texts.reserve(entries.size());
   std::vector<GoFlag> flags;
   for (const Entry& entry : entries) {
-    const std::string_view mark = entry.state == Entry::State::refused ? "NOT SUPPORTED YET: "
-                                  : entry.state == Entry::State::without_effect
-                                      ? "without effect yet: "
-                                      : "";
+    const std::string_view mark = entry.without_effect ? "without effect: " : "";
     texts.push_back(fmt::format("{}{}", mark, entry.flag.help));
     flags.push_back(entry.flag);
     flags.back().help = texts.back();
@@ -274,6 +258,16 @@ void take_variables(std::span<const Entry> entries,
                       printable(value), name, set.error().text));
     }
   }
+}
+
+// What a pod is given beside flags.
+void read_environment(KubeOptions& kube,
+                      const std::function<std::string(const std::string&)>& variable) {
+  kube.node_name = variable("NODE_NAME");
+  kube.pod_namespace = variable("POD_NAMESPACE");
+  kube.pod_name = variable("POD_NAME");
+  kube.service_host = variable("KUBERNETES_SERVICE_HOST");
+  kube.service_port = variable("KUBERNETES_SERVICE_PORT");
 }
 
 }  // namespace
@@ -317,15 +311,12 @@ ParsedOptions parse_options(std::span<const std::string> words,
   }
   take_variables(entries, variable, outcome->given, parsed.warnings);
   for (const Entry& entry : entries) {
-    if (entry.asks()) {
-      return end_with(Outcome::error, fmt::format("flag -{} is not supported yet: {}\n",
-                                                  entry.flag.name, entry.instead));
-    }
-    if (entry.state == Entry::State::without_effect && outcome->given.contains(entry.flag.name)) {
-      parsed.warnings.push_back(fmt::format("flag -{} has no effect yet", entry.flag.name));
+    if (entry.without_effect && outcome->given.contains(entry.flag.name)) {
+      parsed.warnings.push_back(fmt::format("flag -{} has no effect", entry.flag.name));
     }
   }
-  check_options(parsed);
+  read_environment(parsed.options.kube, variable);
+  check_options(parsed, variable);
   return parsed;
 }
 
@@ -339,13 +330,17 @@ constexpr std::size_t kDescribedMost = 2000;
 std::string describe(const Options& o) {
   const std::string text = fmt::format(
       "CLI flags config: {{etcd-endpoints:{} etcd-prefix:{} etcd-keyfile:{} etcd-certfile:{} "
-      "etcd-cafile:{} etcd-username:{} etcd-password:{} local-store:{} iface:[{}] iface-regex:[{}] "
+      "etcd-cafile:{} etcd-username:{} etcd-password:{} local-store:{} kube-subnet-mgr:{} "
+      "kube-api-url:{} kubeconfig-file:{} kube-annotation-prefix:{} net-config-path:{} "
+      "set-node-network-unavailable:{} iface:[{}] iface-regex:[{}] "
       "iface-can-reach:{} public-ip:{} "
       "public-ipv6:{} subnet-file:{} state-dir:{} status-socket:{} healthz-ip:{} healthz-port:{} "
       "subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{} ip-masq-fully-random-disable:{} "
       "ip-masq-exclude:[{}] ip-blackhole-route:{} iptables-forward-rules:{} iptables-resync:{}}}",
       without_credentials(o.etcd_endpoints), o.etcd_prefix, o.etcd_keyfile, o.etcd_certfile,
       o.etcd_cafile, o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store,
+      o.kube_subnet_mgr, without_credentials(o.kube.api_url), o.kube.kubeconfig_file,
+      o.kube.annotation_prefix, o.kube.net_config_path, o.kube.set_node_network_unavailable,
       fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,
       o.public_ipv6, o.subnet_file, o.state_dir, o.status_socket_path(), o.healthz_ip,
       o.healthz_port, o.subnet_lease_renew_margin, to_text(o.route_nexthops.mode), o.ip_masq,

@@ -11,6 +11,7 @@
 
 #include "backend/backend.h"
 #include "daemon/host.h"
+#include "kube/kube_options.h"
 
 namespace flannel {
 
@@ -19,7 +20,9 @@ struct Options {
   std::string etcd_prefix = "/coreos.com/network";
   std::string etcd_keyfile, etcd_certfile, etcd_cafile;
   std::string etcd_username, etcd_password;
-  std::string local_store;  // path of the SQLite file; empty for etcd
+  std::string local_store;       // path of the SQLite file; empty for etcd
+  bool kube_subnet_mgr = false;  // Kubernetes instead of etcd
+  KubeOptions kube;
   std::vector<std::string> iface, iface_regex;
   std::string iface_can_reach;
   std::string public_ip, public_ipv6;

@@ -5,12 +5,15 @@
 #include <functional>
 
 #include "base/printable.h"
+#include "daemon/go_flags.h"
 #include "firewall/plan.h"
+#include "kube/node_name.h"
 #include "rpc/endpoint.h"
 
 namespace flannel {
 namespace {
 
+using Variable = std::function<std::string(const std::string&)>;
 using Refuse = std::function<void(const std::string&)>;
 
 void check_ranges(const Options& options, const Refuse& refuse) {
@@ -42,7 +45,7 @@ void check_ranges(const Options& options, const Refuse& refuse) {
   }
 }
 
-// With a local store they are for nobody.
+// With another store they are for nobody.
 void check_etcd(const Options& options, const Refuse& refuse) {
   const Result<std::vector<Endpoint>> endpoints = parse_endpoints(options.etcd_endpoints);
   if (!endpoints) {
@@ -58,6 +61,32 @@ void check_etcd(const Options& options, const Refuse& refuse) {
   };
   together(options.etcd_username, "etcd-username", options.etcd_password, "etcd-password");
   together(options.etcd_certfile, "etcd-certfile", options.etcd_keyfile, "etcd-keyfile");
+}
+
+void check_kube(const Options& options, const Variable& variable, const Refuse& refuse) {
+  const KubeOptions& kube = options.kube;
+  if (!options.local_store.empty()) {
+    refuse("local-store and kube-subnet-mgr: only one of them has the leases");
+  }
+  if (kube.node_name.empty() && (kube.pod_name.empty() || kube.pod_namespace.empty())) {
+    refuse("env variables POD_NAME and POD_NAMESPACE must be set (or NODE_NAME)");
+  }
+  const std::pair<std::string_view, const std::string*> names[] = {
+      {"NODE_NAME", &kube.node_name},
+      {"POD_NAME", &kube.pod_name},
+      {"POD_NAMESPACE", &kube.pod_namespace}};
+  for (const auto& [name, value] : names) {
+    if (!value->empty() && !is_object_name(*value)) {
+      refuse(fmt::format("env {}={}: nothing in Kubernetes can have this name", name,
+                         printable(*value)));
+    }
+  }
+  // How many events the reference keeps; here none is lost.
+  const std::string depth = variable("EVENT_QUEUE_DEPTH");
+  if (const Result<std::int64_t> number = parse_go_int(depth); !depth.empty() && !number) {
+    refuse(fmt::format("env EVENT_QUEUE_DEPTH={} format error: {}", printable(depth),
+                       number.error().text));
+  }
 }
 
 // A rule for the interface that cannot be read is passed over, as in Go, while there is another to
@@ -88,14 +117,16 @@ void check_interface_rules(ParsedOptions& parsed, const Refuse& refuse) {
 
 }  // namespace
 
-void check_options(ParsedOptions& parsed) {
+void check_options(ParsedOptions& parsed, const Variable& variable) {
   const Refuse refuse = [&parsed](const std::string& text) {
     parsed.outcome = ParsedOptions::Outcome::error;
     parsed.text += text + "\n";
   };
   check_ranges(parsed.options, refuse);
   check_interface_rules(parsed, refuse);
-  if (parsed.options.local_store.empty()) {
+  if (parsed.options.kube_subnet_mgr) {
+    check_kube(parsed.options, variable, refuse);
+  } else if (parsed.options.local_store.empty()) {
     check_etcd(parsed.options, refuse);
   }
 }

@@ -104,8 +104,7 @@ std::string help_of(const std::string& flag) {
 }
 
 TEST(Options, TheHelpMarksWhatIsNotThere) {
-  EXPECT_TRUE(help_of("kubeconfig-file").starts_with("NOT SUPPORTED YET: "));
-  EXPECT_TRUE(help_of("net-config-path").starts_with("without effect yet: "));
+  EXPECT_TRUE(help_of("vmodule").starts_with("without effect: "));
   EXPECT_TRUE(help_of("ip-masq").starts_with("masquerade"));
   EXPECT_TRUE(help_of("v").starts_with("log verbosity"));
 }
@@ -199,24 +198,50 @@ TEST(Options, VariablesCountWhereTheFlagIsNotGiven) {
             std::string::npos);
 }
 
-TEST(Options, WhatIsNotBuiltIsRefusedWithWhatToDo) {
-  const std::pair<const char*, const char*> cases[] = {
-      {"kube-subnet-mgr", "leases are in etcd"},
-      {"kube-api-url=x", "leases are in etcd"},
-      {"kubeconfig-file=x", "leases are in etcd"},
-  };
-  for (const auto& [word, instead] : cases) {
-    const std::string flag = std::string(word).substr(0, std::string_view(word).find('='));
-    const ParsedOptions parsed = parse({fmt::format("--{}", word)});
+TEST(Options, OfKubernetes) {
+  const Environment pod = {{"POD_NAME", "flannel-x7z"},
+                           {"POD_NAMESPACE", "kube-flannel"},
+                           {"EVENT_QUEUE_DEPTH", "5000"},
+                           {"CONT_WHEN_CACHE_NOT_READY", "false"},
+                           {"KUBERNETES_SERVICE_HOST", "10.96.0.1"},
+                           {"KUBERNETES_SERVICE_PORT", "443"}};
+  const ParsedOptions parsed =
+      parse({"--kube-subnet-mgr", "--kube-annotation-prefix=flannel.x.io/c1",
+             "--net-config-path=/n", "--set-node-network-unavailable=false", "--etcd-endpoints="},
+            pod);
+  ASSERT_EQ(parsed.outcome, ParsedOptions::Outcome::run) << parsed.text;
+  EXPECT_TRUE(parsed.warnings.empty());
+  EXPECT_TRUE(parsed.options.kube_subnet_mgr);
+  const KubeOptions& kube = parsed.options.kube;
+  EXPECT_EQ(kube.annotation_prefix, "flannel.x.io/c1-");
+  EXPECT_EQ(kube.net_config_path, "/n");
+  EXPECT_FALSE(kube.set_node_network_unavailable);
+  EXPECT_EQ(kube.node_name, "");
+  EXPECT_EQ(kube.pod_namespace + "/" + kube.pod_name, "kube-flannel/flannel-x7z");
+  EXPECT_EQ(kube.service_host + " " + kube.service_port, "10.96.0.1 443");
+  EXPECT_TRUE(parse({"--kube-subnet-mgr"}, {{"NODE_NAME", "n1"}}).options.kube_subnet_mgr);
+}
+
+TEST(Options, OfKubernetesThatCannotBeMeant) {
+  const std::tuple<std::string, Environment, std::string> cases[] = {
+      {"--ip-masq", {}, "env variables POD_NAME and POD_NAMESPACE must be set (or NODE_NAME)\n"},
+      {"--ip-masq",
+       {{"NODE_NAME", "n1/../x"}},
+       "env NODE_NAME=n1/../x: nothing in Kubernetes can have this name\n"},
+      {"--ip-masq",
+       {{"NODE_NAME", "n1"}, {"EVENT_QUEUE_DEPTH", "zz"}},
+       "env EVENT_QUEUE_DEPTH=zz format error: parse error\n"},
+      {"--local-store=/x",
+       {{"NODE_NAME", "n1"}},
+       "local-store and kube-subnet-mgr: only one of them has the leases\n"}};
+  for (const auto& [word, environment, error] : cases) {
+    const ParsedOptions parsed = parse({"--kube-subnet-mgr", word}, environment);
     EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::error);
-    EXPECT_TRUE(
-        parsed.text.starts_with(fmt::format("flag -{} is not supported yet: {}", flag, instead)))
-        << parsed.text;
-    EXPECT_EQ(std::ranges::count(parsed.text, '\n'), 1);
+    EXPECT_EQ(parsed.text, error);
+    EXPECT_EQ(parse({word}, environment).outcome, ParsedOptions::Outcome::run);
   }
-  EXPECT_EQ(parse({"--kube-api-url="}).outcome, ParsedOptions::Outcome::run);
-  EXPECT_TRUE(parse({}, {{"FLANNELD_KUBE_SUBNET_MGR", "true"}})
-                  .text.starts_with("flag -kube-subnet-mgr is not supported yet: "));
+  EXPECT_TRUE(parse({"--kube-annotation-prefix=nodots"})
+                  .text.contains("prefix must be in a format: fqdn/[0-9a-z-_]*: \"nodots\""));
 }
 
 TEST(Options, WhatIsDoneWithPodsTraffic) {
@@ -326,12 +351,10 @@ TEST(Options, EndpointsAreTakenAsTheReferenceDoesAndNeverShowAPassword) {
 }
 
 TEST(Options, FlagsWithoutEffectAreTakenWithAWarning) {
-  const ParsedOptions parsed =
-      parse({"--vmodule=main=2", "--log_backtrace_at=x"}, {{"FLANNELD_NET_CONFIG_PATH", "/x"}});
+  const ParsedOptions parsed = parse({"--vmodule=main=2"}, {{"FLANNELD_LOG_BACKTRACE_AT", "x"}});
   EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::run) << parsed.text;
-  EXPECT_EQ(parsed.warnings, (std::vector<std::string>{"flag -vmodule has no effect yet",
-                                                       "flag -log_backtrace_at has no effect yet",
-                                                       "flag -net-config-path has no effect yet"}));
+  EXPECT_EQ(parsed.warnings, (std::vector<std::string>{"flag -vmodule has no effect",
+                                                       "flag -log_backtrace_at has no effect"}));
 }
 
 TEST(Options, ThePasswordIsNotDescribed) {

@@ -1,11 +1,11 @@
-// The three ways to the API server: a pod's, a kubeconfig's, a URL alone.
+#include "kube/kube_access.h"
+
 #include <utility>
 
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/printable.h"
 #include "kube/exec_plugin.h"
-#include "kube/kube_options.h"
 #include "kube/kubeconfig.h"
 
 namespace flannel {

@@ -1,3 +1,5 @@
+#include "kube/kube_access.h"
+
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -6,7 +8,6 @@
 #include "base/file.h"
 #include "base/loop_fixture.h"
 #include "base/utc_text.h"
-#include "kube/kube_options.h"
 
 namespace flannel {
 namespace {

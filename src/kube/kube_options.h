@@ -2,18 +2,14 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <string>
-
-#include "base/result.h"
-#include "kube/api_access.h"
 
 namespace flannel {
 
 struct KubeOptions {
   std::string api_url;          // goes over the kubeconfig's; empty: its own, or in-cluster
   std::string kubeconfig_file;  // empty: none
-  std::string annotation_prefix = "flannel.alpha.coreos.com/";  // see parse_annotation_prefix()
+  std::string annotation_prefix = "flannel.alpha.coreos.com/";  // of parse_annotation_prefix()
   std::string net_config_path = "/etc/kube-flannel/net-conf.json";
   bool set_node_network_unavailable = true;
 
@@ -28,9 +24,5 @@ struct KubeOptions {
   // Called with what keeps a watch from the API, and with an empty text when all is well again.
   std::function<void(const std::string&)> on_state;
 };
-
-// The kubeconfig with the URL over it, the URL alone, or what a pod gets where neither is given.
-// Error: which of them cannot be used and why.
-Result<std::unique_ptr<ApiAccess>> make_api_access(const KubeOptions& options);
 
 }  // namespace flannel

@@ -150,9 +150,6 @@ TEST_F(FlanneldTest, FlagsHaveTheirExitCodes) {
   EXPECT_EQ(unknown.status, 2);
   EXPECT_EQ(unknown.output,
             fmt::format("flag provided but not defined: -nope; see {} --help\n", flanneld));
-  const ProgramResult unbuilt = run({flanneld, "--kube-subnet-mgr"});
-  EXPECT_EQ(unbuilt.status, 2);
-  EXPECT_TRUE(unbuilt.output.starts_with("flag -kube-subnet-mgr is not supported yet: "));
 }
 
 TEST_F(FlanneldTest, AFullNetworkIsWaitedFor) {
