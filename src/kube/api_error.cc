@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <protozero/pbf_reader.hpp>
 
@@ -86,6 +87,48 @@ std::optional<ApiStatus> parse_json_status(std::string_view body) {
   return out;
 }
 
+// Takes what is in front of `mark` from `text`, and the mark. Nothing where there is none.
+std::optional<std::string_view> take_until(std::string_view& text, std::string_view mark) {
+  const std::size_t at = text.find(mark);
+  if (at == std::string_view::npos) {
+    return std::nullopt;
+  }
+  const std::string_view out = text.substr(0, at);
+  text.remove_prefix(at + mark.size());
+  return out;
+}
+
+// `… User "NAME" cannot VERB resource "RESOURCE" in API group "" at the cluster scope: WHY`, as the
+// API server's handlers word what authorizers deny (endpoints/handlers/responsewriters/errors.go).
+std::optional<std::string> explain_denied(std::string_view message) {
+  constexpr std::string_view kEnds[] = {"at the cluster scope", "in the namespace "};
+  take_until(message, "User \"");
+  const auto user = take_until(message, "\" cannot ");
+  const auto verb = take_until(message, " resource \"");
+  const auto resource = take_until(message, "\" in API group \"");
+  if (!user || !verb || !resource) {
+    return std::nullopt;
+  }
+  std::string out = fmt::format("the account {} may not {} {}", printable(*user), printable(*verb),
+                                printable(*resource));
+  const bool reads = *verb == "list" || *verb == "watch" || *verb == "get";
+  if (user->starts_with("system:node:") && *resource == "nodes" && reads) {
+    // AuthorizeNodeWithSelectors: the node authorizer no longer lets kubelets read other Nodes.
+    return out +
+           ": since Kubernetes 1.32 a kubelet's account may only read its own Node; use the "
+           "service account of our manifest";
+  }
+  out += fmt::format(": no rule of a ClusterRole that is bound to it has the verb {} for {}",
+                     printable(*verb), printable(*resource));
+  for (const std::string_view end : kEnds) {
+    const std::size_t why = message.find(": ", std::min(message.find(end), message.size()));
+    if (why != std::string_view::npos) {
+      return out + fmt::format(" ({})", printable(message.substr(why + 2), kSentenceMost));
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::optional<ApiStatus> parse_api_status(std::string_view body) {
@@ -107,8 +150,17 @@ ApiError make_api_error(const std::string& what, int status, std::string_view bo
   if (!said.reason.empty()) {
     text += ", " + printable(said.reason);
   }
-  if (!said.message.empty()) {
+  const std::optional<std::string> denied =
+      status == 403 ? explain_denied(said.message) : std::nullopt;
+  if (denied) {
+    text += ": " + *denied;
+  } else if (!said.message.empty()) {
     text += ": " + printable(said.message, kSentenceMost);
+  }
+  if (status == 401) {
+    text +=
+        "; the API server does not know who we are: our token or certificate has expired, or "
+        "is another cluster's";
   }
   return {status, printable(said.reason), text, retry_after};
 }

@@ -1,5 +1,6 @@
 #include "kube/api_error.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <protozero/pbf_writer.hpp>
@@ -39,6 +40,49 @@ TEST(ApiErrorTest, WhatIsNoStatusIsNone) {
     EXPECT_EQ(parse_api_status(body), std::nullopt) << body;
   }
   EXPECT_EQ(parse_api_status(R"({"kind":"Status","reason":7,"code":"x"})"), ApiStatus());
+}
+
+std::string denied(const std::string& message, int status = 403) {
+  const std::string body =
+      fmt::format(R"({{"kind":"Status","reason":"Forbidden","message":"{}"}})", message);
+  return make_api_error("GET /", status, body).what();
+}
+
+TEST(ApiErrorTest, WhichRightIsMissingIsSaid) {
+  const std::string flannel = "system:serviceaccount:kube-flannel:flannel";
+  EXPECT_EQ(denied("nodes is forbidden: User \\\"" + flannel +
+                   "\\\" cannot list resource \\\"nodes\\\" in API group \\\"\\\" at the cluster "
+                   "scope"),
+            "GET /: HTTP status 403, Forbidden: the account " + flannel +
+                " may not list nodes: no rule of a ClusterRole that is bound to it has the verb "
+                "list for nodes");
+  EXPECT_EQ(denied("nodes \\\"n1\\\" is forbidden: User \\\"" + flannel +
+                   "\\\" cannot patch resource \\\"nodes/status\\\" in API group \\\"\\\" at the "
+                   "cluster scope: RBAC: clusterrole \\\"flannel\\\" not found"),
+            "GET /: HTTP status 403, Forbidden: the account " + flannel +
+                " may not patch nodes/status: no rule of a ClusterRole that is bound to it has the "
+                "verb patch for nodes/status (RBAC: clusterrole \"flannel\" not found)");
+  EXPECT_TRUE(denied("pods \\\"p\\\" is forbidden: User \\\"u\\\" cannot get resource \\\"pods\\\" "
+                     "in API group \\\"\\\" in the namespace \\\"kube-flannel\\\"")
+                  .ends_with("has the verb get for pods"));
+}
+
+TEST(ApiErrorTest, AKubeletsAccountMayNotListNodes) {
+  EXPECT_EQ(
+      denied("nodes is forbidden: User \\\"system:node:n1\\\" cannot list resource "
+             "\\\"nodes\\\" in API group \\\"\\\" at the cluster scope: node 'n1' cannot read "
+             "all nodes, only its own Node object"),
+      "GET /: HTTP status 403, Forbidden: the account system:node:n1 may not list nodes: "
+      "since Kubernetes 1.32 a kubelet's account may only read its own Node; use the service "
+      "account of our manifest");
+}
+
+TEST(ApiErrorTest, OtherRefusalsAreInTheServersWords) {
+  const std::string words =
+      "nodes \\\"n2\\\" is forbidden: node \\\"n1\\\" is not allowed to modify";
+  EXPECT_TRUE(
+      denied(words).ends_with(": nodes \"n2\" is forbidden: node \"n1\" is not allowed to "
+                              "modify"));
 }
 
 TEST(ApiErrorTest, ForeignWordsArePrintable) {
