@@ -21,6 +21,8 @@ std::string trouble_text(const OwnEntry& entry) {
       return "was overwritten by " + holder_text(entry.lease);
     case OwnEntry::State::unreadable:
       return "was overwritten by something that is no lease: " + entry.reason;
+    case OwnEntry::State::altered:
+      return "was altered: " + entry.reason;
     case OwnEntry::State::may_expire:
       break;
   }

@@ -28,14 +28,14 @@ void check(std::size_t length) {
 
 }  // namespace
 
-void EventFrames::feed(std::string_view bytes) {
+void EventFrames::feed(std::string_view bytes, const OnFrame& on_frame) {
   const bool is_joined = !begun_.empty();
   if (is_joined) {
     begun_ += bytes;
     bytes = begun_;
   }
   const std::size_t size = bytes.size();
-  while (const std::size_t taken = take(bytes)) {
+  while (const std::size_t taken = take(bytes, on_frame)) {
     bytes.remove_prefix(taken);
   }
   if (is_joined) {
@@ -46,14 +46,14 @@ void EventFrames::feed(std::string_view bytes) {
 }
 
 // How long the first frame is; 0 where it is not complete.
-std::size_t EventFrames::take(std::string_view bytes) {
+std::size_t EventFrames::take(std::string_view bytes, const OnFrame& on_frame) const {
   if (form_ == Form::lines) {
     const std::size_t end = bytes.find('\n');
     check(end == std::string_view::npos ? bytes.size() : end);
     if (end == std::string_view::npos) {
       return 0;
     }
-    on_frame_(bytes.substr(0, end));
+    on_frame(bytes.substr(0, end));
     return end + 1;
   }
   if (bytes.size() < kHead) {
@@ -64,7 +64,7 @@ std::size_t EventFrames::take(std::string_view bytes) {
   if (bytes.size() < kHead + length) {
     return 0;
   }
-  on_frame_(bytes.substr(kHead, length));
+  on_frame(bytes.substr(kHead, length));
   return kHead + length;
 }
 

@@ -16,18 +16,18 @@ class EventFrames {
   };
   using OnFrame = std::function<void(std::string_view)>;
 
-  EventFrames(Form form, OnFrame on_frame) : form_(form), on_frame_(std::move(on_frame)) {}
+  explicit EventFrames(Form form) : form_(form) {}
 
-  // Throws std::runtime_error where an event is longer than any can be.
-  void feed(std::string_view bytes);
+  // Calls `on_frame` with each event that is complete with these bytes. Throws std::runtime_error
+  // where one is longer than any can be.
+  void feed(std::string_view bytes, const OnFrame& on_frame);
   // Some of an event has come, and the rest not yet.
   bool partial() const { return !begun_.empty(); }
 
  private:
-  std::size_t take(std::string_view bytes);
+  std::size_t take(std::string_view bytes, const OnFrame& on_frame) const;
 
   Form form_;
-  OnFrame on_frame_;
   std::string begun_;  // a frame that is not complete, its length included
 };
 

@@ -18,9 +18,9 @@ class NodeMessages : public testing::Test {
 
   NodeEvent event(const std::string& name) const {
     NodeEvent event;
-    EventFrames frames(EventFrames::Form::lengths,
-                       [&](std::string_view frame) { event = decode_node_event(frame, kPrefix); });
-    frames.feed(recorded.at(name));
+    EventFrames frames(EventFrames::Form::lengths);
+    frames.feed(recorded.at(name),
+                [&](std::string_view frame) { event = decode_node_event(frame, kPrefix); });
     EXPECT_FALSE(frames.partial());
     return event;
   }
@@ -119,10 +119,10 @@ TEST(EventFrames, AreCutHoweverTheirBytesCome) {
   const std::string bytes("\0\0\0\3one\0\0\0\0\0\0\0\5three", 23 - 3);
   for (std::size_t size = 1; size <= bytes.size(); ++size) {
     std::vector<std::string> frames;
-    EventFrames cut(EventFrames::Form::lengths,
-                    [&](std::string_view frame) { frames.emplace_back(frame); });
+    EventFrames cut(EventFrames::Form::lengths);
     for (std::size_t at = 0; at < bytes.size(); at += size) {
-      cut.feed(std::string_view(bytes).substr(at, size));
+      cut.feed(std::string_view(bytes).substr(at, size),
+               [&](std::string_view frame) { frames.emplace_back(frame); });
     }
     EXPECT_EQ(frames, (std::vector<std::string>{"one", "", "three"})) << size;
     EXPECT_FALSE(cut.partial());
@@ -131,18 +131,18 @@ TEST(EventFrames, AreCutHoweverTheirBytesCome) {
 
 TEST(EventFrames, OfJsonAreLines) {
   std::vector<std::string> frames;
-  EventFrames cut(EventFrames::Form::lines,
-                  [&](std::string_view frame) { frames.emplace_back(frame); });
-  cut.feed("{\"a\"");
+  const auto take = [&](std::string_view frame) { frames.emplace_back(frame); };
+  EventFrames cut(EventFrames::Form::lines);
+  cut.feed("{\"a\"", take);
   EXPECT_TRUE(cut.partial());
-  cut.feed(":1}\n{}\n");
+  cut.feed(":1}\n{}\n", take);
   EXPECT_EQ(frames, (std::vector<std::string>{"{\"a\":1}", "{}"}));
   EXPECT_FALSE(cut.partial());
 }
 
 TEST(EventFrames, ALengthThatNoObjectHasIsAnError) {
-  EventFrames cut(EventFrames::Form::lengths, [](std::string_view) {});
-  EXPECT_EQ(error_of([&] { cut.feed(std::string("\x7f\0\0\0", 4)); }),
+  EventFrames cut(EventFrames::Form::lengths);
+  EXPECT_EQ(error_of([&] { cut.feed(std::string("\x7f\0\0\0", 4), [](std::string_view) {}); }),
             "the API server sent an event of over 8 MB");
 }
 

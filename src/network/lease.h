@@ -90,6 +90,7 @@ struct OwnEntry {
     gone,
     other,       // another value, which is in `lease`
     unreadable,  // no lease; `reason` says why
+    altered,     // in part not as we wrote it; `reason` says in which
     may_expire,  // our value, but not for as long as it was written for (put again by somebody
                  // else)
   } state = State::as_written;

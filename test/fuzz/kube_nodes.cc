@@ -28,37 +28,38 @@ void survive(const Work& work) {
 }
 
 // The first byte says how large the pieces are.
-template <class Decoder>
-void feed(Decoder& decoder, std::string_view bytes) {
+template <class Feed>
+void in_pieces(std::string_view bytes, const Feed& feed) {
   const std::size_t size = bytes.empty() ? 1 : 1 + static_cast<std::uint8_t>(bytes.front());
   for (; !bytes.empty(); bytes.remove_prefix(std::min(size, bytes.size()))) {
-    decoder.feed(bytes.substr(0, size));
+    feed(bytes.substr(0, size));
   }
 }
 
 void read_list(std::string_view bytes) {
   NodeTable table("own");
   NodeListDecoder decoder(std::string(kPrefix), [&](const NodeObject& node) { table.put(node); });
-  feed(decoder, bytes);
+  in_pieces(bytes, [&](std::string_view part) { decoder.feed(part); });
   decoder.finish();
   (void)table.snapshot();
 }
 
 void read_events(std::string_view bytes, EventFrames::Form form) {
   NodeTable table("own");
-  EventFrames frames(form, [&](std::string_view frame) {
+  EventFrames frames(form);
+  const auto take = [&](std::string_view frame) {
     const NodeEvent event = form == EventFrames::Form::lines ? parse_node_event(frame, kPrefix)
                                                              : decode_node_event(frame, kPrefix);
     event.type == NodeEvent::Type::deleted ? table.remove(event.node) : table.put(event.node);
     table.learn(event.node);
     (void)table.take_changes();
-  });
-  feed(frames, bytes);
+  };
+  in_pieces(bytes, [&](std::string_view part) { frames.feed(part, take); });
 }
 
 void unpack(std::string_view bytes) {
   Gunzip gunzip(1 << 20, [](std::string_view) {});
-  feed(gunzip, bytes);
+  in_pieces(bytes, [&](std::string_view part) { gunzip.feed(part); });
   gunzip.finish();
 }
 

@@ -78,10 +78,11 @@ class FakeHttp2Server::Connection {
     self->socket_.close(error);
   }
 
-  void send(std::string_view bytes) {
+  void send(std::string_view bytes, bool end) {
     for (auto& [id, call] : calls_) {
       if (call.answered && !call.reply.end) {
         call.reply.body += bytes;
+        call.reply.end = end;
         nghttp2_session_resume_data(session_, id);
       }
     }
@@ -93,6 +94,7 @@ class FakeHttp2Server::Connection {
     Request request;
     Reply reply;
     bool answered = false;
+    std::size_t sent = 0;  // of the reply's body
   };
 
   std::string output() {
@@ -180,10 +182,14 @@ class FakeHttp2Server::Connection {
   static ssize_t read_body(nghttp2_session* session, std::int32_t id, std::uint8_t* buffer,
                            std::size_t size, std::uint32_t* flags, nghttp2_data_source* source,
                            void*) {
-    Reply& reply = static_cast<Call*>(source->ptr)->reply;
-    const std::size_t count = std::min(size, reply.body.size());
-    reply.body.copy(reinterpret_cast<char*>(buffer), count);
-    reply.body.erase(0, count);
+    Call& call = *static_cast<Call*>(source->ptr);
+    Reply& reply = call.reply;
+    const std::size_t count = reply.body.copy(reinterpret_cast<char*>(buffer), size, call.sent);
+    call.sent += count;
+    if (call.sent == reply.body.size()) {
+      reply.body.clear();
+      call.sent = 0;
+    }
     if (reply.body.empty() && reply.trailers) {
       *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
       const std::vector<nghttp2_nv> lines = to_lines(*reply.trailers);
@@ -228,10 +234,10 @@ unsigned FakeHttp2Server::connections() const {
   return state_->connections;
 }
 
-void FakeHttp2Server::send(std::string_view bytes) {
+void FakeHttp2Server::send(std::string_view bytes, bool end) {
   for (const std::weak_ptr<Connection>& connection : state_->all) {
     if (const auto open = connection.lock()) {
-      open->send(bytes);
+      open->send(bytes, end);
     }
   }
 }

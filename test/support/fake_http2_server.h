@@ -46,8 +46,8 @@ class FakeHttp2Server {
   std::string url() const;
   unsigned requests() const;
   unsigned connections() const;
-  // More of the body of each answer that was begun with `end` false.
-  void send(std::string_view bytes);
+  // More of the body of each answer that was begun with `end` false; `end`: and that was all.
+  void send(std::string_view bytes, bool end = false);
 
  private:
   class Connection;

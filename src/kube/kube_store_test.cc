@@ -1,0 +1,203 @@
+#include "kube/kube_store.h"
+
+#include <gtest/gtest.h>
+
+#include "base/directory_fixture.h"
+#include "base/file.h"
+#include "kube/node_objects_fixture.h"
+#include "store/store_fixture.h"
+#include "test/support/fake_kube_api.h"
+
+namespace flannel {
+namespace {
+
+using Request = FakeKubeApi::Request;
+
+const std::string kConfig = R"({"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}})";
+
+class KubeStoreTest : public StoreFixture {
+ protected:
+  KubeStoreTest() {
+    EXPECT_TRUE(replace_file(directory.file("net-conf.json"), kConfig, 0644));
+    api.put({.name = "own", .pod_cidrs = {"10.244.1.0/24"}});
+  }
+
+  std::unique_ptr<LeaseStore> open() {
+    return make_kube_store(api.client(loop.get_executor()),
+                           {.node_name = "own",
+                            .net_conf_path = directory.file("net-conf.json"),
+                            .set_network_unavailable = set_condition});
+  }
+  static LeaseAttrs attrs() {
+    LeaseAttrs attrs = node("198.18.0.11");
+    attrs.backend_data = R"({"VNI":1,"VtepMAC":"02:00:5e:10:00:01"})";
+    return attrs;
+  }
+  AcquireRequest request(const std::string& config = kConfig) const {
+    return {.network = store->parse_config(config).value(), .attrs = attrs(), .previous = {}};
+  }
+  Lease acquire() { return run(store->acquire(request())).value(); }
+  std::string refusal(const std::string& config = kConfig) {
+    return run(store->acquire(request(config))).error().text;
+  }
+  void set_own(const std::function<void(NodeObject&)>& change) {
+    NodeObject node = api.node("own");
+    change(node);
+    api.put(node);
+  }
+  std::vector<std::string> patches() {
+    std::vector<std::string> requests = api.take_requests();
+    std::erase_if(requests, [](const std::string& each) { return !each.starts_with("PATCH"); });
+    return requests;
+  }
+
+  TestDirectory directory;
+  FakeKubeApi api{loop};
+  bool set_condition = true;
+  std::unique_ptr<LeaseStore> store = open();
+};
+
+TEST_F(KubeStoreTest, StartsWithFiveCallsAndThreeTheNextTime) {
+  for (const unsigned calls : {5U, 3U}) {
+    store = open();
+    EXPECT_EQ(run(store->config()), kConfig);
+    ASSERT_TRUE(run(store->facts()));
+    EXPECT_EQ(acquire().key, key_of("10.244.1.0-24"));
+    const std::unique_ptr<LeaseWatch> watch = store->watch();
+    EXPECT_EQ(run(watch->next()).own, OwnEntry());
+    EXPECT_EQ(run(watch->next(std::chrono::steady_clock::now() + 20ms)), std::nullopt);
+    EXPECT_TRUE(run(store->on_ready()));
+    EXPECT_EQ(api.take_requests().size(), calls);
+  }
+  EXPECT_EQ(api.node("own").annotations, annotations_of("198.18.0.11", "02:00:5e:10:00:01"));
+  EXPECT_EQ(api.node("own").network_unavailable, "False");
+  EXPECT_EQ(api.connections(), 2U);
+}
+
+TEST_F(KubeStoreTest, TheConfigurationIsAFileAndTheApiHasToBeThere) {
+  api.instead = [](const Request&) { return FakeKubeApi::status(403, "Forbidden", "no"); };
+  EXPECT_EQ(error_of(store->config()), "GET /api/v1/nodes: HTTP status 403, Forbidden: no");
+  api.instead = {};
+  store = make_kube_store(api.client(loop.get_executor()), {.net_conf_path = "/nowhere"});
+  EXPECT_TRUE(error_of(store->config()).starts_with("failed to read net conf: open /nowhere: "));
+}
+
+TEST_F(KubeStoreTest, FactsAreTheNodesAnnotations) {
+  set_own([](NodeObject& node) {
+    node.annotations = annotations_of("198.18.0.11", "02:00:5e:10:00:09");
+    node.annotations["node-public-ip"] = "203.0.113.7";
+  });
+  const NodeFacts facts = run(store->facts()).value();
+  EXPECT_EQ(facts.public_ip, *IpAddr::parse("203.0.113.7"));
+  EXPECT_TRUE(facts.published->backend_data.contains("02:00:5e:10:00:09"));
+  set_own([](NodeObject& node) { node.annotations["node-public-ip"] = "here"; });
+  run(store->config());
+  EXPECT_FALSE(run(store->facts()));
+  api.remove("own");
+  run(store->config());
+  EXPECT_EQ(run(store->facts()).error().text, "there is no Node \"own\" (yet)");
+}
+
+TEST_F(KubeStoreTest, WaitsForAPodCidrThatFits) {
+  set_own([](NodeObject& node) { node.pod_cidrs.clear(); });
+  EXPECT_EQ(refusal(), "node \"own\" pod cidr not assigned");
+  set_own([](NodeObject& node) { node.pod_cidrs = {"10.99.1.0/24"}; });
+  EXPECT_EQ(refusal(),
+            "subnet \"10.244.0.0/16\" specified in the flannel net config doesn't contain "
+            "\"10.99.1.0/24\" PodCIDR of the \"own\" node");
+  EXPECT_TRUE(patches().empty()) << "peers are not told of what they cannot use";
+  set_own([](NodeObject& node) { node.pod_cidrs = {"10.244.7.0/24", "fc00::/64"}; });
+  EXPECT_EQ(acquire().key, key_of("10.244.7.0-24")) << "IPv6 is not enabled";
+  const std::string dual =
+      R"({"Network":"10.244.0.0/16","EnableIPv6":true,"IPv6Network":"fc00::/48"})";
+  EXPECT_EQ(to_text(run(store->acquire(request(dual)))->key), "10.244.7.0-24&fc00::-64");
+  set_own([](NodeObject& node) { node.pod_cidrs = {"10.244.7.0/24"}; });
+  EXPECT_EQ(refusal(dual), "IPv6 is enabled but node \"own\" has no IPv6 podCIDR");
+}
+
+TEST_F(KubeStoreTest, AnOverwriteIsPublishedAndTheLeaseKeepsItsAddress) {
+  set_own([](NodeObject& node) { node.annotations["public-ip-overwrite"] = "203.0.113.7"; });
+  EXPECT_EQ(acquire().attrs, attrs());
+  EXPECT_EQ(api.node("own").annotations.at("public-ip"), "203.0.113.7");
+  set_own([](NodeObject& node) { node.annotations["public-ip-overwrite"] = "x"; });
+  EXPECT_EQ(refusal(), "annotation public-ip-overwrite \"x\": not an IPv4 address");
+}
+
+TEST_F(KubeStoreTest, WhatOthersAlteredIsWrittenAgainAndNothingElse) {
+  const Lease lease = acquire();
+  patches();
+  EXPECT_TRUE(run(store->renew(lease)));
+  EXPECT_TRUE(patches().empty());
+  std::string body;
+  api.instead = [&](const Request& request) -> std::optional<FakeKubeApi::Reply> {
+    body = request.method() == "PATCH" ? request.body : body;
+    return std::nullopt;
+  };
+  set_own([](NodeObject& node) { node.annotations["public-ip"] = "198.18.7.7"; });
+  EXPECT_EQ(run(store->renew(lease)).value().expiry, std::nullopt);
+  EXPECT_EQ(body,
+            R"({"metadata":{"annotations":{"flannel.alpha.coreos.com/public-ip":"198.18.0.11"}}})");
+}
+
+TEST_F(KubeStoreTest, AConflictIsTriedAgain) {
+  int conflicts = 2;
+  api.instead = [&](const Request& request) -> std::optional<FakeKubeApi::Reply> {
+    if (request.method() == "PATCH" && conflicts-- > 0) {
+      return FakeKubeApi::status(409, "Conflict");
+    }
+    return std::nullopt;
+  };
+  acquire();
+  EXPECT_EQ(patches().size(), 3U);
+  conflicts = 1'000;
+  set_own([](NodeObject& node) { node.annotations.clear(); });
+  EXPECT_EQ(error_of(store->acquire(request())),
+            "the annotations of node \"own\" do not stay as they are written");
+}
+
+TEST_F(KubeStoreTest, ANodeThatIsGoneIsWaitedForAndOneWithAnotherPodCidrIsAnother) {
+  const Lease lease = acquire();
+  api.remove("own");
+  EXPECT_EQ(error_of(store->renew(lease)), "there is no Node \"own\" (yet)");
+  api.put({.name = "own", .uid = "again"});
+  EXPECT_EQ(error_of(store->renew(lease)), "node \"own\" pod cidr not assigned");
+  set_own([](NodeObject& node) { node.pod_cidrs = {"10.244.1.0/24"}; });
+  EXPECT_TRUE(run(store->renew(lease)));
+  EXPECT_EQ(api.node("own").annotations, annotations_of("198.18.0.11", "02:00:5e:10:00:01"));
+  set_own([](NodeObject& node) { node.pod_cidrs = {"10.244.2.0/24"}; });
+  EXPECT_EQ(run(store->renew(lease)).error().text,
+            "the podCIDR of node \"own\" is 10.244.2.0/24 now, and was 10.244.1.0/24");
+}
+
+TEST_F(KubeStoreTest, TheConditionIsAskedForUntilItIsThere) {
+  set_own([](NodeObject& node) { node.network_unavailable = "True"; });
+  acquire();
+  api.instead = [](const Request&) { return FakeKubeApi::status(403, "Forbidden", "no"); };
+  EXPECT_EQ(error_of(store->on_ready()),
+            "PATCH /api/v1/nodes/own/status: HTTP status 403, Forbidden: no");
+  api.instead = {};
+  patches();
+  EXPECT_TRUE(run(store->on_ready()));
+  EXPECT_TRUE(run(store->on_ready()));
+  EXPECT_EQ(patches().size(), 1U);
+  set_condition = false;
+  store = open();
+  set_own([](NodeObject& node) { node.network_unavailable = "True"; });
+  acquire();
+  EXPECT_TRUE(run(store->on_ready()));
+  EXPECT_EQ(api.node("own").network_unavailable, "True");
+}
+
+// Some distributions grant list and watch alone.
+TEST_F(KubeStoreTest, WorksWithoutTheRightToGet) {
+  api.instead = [](const Request& request) {
+    return request.method() == "GET" && request.path().contains("/nodes/")
+               ? std::optional(FakeKubeApi::status(403, "Forbidden"))
+               : std::nullopt;
+  };
+  EXPECT_EQ(run(store->config()), kConfig);
+  EXPECT_EQ(acquire().key, key_of("10.244.1.0-24"));
+}
+
+}  // namespace
+}  // namespace flannel

@@ -1,0 +1,260 @@
+#include "kube/node_api.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+
+#include "base/printable.h"
+#include "kube/gunzip.h"
+#include "kube/node_json.h"
+#include "kube/node_messages.h"
+
+namespace flannel {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::string_view kNodes = "/api/v1/nodes";
+constexpr const char* kProtobuf = "application/vnd.kubernetes.protobuf";
+constexpr const char* kMetadata =
+    "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+constexpr const char* kJson = "application/json";
+constexpr const char* kEither = "application/vnd.kubernetes.protobuf, application/json";
+constexpr const char* kJsonPage = "limit=500";  // Nodes; protobuf needs no pages
+constexpr std::chrono::seconds kListWait{50};   // with many nodes, lists are what has to wait
+// Of a list in protobuf, and of a page in JSON, which is held in memory.
+constexpr std::uint64_t kMostListBytes = 4ULL << 30;
+constexpr std::size_t kMostPageBytes = 64 << 20;
+
+Deadline call_time() {
+  return steady_clock::now() + kApiCallTime;
+}
+
+// RFC 3986, 2.3.
+std::string escape(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) != 0 || std::string_view("-._~").contains(c)) {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", byte);
+    }
+  }
+  return out;
+}
+
+std::string node_path(std::string_view name) {
+  return fmt::format("{}/{}", kNodes, escape(name));
+}
+
+// The server has not the state that was asked for, and will not have it: it is compacted (410), or
+// its history has not come so far (504, and 400 where the version is none of its).
+bool has_other_history(const ApiError& error) {
+  return error.status == 410 || error.status == 504 || error.status == 400;
+}
+
+// The one Node of a list.
+class One : public NodeList {
+ public:
+  void start() override { node.reset(); }
+  void add(NodeObject found) override { node = std::move(found); }
+  std::optional<NodeObject> node;
+};
+
+// Calls `on_part` with the body as it comes, unpacked.
+Task<void> read_body(Http2Stream& stream, std::uint64_t most,
+                     std::function<void(std::string_view)> on_part) {
+  const std::string_view encoding = find_header(stream.headers(), "content-encoding");
+  if (!encoding.empty() && encoding != "gzip" && encoding != "identity") {
+    throw std::runtime_error(
+        fmt::format("the API server answers in encoding \"{}\"", printable(encoding)));
+  }
+  std::optional<Gunzip> gunzip;
+  if (encoding == "gzip") {
+    gunzip.emplace(most, on_part);
+  }
+  for (std::uint64_t size = 0;;) {
+    const std::string part = co_await stream.read(call_time());
+    if (part.empty()) {
+      break;
+    }
+    size += part.size();
+    if (size > most) {
+      throw std::runtime_error(fmt::format("the API server sent over {} MB", most >> 20));
+    }
+    gunzip ? gunzip->feed(part) : on_part(part);
+  }
+  if (gunzip) {
+    gunzip->finish();
+  }
+}
+
+}  // namespace
+
+NodeStream::NodeStream(Http2Stream stream, bool is_json, std::string prefix)
+    : stream_(std::move(stream)),
+      is_json_(is_json),
+      prefix_(std::move(prefix)),
+      frames_(is_json ? EventFrames::Form::lines : EventFrames::Form::lengths) {}
+
+Task<std::optional<std::vector<NodeEvent>>> NodeStream::read(Deadline deadline) {
+  const std::string part = co_await stream_.read(deadline);
+  if (part.empty()) {
+    co_return std::nullopt;
+  }
+  std::vector<NodeEvent> events;
+  frames_.feed(part, [&](std::string_view frame) {
+    events.push_back(is_json_ ? parse_node_event(frame, prefix_)
+                              : decode_node_event(frame, prefix_));
+  });
+  co_return events;
+}
+
+// Whether it is to be asked again, for less.
+bool NodeApi::step_down(const ApiError& error, Form to) {
+  const bool is_unacceptable = error.status == 406 || error.status == 415;
+  return is_unacceptable && std::exchange(form_, std::max(form_, to)) < to;
+}
+
+// An answer in another form is as good as none.
+void NodeApi::check_type(const Http2Stream& stream) const {
+  const std::string_view type = find_header(stream.headers(), "content-type");
+  if (!type.starts_with(is_json() ? kJson : kProtobuf)) {
+    throw ApiError(406, "", fmt::format("{} answers in \"{}\"", name(), printable(type)));
+  }
+}
+
+NodeObject NodeApi::read(std::string_view body) const {
+  return body.starts_with('{') ? parse_node(body, prefix_) : decode_node(body, prefix_);
+}
+
+Task<std::string> NodeApi::list(std::string version, NodeList& list) {
+  bool as_it_is_now = false;
+  for (;;) {
+    // What the server has at hand comes at once and whole, which JSON is not to do.
+    std::string query;
+    if (is_json()) {
+      query = kJsonPage;
+    } else if (!as_it_is_now) {
+      query = version.empty()
+                  ? "resourceVersion=0"
+                  : "resourceVersionMatch=NotOlderThan&resourceVersion=" + escape(version);
+    }
+    try {
+      co_return co_await list_pages(std::move(query), list);
+    } catch (const ApiError& error) {
+      if (!step_down(error, Form::json) &&
+          !(has_other_history(error) && !std::exchange(as_it_is_now, true))) {
+        throw;
+      }
+    }
+  }
+}
+
+Task<std::string> NodeApi::list_pages(std::string query, NodeList& list) {
+  list.start();
+  for (std::string next = query;;) {
+    const Page page = co_await read_page(std::move(next), list);
+    if (page.more.empty()) {
+      co_return page.version;
+    }
+    next = fmt::format("{}continue={}", is_json() ? std::string(kJsonPage) + "&" : "",
+                       escape(page.more));
+  }
+}
+
+Task<NodeApi::Page> NodeApi::read_page(std::string query, NodeList& list) {
+  ApiRequest request{.path = fmt::format("{}?{}", kNodes, query),
+                     .accept = is_json() ? kJson : kProtobuf,
+                     .gzip = true};
+  Http2Stream stream = co_await client_->open(std::move(request), call_time() + kListWait);
+  check_type(stream);
+  std::uint64_t count = 0;
+  const auto add = [&](NodeObject node) {
+    ++count;
+    list.add(std::move(node));
+  };
+  Page out;
+  if (is_json()) {
+    std::string text;
+    co_await read_body(stream, kMostPageBytes, [&](std::string_view part) { text += part; });
+    NodeListPage page = parse_node_list(text, prefix_);
+    std::ranges::for_each(page.nodes, add);
+    out = {std::move(page.version), std::move(page.more)};
+  } else {
+    NodeListDecoder decoder(prefix_, add);
+    co_await read_body(stream, kMostListBytes, [&](std::string_view part) { decoder.feed(part); });
+    decoder.finish();
+    out = {decoder.version(), decoder.more()};
+  }
+  if (count == 0 && !out.more.empty()) {
+    throw std::runtime_error(name() + " sends a list without end");
+  }
+  co_return out;
+}
+
+Task<NodeStream> NodeApi::watch(std::string version) {
+  for (;;) {
+    ApiRequest request{
+        .path = fmt::format("{}?watch=true&allowWatchBookmarks=true&resourceVersion={}", kNodes,
+                            escape(version)),
+        .accept = form_ == Form::metadata ? kMetadata
+                  : is_json()             ? kJson
+                                          : kProtobuf};
+    try {
+      Http2Stream stream = co_await client_->open(std::move(request), call_time());
+      check_type(stream);
+      co_return NodeStream(std::move(stream), is_json(), prefix_);
+    } catch (const ApiError& error) {
+      if (!step_down(error, form_ == Form::metadata ? Form::whole : Form::json)) {
+        throw;
+      }
+    }
+  }
+}
+
+Task<std::optional<NodeObject>> NodeApi::get(std::string name, std::string version) {
+  for (;;) {
+    try {
+      if (!may_get_) {
+        co_return co_await list_one(name);
+      }
+      const std::string query = version.empty() ? "" : "?resourceVersion=" + escape(version);
+      ApiRequest request{.path = node_path(name) + query, .accept = kEither};
+      const std::string body = co_await client_->call(std::move(request), call_time());
+      co_return read(body);
+    } catch (const ApiError& error) {
+      if (may_get_ && error.status == 404) {
+        co_return std::nullopt;
+      }
+      const bool is_new = has_other_history(error) && !std::exchange(version, {}).empty();
+      const bool is_forbidden = error.status == 403 && std::exchange(may_get_, false);
+      if (!is_new && !is_forbidden && !step_down(error, Form::json)) {
+        throw;
+      }
+    }
+  }
+}
+
+Task<std::optional<NodeObject>> NodeApi::list_one(std::string name) {
+  One one;
+  co_await list_pages("fieldSelector=metadata.name%3D" + escape(name), one);
+  co_return std::move(one.node);
+}
+
+Task<NodeObject> NodeApi::patch_status(std::string name, std::string patch) {
+  ApiRequest request{.method = "PATCH",
+                     .path = node_path(name) + "/status",
+                     .accept = kEither,
+                     .content_type = "application/strategic-merge-patch+json",
+                     .body = std::move(patch)};
+  const std::string body = co_await client_->call(std::move(request), call_time());
+  co_return read(body);
+}
+
+}  // namespace flannel

@@ -1,0 +1,91 @@
+// What we ask the API of Kubernetes about Nodes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kube/api_client.h"
+#include "kube/event_frames.h"
+#include "kube/node_object.h"
+
+namespace flannel {
+
+// What takes the Nodes of a list as they come.
+class NodeList {
+ public:
+  virtual ~NodeList() = default;
+  // The list begins, or begins anew.
+  virtual void start() = 0;
+  virtual void add(NodeObject node) = 0;
+};
+
+// A watch; dropping it ends it.
+class NodeStream {
+ public:
+  NodeStream(Http2Stream stream, bool is_json, std::string prefix);
+
+  // The events that came, which may be none; nothing where the server has ended the watch. Throws
+  // DeadlineExceeded, after which the watch goes on with the next call, and what Http2Stream does.
+  Task<std::optional<std::vector<NodeEvent>>> read(Deadline deadline);
+
+ private:
+  Http2Stream stream_;
+  bool is_json_;
+  std::string prefix_;
+  EventFrames frames_;
+};
+
+// No answer to a call within this time is a failure; and so are no bytes of a list.
+inline constexpr std::chrono::seconds kApiCallTime{10};
+
+// Throws as ApiClient does. Where the server, or a proxy before it, does not give what we would
+// rather have (406, 415), it is asked for what it surely has from then on: whole Nodes instead of
+// their metadata, then JSON. Where we may not get Nodes one by one, they are listed one by one.
+class NodeApi {
+ public:
+  // `prefix` is that of our annotations.
+  NodeApi(std::unique_ptr<ApiClient> client, std::string prefix)
+      : client_(std::move(client)), prefix_(std::move(prefix)) {}
+
+  std::string name() const { return client_->name(); }
+  const std::string& prefix() const { return prefix_; }
+  void host_changed() { client_->host_changed(); }
+
+  // All Nodes. `version` is what they are to be no older than; empty: any state that the server
+  // has at hand will do. Returns as of which version they are. A server that cannot have it, since
+  // its history is another one, is asked for what it has now.
+  Task<std::string> list(std::string version, NodeList& list);
+  // What happens after `version`: metadata or whole Nodes.
+  Task<NodeStream> watch(std::string version);
+  // A whole Node; as it is now or, which costs less, not older than `version`. Nothing: there is
+  // none.
+  Task<std::optional<NodeObject>> get(std::string name, std::string version = {});
+  // Changes its status, metadata included: a strategic merge patch. Returns the Node after it.
+  Task<NodeObject> patch_status(std::string name, std::string patch);
+
+ private:
+  enum class Form { metadata, whole, json };
+  bool is_json() const { return form_ == Form::json; }
+  // As of which version a page of a list is, and what asks for the one behind it.
+  struct Page {
+    std::string version;
+    std::string more;
+  };
+
+  bool step_down(const ApiError& error, Form to);
+  void check_type(const Http2Stream& stream) const;
+  NodeObject read(std::string_view body) const;
+  Task<std::string> list_pages(std::string query, NodeList& list);
+  Task<Page> read_page(std::string query, NodeList& list);
+  Task<std::optional<NodeObject>> list_one(std::string name);
+
+  std::unique_ptr<ApiClient> client_;
+  std::string prefix_;
+  Form form_ = Form::metadata;
+  bool may_get_ = true;
+};
+
+}  // namespace flannel

@@ -1,0 +1,283 @@
+#include "kube/node_watch.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "base/counted.h"
+#include "base/log.h"
+#include "base/printable.h"
+
+namespace flannel {
+namespace {
+
+// How long after a Node that is to be asked for others may come that are asked for along with it.
+constexpr std::chrono::milliseconds kCollectFor{10};
+// A watch that ends sooner was none.
+constexpr std::chrono::seconds kLasting{5};
+
+// Gone (410), or no version of this server's: there is nothing to go on from.
+bool is_history_lost(int code) {
+  return code == 410 || code == 400;
+}
+
+// Nodes that are asked for, by several coroutines at a time. It may outlive who waits for it.
+struct Inquiry {
+  explicit Inquiry(const asio::any_io_executor& executor) : done(executor) {}
+
+  std::deque<std::pair<std::string, std::string>> to_ask;  // names, and not older than
+  std::vector<NodeObject> found;
+  std::vector<std::string> gone;
+  std::string failure;
+  std::size_t running = 0;
+  Wake done;
+};
+
+// What a call ends with is noted, and the next one made, until there are none left.
+Task<void> ask_each(std::shared_ptr<NodeApi> api, std::shared_ptr<Inquiry> inquiry) {
+  while (!inquiry->to_ask.empty() && inquiry->failure.empty()) {
+    const auto [name, version] = inquiry->to_ask.front();
+    inquiry->to_ask.pop_front();
+    try {
+      std::optional<NodeObject> node = co_await api->get(name, version);
+      if (node) {
+        inquiry->found.push_back(std::move(*node));
+      } else {
+        inquiry->gone.push_back(name);
+      }
+    } catch (const std::runtime_error& error) {
+      inquiry->failure = error.what();
+    }
+  }
+  --inquiry->running;
+  inquiry->done.set();
+}
+
+}  // namespace
+
+// What we have is not to be followed any further; text: why.
+struct NodeWatch::ListAgain : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+Task<std::optional<LeaseUpdate>> NodeWatch::next(Deadline deadline) {
+  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+  for (;;) {
+    if (!stream_) {
+      began_ = Clock::now();
+    }
+    try {
+      std::optional<LeaseUpdate> update = co_await try_next(deadline);
+      co_return update;
+    } catch (const ListAgain& reason) {
+      log_info("{}: listing the nodes again", reason.what());
+      listed_ = false;
+    } catch (const std::exception& error) {
+      if (state.cancelled() != asio::cancellation_type::none) {
+        throw;
+      }
+      set_trouble(error.what());
+    }
+    co_await sleep_for(end_attempt());
+  }
+}
+
+Task<std::optional<LeaseUpdate>> NodeWatch::try_next(Deadline deadline) {
+  for (;;) {
+    if (!listed_) {
+      LeaseUpdate snapshot = co_await list();
+      co_return snapshot;
+    }
+    LeaseUpdate update = take_update();
+    if (update != LeaseUpdate()) {
+      co_return update;
+    }
+    if (!stream_) {
+      co_await open();
+    }
+    if (!table_.unknown().empty() && Clock::now() >= ask_at_) {
+      co_await ask();
+      continue;
+    }
+    const bool in_time = co_await read(deadline);
+    if (!in_time) {
+      co_return std::nullopt;
+    }
+  }
+}
+
+LeaseUpdate NodeWatch::take_update() {
+  LeaseUpdate update = table_.take_changes();
+  std::optional<OwnEntry> own = std::exchange(own_entry_, {});
+  if (own && own != own_told_) {
+    own_told_ = own;
+    update.own = std::move(own);
+  }
+  return update;
+}
+
+// Passes the Nodes on, and looks for our own.
+class NodeWatch::Listing : public NodeList {
+ public:
+  Listing(NodeTable& table, const std::string& own_name) : table_(table), own_name_(own_name) {}
+
+  void start() override {
+    table_.clear();
+    own.reset();
+  }
+  void add(NodeObject node) override {
+    if (node.name == own_name_) {
+      own = std::move(node);
+    } else {
+      table_.put(node);
+    }
+  }
+
+  std::optional<NodeObject> own;
+
+ private:
+  NodeTable& table_;
+  const std::string& own_name_;
+};
+
+Task<LeaseUpdate> NodeWatch::list() {
+  stream_.reset();
+  Listing listing(table_, own_.name());
+  version_ = co_await api_->list(seen_, listing);
+  seen_ = version_;
+  listed_ = true;
+  own_entry_.reset();
+  own_told_ = listing.own ? own_.classify(*listing.own) : own_.classify_gone(version_);
+  LeaseUpdate update = table_.snapshot();
+  update.own = own_told_;
+  co_return update;
+}
+
+Task<void> NodeWatch::open() {
+  try {
+    stream_.emplace(co_await api_->watch(version_));
+  } catch (const ApiError& error) {
+    if (is_history_lost(error.status)) {
+      throw ListAgain(error.what());
+    }
+    throw;
+  }
+  last_heard_ = Clock::now();
+  set_trouble("");
+}
+
+Task<bool> NodeWatch::read(Deadline deadline) {
+  const Deadline silent = last_heard_ + most_silence_;
+  const Deadline ask_at = table_.unknown().empty() ? kNever : ask_at_;
+  std::optional<std::vector<NodeEvent>> events;
+  try {
+    events = co_await stream_->read(std::min({deadline, silent, ask_at}));
+  } catch (const DeadlineExceeded&) {
+    if (Clock::now() >= silent) {
+      throw ListAgain(api_->name() + " has said nothing for long");
+    }
+    co_return Clock::now() < deadline;
+  }
+  last_heard_ = Clock::now();
+  if (events) {
+    const bool had_unknown = !table_.unknown().empty();
+    for (const NodeEvent& event : *events) {
+      take(event);
+    }
+    if (!had_unknown) {
+      ask_at_ = std::max(ask_at_, last_heard_ + kCollectFor);
+    }
+    co_return true;
+  }
+  // Each watch ends some time.
+  if (Clock::now() - began_ < kLasting) {
+    throw std::runtime_error(api_->name() + " ended the watch at once");
+  }
+  stream_.reset();
+  began_ = Clock::now();
+  co_return true;
+}
+
+void NodeWatch::take(const NodeEvent& event) {
+  using Type = NodeEvent::Type;
+  const NodeObject& node = event.node;
+  if (event.type == Type::error) {
+    take_error(event.status);
+  }
+  if (!node.version.empty()) {
+    seen_ = version_ = node.version;
+  }
+  if (event.type == Type::bookmark || event.type == Type::unknown) {
+    return;
+  }
+  const bool is_gone = event.type == Type::deleted;
+  if (node.name == own_.name()) {
+    std::optional<OwnEntry> own = is_gone ? own_.classify_gone(node.version) : own_.classify(node);
+    own_entry_ = own ? std::move(own) : std::move(own_entry_);
+  } else if (is_gone) {
+    table_.remove(node);
+  } else {
+    table_.put(node);
+  }
+}
+
+void NodeWatch::take_error(const ApiStatus& status) {
+  const std::string text =
+      fmt::format("{} ended the watch: {}", api_->name(), printable(status.message, kSentenceMost));
+  if (is_history_lost(status.code)) {
+    throw ListAgain(text);
+  }
+  throw std::runtime_error(text);
+}
+
+Task<void> NodeWatch::ask() {
+  const auto& unknown = table_.unknown();
+  if (unknown.size() > kMostAsked) {
+    throw ListAgain(counted(unknown.size(), "new node"));
+  }
+  const auto inquiry = std::make_shared<Inquiry>(co_await asio::this_coro::executor);
+  inquiry->to_ask.assign(unknown.begin(), unknown.end());
+  inquiry->running = std::min(kMostAskedAtOnce, unknown.size());
+  for (std::size_t left = inquiry->running; left > 0; --left) {
+    asio::co_spawn(co_await asio::this_coro::executor, ask_each(api_, inquiry), asio::detached);
+  }
+  while (inquiry->running > 0) {
+    co_await inquiry->done.wait();
+  }
+  for (const NodeObject& node : inquiry->found) {
+    table_.learn(node);
+  }
+  for (const std::string& name : inquiry->gone) {
+    table_.forget(name);
+  }
+  set_trouble(inquiry->failure);
+  if (inquiry->failure.empty()) {
+    ask_backoff_.reset();
+  } else {
+    ask_at_ = Clock::now() + ask_backoff_.next();
+  }
+}
+
+// How long to wait for the next. One that took long was part of the wait: a host that is away
+// swallows what we send, and its return is to be noticed within kMostApiWait.
+NodeWatch::Clock::duration NodeWatch::end_attempt() {
+  Clock::duration spent = Clock::now() - began_;
+  if (stream_) {
+    if (spent > kLasting) {
+      backoff_.reset();
+    }
+    spent = {};
+  }
+  stream_.reset();
+  return std::max<Clock::duration>(backoff_.next() - spent, {});
+}
+
+void NodeWatch::set_trouble(const std::string& trouble) {
+  if (trouble != std::exchange(trouble_, trouble) && on_state_) {
+    on_state_(trouble);
+  }
+}
+
+}  // namespace flannel

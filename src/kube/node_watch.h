@@ -1,0 +1,84 @@
+// Following the leases in the Nodes of Kubernetes, whatever happens to the connection.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/backoff.h"
+#include "kube/node_api.h"
+#include "kube/node_table.h"
+#include "kube/own_node.h"
+#include "store/store.h"
+
+namespace flannel {
+
+// A list of whole Nodes, then the watch of their metadata from there. A watch that ended is opened
+// again from the last version seen; a new list comes where the server's history does not go back so
+// far (410), and where it has said nothing for kMostSilence: after etcd was restored it may count
+// from a lower number than ours on, and a watch of a version to come is silent until then.
+//
+// What a Node's metadata does not say is asked for, kMostAskedAtOnce Nodes at a time; where that
+// would be more than kMostAsked calls, a list is less.
+inline constexpr std::chrono::minutes kMostSilence{10};
+inline constexpr std::size_t kMostAskedAtOnce = 20;
+inline constexpr std::size_t kMostAsked = 100;
+inline constexpr std::chrono::seconds kMostApiWait{1};  // between two attempts
+
+class NodeWatch : public LeaseWatch {
+ public:
+  // What keeps us from the store, one sentence; empty when all is well again.
+  using OnState = std::function<void(const std::string&)>;
+
+  // `seen` is the newest version that any watch of the store has seen; a list is no older.
+  NodeWatch(std::shared_ptr<NodeApi> api, const OwnNode& own, std::string& seen, OnState on_state,
+            std::chrono::milliseconds most_silence = kMostSilence)
+      : most_silence_(most_silence),
+        api_(std::move(api)),
+        own_(own),
+        seen_(seen),
+        on_state_(std::move(on_state)),
+        table_(own.name()) {}
+
+  // Throws only when cancelled.
+  Task<std::optional<LeaseUpdate>> next(Deadline deadline) override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  class Listing;
+  struct ListAgain;
+
+  // As next(), and throws where the server cannot be reached, or says no.
+  Task<std::optional<LeaseUpdate>> try_next(Deadline deadline);
+  Task<LeaseUpdate> list();
+  Task<void> open();
+  // False at the deadline.
+  Task<bool> read(Deadline deadline);
+  void take(const NodeEvent& event);
+  void take_error(const ApiStatus& status);
+  LeaseUpdate take_update();
+  Task<void> ask();
+  Clock::duration end_attempt();
+  void set_trouble(const std::string& trouble);
+
+  const std::chrono::milliseconds most_silence_;
+  std::shared_ptr<NodeApi> api_;
+  const OwnNode& own_;
+  std::string& seen_;
+  OnState on_state_;
+  NodeTable table_;
+  bool listed_ = false;  // table_ is complete as of version_
+  std::string version_;  // the last one seen
+  std::optional<NodeStream> stream_;
+  Clock::time_point began_;                       // the attempt that stream_ is, or will be
+  Clock::time_point last_heard_;                  // when the stream has said something
+  std::optional<OwnEntry> own_entry_, own_told_;  // news, and what was said last
+  Backoff backoff_{std::chrono::milliseconds(100), kMostApiWait};
+  Backoff ask_backoff_{std::chrono::milliseconds(500), std::chrono::seconds(30)};
+  Clock::time_point ask_at_ = Clock::time_point::min();
+  std::string trouble_;
+};
+
+}  // namespace flannel

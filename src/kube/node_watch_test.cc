@@ -1,0 +1,417 @@
+#include "kube/node_watch.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/loop_fixture.h"
+#include "kube/node_annotations.h"
+#include "kube/node_objects_fixture.h"
+#include "test/support/fake_kube_api.h"
+
+namespace flannel {
+namespace {
+
+using namespace std::chrono_literals;
+using Reply = FakeKubeApi::Reply;
+using Request = FakeKubeApi::Request;
+
+class NodeWatchTest : public LoopTest {
+ protected:
+  NodeWatchTest() {
+    api.put(peer(1));
+    api.put(peer(2));
+  }
+
+  static NodeObject peer(int number) {
+    const std::string text = std::to_string(number);
+    return {.name = "n" + text,
+            .pod_cidrs = {fmt::format("10.{}.{}.0/24", 100 + number / 250, number % 250)},
+            .annotations = annotations_of(
+                fmt::format("198.18.{}.{}", number / 250, number % 250 + 1),
+                fmt::format("02:00:5e:00:{:02x}:{:02x}", number / 256, number % 256))};
+  }
+  static Lease lease(const NodeObject& node) {
+    return {subnets_of(node).value(), attrs_of(node.annotations).value(), std::nullopt};
+  }
+
+  LeaseUpdate next() { return run(watch.next(kNever)).value(); }
+  std::optional<LeaseUpdate> next_within(std::chrono::milliseconds time) {
+    return run(watch.next(std::chrono::steady_clock::now() + time));
+  }
+  // Since the last look.
+  std::vector<std::string> requests_with(std::string_view text) {
+    std::vector<std::string> found = api.take_requests();
+    std::erase_if(found, [&](const std::string& each) { return !each.contains(text); });
+    return found;
+  }
+  // Requests with `text` are answered with `reply`, `times` times.
+  void answer(std::string text, const Reply& reply, int times = INT_MAX) {
+    api.instead = [text = std::move(text), reply, times](const Request& request) mutable {
+      const bool is_meant =
+          fmt::format("{} {}", request.method(), request.path()).contains(text) && times > 0;
+      times -= is_meant ? 1 : 0;
+      return is_meant ? std::optional(reply) : std::nullopt;
+    };
+  }
+
+  FakeKubeApi api{loop};
+  std::shared_ptr<NodeApi> nodes =
+      std::make_shared<NodeApi>(api.client(loop.get_executor()), kPrefix);
+  OwnNode own{"own"};
+  std::string seen;
+  std::vector<std::string> troubles;
+  NodeWatch watch{nodes, own, seen, [this](const std::string& text) { troubles.push_back(text); }};
+};
+
+TEST_F(NodeWatchTest, ListsOnceAndFollowsMetadataFromThere) {
+  EXPECT_EQ(next(), (LeaseUpdate{.snapshot = true, .leases = {lease(peer(1)), lease(peer(2))}}));
+  NodeObject changed = peer(1);
+  changed.annotations["public-ip"] = "198.18.9.9";
+  api.put(changed);
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(changed)}});
+  api.remove("n2");
+  EXPECT_EQ(next(), LeaseUpdate{.removed = {lease(peer(2)).key}});
+  EXPECT_EQ(api.take_requests(),
+            (std::vector<std::string>{
+                "GET /api/v1/nodes?resourceVersion=0",
+                "GET /api/v1/nodes?watch=true&allowWatchBookmarks=true&resourceVersion=102"}));
+  EXPECT_TRUE(troubles.empty());
+}
+
+TEST_F(NodeWatchTest, ListsMayComeCompressed) {
+  api.gzip = true;
+  EXPECT_EQ(next().leases.size(), 2U);
+}
+
+TEST_F(NodeWatchTest, AHeartbeatWakesNobody) {
+  next();
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  for (int i = 0; i < 10; ++i) {
+    api.put(peer(1));
+  }
+  EXPECT_EQ(next_within(50ms), std::nullopt);
+  EXPECT_EQ(seen, "112");
+}
+
+TEST_F(NodeWatchTest, OfANewNodeThePodCidrIsAskedFor) {
+  next();
+  api.put(peer(3));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
+  EXPECT_EQ(requests_with("/nodes/"),
+            std::vector<std::string>{"GET /api/v1/nodes/n3?resourceVersion=103"});
+}
+
+TEST_F(NodeWatchTest, APodCidrMayComeAfterTheAnnotations) {
+  next();
+  NodeObject node = peer(3);
+  node.pod_cidrs.clear();
+  api.put(node);
+  EXPECT_EQ(next().bad.size(), 1U);
+  api.put(peer(3));
+  const LeaseUpdate update = next();
+  EXPECT_EQ(update.leases, std::vector{lease(peer(3))});
+  EXPECT_EQ(update.bad_removed.size(), 1U);
+}
+
+TEST_F(NodeWatchTest, TwentyAreAskedForAtATime) {
+  next();
+  answer("/nodes/", {.never = true});
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  for (int i = 3; i < 100; ++i) {
+    api.put(peer(i));
+  }
+  std::optional<LeaseUpdate> update;
+  asio::co_spawn(loop, watch.next(kNever),
+                 [&](const std::exception_ptr&, std::optional<LeaseUpdate> got) { update = got; });
+  std::size_t asked = 0;
+  run_until([&] { return (asked += requests_with("/nodes/").size()) >= 20; });
+  loop.run_for(50ms);
+  EXPECT_EQ(asked + requests_with("/nodes/").size(), 20U);
+}
+
+TEST_F(NodeWatchTest, ManyNewNodesAreListed) {
+  next();
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  api.take_requests();
+  for (int i = 3; i < 200; ++i) {
+    api.put(peer(i));
+  }
+  const LeaseUpdate update = next();
+  EXPECT_TRUE(update.snapshot);
+  EXPECT_EQ(update.leases.size(), 199U);
+  EXPECT_EQ(api.take_requests(),
+            std::vector<std::string>{
+                "GET /api/v1/nodes?resourceVersionMatch=NotOlderThan&resourceVersion=299"});
+}
+
+TEST_F(NodeWatchTest, ANodeThatCannotBeHadNowIsAskedForAgain) {
+  next();
+  answer("/nodes/", FakeKubeApi::status(500, "InternalError", "not now"), 2);
+  api.put(peer(3));
+  api.put(peer(1));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
+  EXPECT_EQ(troubles, (std::vector<std::string>{
+                          "GET /api/v1/nodes/n3: HTTP status 500, InternalError: not now", ""}));
+}
+
+TEST_F(NodeWatchTest, ANodeThatIsGoneMeanwhileIsNotWaitedFor) {
+  next();
+  answer("/nodes/", FakeKubeApi::status(404, "NotFound"));
+  api.put(peer(3));
+  EXPECT_EQ(next_within(50ms), std::nullopt);
+  EXPECT_EQ(requests_with("/nodes/").size(), 1U);
+  EXPECT_TRUE(troubles.empty());
+}
+
+TEST_F(NodeWatchTest, WithoutTheRightToGetNodesAreListedOneByOne) {
+  next();
+  answer("/nodes/", FakeKubeApi::status(403, "Forbidden"));
+  api.put(peer(3));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
+  api.put(peer(4));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(4))}});
+  EXPECT_EQ(requests_with("/nodes").size(), 5U) << "list, watch, get, one, one";
+}
+
+TEST_F(NodeWatchTest, AServerWithoutMetadataIsWatchedWhole) {
+  api.instead = [](const Request& request) {
+    return find_header(request.headers, "accept").contains("as=")
+               ? std::optional(FakeKubeApi::status(406, "NotAcceptable"))
+               : std::nullopt;
+  };
+  next();
+  api.put(peer(3));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
+  EXPECT_EQ(requests_with("/nodes/").size(), 0U);
+}
+
+TEST_F(NodeWatchTest, AServerWithoutProtobufIsListedInPagesOfJson) {
+  for (const char* refusal : {"406", "another type"}) {
+    NodeWatch again(std::make_shared<NodeApi>(api.client(loop.get_executor()), kPrefix), own, seen,
+                    {});
+    for (int i = 3; i < 600; ++i) {
+      api.put(peer(i));
+    }
+    api.instead = [&](const Request& request) -> std::optional<Reply> {
+      if (!find_header(request.headers, "accept").contains("protobuf") ||
+          request.path().contains("/nodes/")) {
+        return std::nullopt;
+      }
+      return std::string_view(refusal) == "406" ? FakeKubeApi::status(415, "")
+                                                : Reply{.body = "{}"};
+    };
+    EXPECT_EQ(run(again.next(kNever)).value().leases.size(), 599U) << refusal;
+    EXPECT_EQ(requests_with("limit=500").size(), 2U);
+    NodeObject changed = peer(7);
+    changed.annotations["public-ip"] = "198.19.9.9";
+    std::optional<LeaseUpdate> update = run(again.next(std::chrono::steady_clock::now() + 50ms));
+    EXPECT_EQ(update, std::nullopt);
+    api.put(changed);
+    EXPECT_EQ(run(again.next(kNever)), LeaseUpdate{.leases = {lease(changed)}});
+  }
+}
+
+TEST_F(NodeWatchTest, WhereHistoryIsCompactedItListsAgain) {
+  next();
+  api.put(peer(3));
+  api.compact();
+  const LeaseUpdate update = next();
+  EXPECT_TRUE(update.snapshot);
+  EXPECT_EQ(update.leases.size(), 3U);
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  api.error(410, "Expired");
+  EXPECT_TRUE(next().snapshot);
+  EXPECT_TRUE(troubles.empty());
+}
+
+TEST_F(NodeWatchTest, AWatchThatEndedGoesOnFromTheLastVersionSeen) {
+  next();
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  api.version = 500;
+  api.bookmark();
+  EXPECT_EQ(next_within(50ms), std::nullopt);
+  api.take_requests();
+  api.end_watches();
+  EXPECT_EQ(next_within(500ms), std::nullopt);
+  const std::vector<std::string> requests = api.take_requests();
+  ASSERT_EQ(requests.size(), 1U);
+  EXPECT_TRUE(requests[0].ends_with("&resourceVersion=500")) << requests[0];
+  api.error(500, "InternalError");
+  api.put(peer(3));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
+  EXPECT_TRUE(troubles.at(2).ends_with("ended the watch: as the test has it")) << troubles.at(2);
+  EXPECT_EQ(troubles.back(), "");
+}
+
+// Its versions are lower than those we know, so that a watch of ours is silent.
+TEST_F(NodeWatchTest, EtcdThatWasRestoredIsListedAsItIs) {
+  NodeWatch impatient(nodes, own, seen, {}, 50ms);
+  EXPECT_EQ(run(impatient.next(kNever)).value().leases.size(), 2U);
+  api.version = 50;
+  api.remove("n2");
+  EXPECT_EQ(run(impatient.next(kNever)),
+            (LeaseUpdate{.snapshot = true, .leases = {lease(peer(1))}}));
+  EXPECT_EQ(seen, "51");
+}
+
+TEST_F(NodeWatchTest, AServerThatSaysNothingForLongIsListed) {
+  NodeWatch impatient(nodes, own, seen, {}, 50ms);
+  EXPECT_TRUE(run(impatient.next(kNever))->snapshot);
+  EXPECT_TRUE(run(impatient.next(kNever))->snapshot);
+}
+
+TEST_F(NodeWatchTest, AListThatIsNotCompleteIsNone) {
+  const std::string list = api.list_body();
+  const Headers protobuf = {{":status", "200"},
+                            {"content-type", "application/vnd.kubernetes.protobuf"}};
+  Headers packed = protobuf;
+  packed.push_back({"content-encoding", "gzip"});
+  Headers unknown = protobuf;
+  unknown.push_back({"content-encoding", "br"});
+  const std::vector<Reply> replies = {
+      {.headers = protobuf, .body = list.substr(0, list.size() / 2)},
+      {.headers = protobuf, .body = ""},
+      {.headers = protobuf, .body = list.substr(0, list.size() / 2), .end = false, .reset = 2},
+      {.headers = packed, .body = list},
+      {.headers = unknown, .body = list}};
+  for (const Reply& reply : replies) {
+    troubles.clear();
+    NodeWatch fresh(nodes, own, seen,
+                    [this](const std::string& text) { troubles.push_back(text); });
+    answer("GET /api/v1/nodes?", reply, 1);
+    EXPECT_EQ(run(fresh.next(kNever)).value().leases.size(), 2U);
+    EXPECT_EQ(troubles.size(), 1U);
+  }
+}
+
+TEST_F(NodeWatchTest, AnotherUidInAGapIsAnotherNode) {
+  next();
+  for (const bool with_history : {true, false}) {
+    api.end_watches();
+    NodeObject again = peer(1);
+    again.uid = with_history ? "second" : "third";
+    again.pod_cidrs = {with_history ? "10.9.1.0/24" : "10.9.2.0/24"};
+    api.remove("n1");
+    api.put(again);
+    if (!with_history) {
+      api.compact();
+    }
+    std::set<std::string> subnets;
+    for (LeaseUpdate update; !subnets.contains(to_text(lease(again).key));) {
+      update = next();
+      for (const Lease& each : update.leases) {
+        subnets.insert(to_text(each.key));
+      }
+      EXPECT_EQ(update.snapshot, !with_history);
+    }
+    EXPECT_FALSE(subnets.contains(to_text(lease(peer(1)).key)));
+  }
+}
+
+TEST_F(NodeWatchTest, NonsenseIsNotFollowed) {
+  next();
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  api.send_raw("nonsense");
+  api.put(peer(3));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
+  EXPECT_EQ(troubles.size(), 2U);
+}
+
+class OwnNodeWatch : public NodeWatchTest {
+ protected:
+  OwnNodeWatch() {
+    NodeObject node = peer(0);
+    node.name = "own";
+    api.put(node);
+  }
+  void write() {
+    own.begin(attrs_of(api.node("own").annotations).value());
+    own.done(api.node("own"));
+  }
+  void alter(const std::string& name, const std::string& value) {
+    NodeObject node = api.node("own");
+    node.annotations[name] = value;
+    api.put(node);
+  }
+};
+
+TEST_F(OwnNodeWatch, IsNotSpokenOfBeforeWeHaveWritten) {
+  const LeaseUpdate all = next();
+  EXPECT_EQ(all.own, std::nullopt);
+  EXPECT_EQ(all.leases.size(), 2U) << "it is no peer";
+  alter("public-ip", "198.18.7.7");
+  EXPECT_EQ(next_within(50ms), std::nullopt);
+}
+
+TEST_F(OwnNodeWatch, SaysWhatOthersHaveDoneToIt) {
+  write();
+  EXPECT_EQ(next().own, OwnEntry());
+  alter("unrelated", "x");
+  EXPECT_EQ(next_within(50ms), std::nullopt) << "nothing of ours";
+  const std::string address = api.node("own").annotations.at("public-ip");
+  alter("public-ip", "198.18.7.7");
+  EXPECT_EQ(next().own, (OwnEntry{.state = OwnEntry::State::altered,
+                                  .lease = {},
+                                  .reason = "annotation public-ip is \"198.18.7.7\""}));
+  alter("public-ip", address);
+  EXPECT_EQ(next().own, OwnEntry());
+  alter("public-ip-overwrite", "203.0.113.9");
+  EXPECT_EQ(next().own->reason, "annotation public-ip is \"198.18.0.1\"");
+  api.remove("own");
+  EXPECT_EQ(next().own->state, OwnEntry::State::gone);
+  NodeObject again = peer(0);
+  again.name = "own";
+  again.uid = "another";
+  api.put(again);
+  EXPECT_EQ(next().own->reason, "the Node was deleted and made again");
+}
+
+// An event of before the write says nothing, and one of the write may come before its answer.
+TEST_F(OwnNodeWatch, OldNewsAreNone) {
+  next();
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  const NodeObject before = api.node("own");
+  alter("public-ip", "198.18.7.7");
+  own.begin(attrs_of(api.node("own").annotations).value());
+  EXPECT_EQ(next().own, OwnEntry());
+  own.done(api.node("own"));
+  EXPECT_EQ(own.classify(before), std::nullopt);
+  EXPECT_EQ(own.classify_gone(before.version), std::nullopt);
+}
+
+// 5,000 Nodes as large as real ones; a tenth of them leaves while another comes.
+TEST_F(NodeWatchTest, FiveThousandNodes) {
+  api.padding_metadata = 2'500;
+  api.padding_rest = 8'500;
+  api.gzip = true;
+  for (int i = 3; i <= 5'000; ++i) {
+    api.put(peer(i));
+  }
+  EXPECT_EQ(next().leases.size(), 5'000U);
+  for (int i = 1; i <= 400; ++i) {
+    api.put(peer(i));
+  }
+  EXPECT_EQ(next_within(200ms), std::nullopt) << "heartbeats";
+  for (int i = 1; i <= 500; ++i) {
+    api.remove(fmt::format("n{}", i));
+    api.put(peer(5'000 + i));
+  }
+  std::set<LeaseKey> come;
+  std::set<LeaseKey> gone;
+  for (bool complete = false; !complete;) {
+    const LeaseUpdate update = next();
+    gone.insert(update.removed.begin(), update.removed.end());
+    for (const Lease& each : update.leases) {
+      come.insert(each.key);
+    }
+    complete = update.snapshot && update.leases.size() == 5'000;
+  }
+  EXPECT_EQ(come.size(), 5'000U);
+  EXPECT_LE(gone.size(), 500U);
+  EXPECT_TRUE(troubles.empty());
+}
+
+}  // namespace
+}  // namespace flannel

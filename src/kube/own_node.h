@@ -1,0 +1,45 @@
+// What this process has written, or is writing, to its own Node's annotations.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "kube/node_object.h"
+#include "network/lease.h"
+
+namespace flannel {
+
+// The store's calls record here what they write; its watches ask here what a Node means. The answer
+// to a write may come after the watch has delivered the change, or never, and a watch may be behind
+// what is written already.
+class OwnNode {
+ public:
+  explicit OwnNode(std::string name) : name_(std::move(name)) {}
+
+  const std::string& name() const { return name_; }
+
+  // `attrs` are under way from now on. Where no answer comes it stays so: they may be there.
+  void begin(LeaseAttrs attrs) { under_way_ = std::move(attrs); }
+  // They are there, as `node` says.
+  void done(const NodeObject& node);
+
+  // What our Node means, as a watch has it; and that there is none as of `version`. Nothing before
+  // the first write has begun, and where the last one is newer.
+  std::optional<OwnEntry> classify(const NodeObject& node) const;
+  std::optional<OwnEntry> classify_gone(const std::string& version) const;
+
+ private:
+  struct Written {
+    LeaseAttrs attrs;
+    std::string uid, version;
+  };
+
+  bool is_news(const std::string& version) const;
+
+  std::string name_;
+  std::optional<Written> written_;
+  std::optional<LeaseAttrs> under_way_;
+};
+
+}  // namespace flannel
