@@ -23,7 +23,7 @@
 namespace flannel {
 namespace {
 
-int complain(const std::string& text, int code = 1) {
+int complain_of_lab(const std::string& text, int code = 1) {
   fmt::print(stderr, "flannelctl lab: {}\n", text);
   return code;
 }
@@ -69,8 +69,8 @@ int make(const LabOptions& options) {
   const LabLock lock(options.name);
   if (Lab old(options.name); old.exists()) {
     if (old.is_running()) {
-      return complain(fmt::format("lab {} is up; `flannelctl lab down{}` removes it", options.name,
-                                  name_option(options.name)));
+      return complain_of_lab(fmt::format("lab {} is up; `flannelctl lab down{}` removes it",
+                                         options.name, name_option(options.name)));
     }
     fmt::print("Lab {} was left behind by a crash; removing it\n", options.name);
     return old.down() ? make(options) : 1;  // anew, as the lock went too
@@ -79,7 +79,7 @@ int make(const LabOptions& options) {
   try {
     lab.up(options);
   } catch (const std::exception& error) {
-    complain(error.what());
+    complain_of_lab(error.what());
     fmt::print("Removing what was made\n");
     Lab(options.name).down();
     return is_interrupted() ? 130 : 1;
@@ -150,7 +150,7 @@ void know_by_name(const std::string& hosts) {
   if (::unshare(CLONE_NEWNS) != 0 ||
       ::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
       ::mount(hosts.c_str(), "/etc/hosts", nullptr, MS_BIND, nullptr) != 0) {
-    complain("nodes and pods have no names here: " + std::string(::strerror(errno)));
+    complain_of_lab("nodes and pods have no names here: " + std::string(::strerror(errno)));
   }
 }
 
@@ -167,11 +167,11 @@ Result<unsigned> node_number(const Lab& lab, const std::string& word) {
 int lab_up(const CommandLine& line) {
   const Result<LabOptions> options = options_of(line);
   if (!options) {
-    return complain(options.error().text, 2);
+    return complain_of_lab(options.error().text, 2);
   }
   require_root();
   if (const Result<void> good = check_lab_options(*options); !good) {
-    return complain(good.error().text, 2);
+    return complain_of_lab(good.error().text, 2);
   }
   catch_interrupts();
   return make(*options);
@@ -180,7 +180,7 @@ int lab_up(const CommandLine& line) {
 int lab_down(const CommandLine& line) {
   require_root();
   if (const Result<void> good = check_lab_name(name_of(line)); !good) {
-    return complain(good.error().text, 2);
+    return complain_of_lab(good.error().text, 2);
   }
   catch_interrupts();
   return remove(name_of(line));
@@ -194,7 +194,7 @@ int lab_demo(const CommandLine& line) {
   try {
     good = show(Lab(name_of(line)));
   } catch (const std::exception& error) {
-    complain(error.what());
+    complain_of_lab(error.what());
   }
   fmt::print("\n== Cleaning up\n");
   const bool clean = remove(name_of(line)) == 0;
@@ -239,7 +239,7 @@ int lab_exec(const CommandLine& line) {
   const std::string& place = line.words[0];
   const Result<std::string> netns = lab.namespace_of(place);
   if (!netns) {
-    return complain(netns.error().text, 2);
+    return complain_of_lab(netns.error().text, 2);
   }
   const char* path = std::getenv("PATH");
   ::setenv("PATH", fmt::format("{}:{}", own_folder().string(), path == nullptr ? "" : path).c_str(),
@@ -256,18 +256,18 @@ int lab_exec(const CommandLine& line) {
   }
   pointers.push_back(nullptr);
   ::execvp(pointers[0], pointers.data());
-  return complain("ip: not in PATH (Debian package iproute2)", 127);
+  return complain_of_lab("ip: not in PATH (Debian package iproute2)", 127);
 }
 
 int lab_logs(const CommandLine& line) {
   const Lab lab = existing(line);
   const Result<unsigned> node = node_number(lab, line.words[0]);
   if (!node) {
-    return complain(node.error().text, 2);
+    return complain_of_lab(node.error().text, 2);
   }
   const Result<std::string> log = read_file(lab.log_file(*node));
   if (!log) {
-    return complain(log.error().text);
+    return complain_of_lab(log.error().text);
   }
   std::istringstream lines(*log);
   for (std::string text; std::getline(lines, text);) {
@@ -282,7 +282,7 @@ int lab_start(const CommandLine& line) {
   const std::string flanneld = line.get("flanneld", "");
   const Result<void> program = flanneld.empty() ? Result<void>() : check_program(flanneld);
   if (!node || !program) {
-    return complain(node ? program.error().text : node.error().text, 2);
+    return complain_of_lab(node ? program.error().text : node.error().text, 2);
   }
   catch_interrupts();
   const LabLock lock(name_of(line));
@@ -295,7 +295,7 @@ int lab_stop(const CommandLine& line) {
   Lab lab = existing(line);
   const Result<unsigned> node = node_number(lab, line.words[0]);
   if (!node) {
-    return complain(node.error().text, 2);
+    return complain_of_lab(node.error().text, 2);
   }
   lab.stop_node(*node, line.has("kill"));
   return 0;
@@ -303,7 +303,7 @@ int lab_stop(const CommandLine& line) {
 
 int lab_relay(const CommandLine& line) {
   const Result<void> relay = run_relay(line.words[0], line.words[1]);
-  return relay ? 0 : complain(relay.error().text);
+  return relay ? 0 : complain_of_lab(relay.error().text);
 }
 
 }  // namespace flannel

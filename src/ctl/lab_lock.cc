@@ -14,7 +14,7 @@
 namespace flannel {
 namespace {
 
-[[noreturn]] void fail_with_errno(const std::string& path) {
+[[noreturn]] void fail_to_lock(const std::string& path) {
   throw std::runtime_error(fmt::format("lock {}: {}", path, std::strerror(errno)));
 }
 
@@ -31,7 +31,7 @@ void wait_for(const UniqueFd& fd, const std::string& path) {
   fmt::print(stderr, "Waiting for another flannelctl that holds {}\n", path);
   while (::flock(fd.get(), LOCK_EX) != 0) {
     if (errno != EINTR) {
-      fail_with_errno(path);
+      fail_to_lock(path);
     }
     check_interrupted();
   }
@@ -56,7 +56,7 @@ LabLock::LabLock(const std::string& name) {
     if (fd_) {
       wait_for(fd_, path);
     } else if (errno != ENOENT) {
-      fail_with_errno(path);
+      fail_to_lock(path);
     }
   } while (!is_still_at(fd_, path));  // who had it may have removed the lab
 }

@@ -13,7 +13,7 @@
 namespace flannel {
 namespace {
 
-constexpr int kTries = 5;
+constexpr int kTriesAtChange = 5;
 constexpr std::size_t kMostComment = 255;
 constexpr std::size_t kMostOfOutput = 1000;  // characters that are quoted of it
 // Two of us that find a chain missing at the same moment would both make what leads there: each run
@@ -217,7 +217,7 @@ void Iptables::change_known(const NatPlan& plan) const {
   const Result<UniqueFd> lock = lock_file(kLockFile, 0600);
   std::string refusal;
   std::optional<NatTable> before;
-  for (int left = kTries; left > 0; --left) {
+  for (int left = kTriesAtChange; left > 0; --left) {
     NatTable table = list(plan.chains);
     const NatBatch batch = plan.batch(&table);
     if (batch.lines().empty()) {

@@ -36,7 +36,7 @@ struct V6 {
   static constexpr const char* kNames = "/proc/net/ip6_tables_names";
 };
 
-constexpr int kTries = 5;
+constexpr int kTriesAtRead = 5;
 
 bool has_table(const char* names, std::string_view table) {
   const Result<std::string> text = read_file(names);
@@ -49,7 +49,7 @@ std::optional<std::vector<std::uint8_t>> read_table(std::string_view table) {
     return std::nullopt;
   }
   const UniqueFd fd(::socket(V::kFamily, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  for (int left = kTries; left > 0; --left) {
+  for (int left = kTriesAtRead; left > 0; --left) {
     typename V::Info info{};
     table.copy(info.name, sizeof info.name - 1);
     socklen_t size = sizeof info;
@@ -131,7 +131,7 @@ std::optional<Rule> take_rule(Bytes entries, std::size_t& offset) {
   return rule;
 }
 
-void append(std::string& out, Bytes bytes) {
+void append_part(std::string& out, Bytes bytes) {
   out += fmt::format("{}:", bytes.size());
   out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
@@ -156,14 +156,14 @@ bool has_comment(Bytes matches, std::string_view comment) {
 }
 
 void append_rule(std::string& out, const Rule& rule, bool jumps_to_us) {
-  append(out, rule.header);
-  append(out, rule.matches);
+  append_part(out, rule.header);
+  append_part(out, rule.matches);
   out += rule.target;
   // The place that is jumped to moves with the rules of others.
   if (jumps_to_us) {
     out += "jump";
   } else {
-    append(out, rule.target_data);
+    append_part(out, rule.target_data);
   }
 }
 

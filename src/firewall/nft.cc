@@ -23,7 +23,7 @@ using netlink::Batch;
 using netlink::Bytes;
 using netlink::MessageView;
 
-constexpr std::size_t kMostOfOutput = 1000;  // characters that are quoted of it
+constexpr std::size_t kMostOfComplaint = 1000;  // characters that are quoted of it
 
 struct ChainName {
   std::string family, table, chain;
@@ -132,7 +132,7 @@ bool Nft::installed() {
 void Nft::change(const std::string& commands) {
   const ProcessOutput output = run_process(program(), {"-f", "-"}, commands);
   if (output.status != 0) {
-    throw std::runtime_error(fmt::format("nft: {}", printable(output.err, kMostOfOutput)));
+    throw std::runtime_error(fmt::format("nft: {}", printable(output.err, kMostOfComplaint)));
   }
 }
 

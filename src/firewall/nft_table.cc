@@ -21,7 +21,7 @@ namespace {
 using netlink::Attribute;
 using netlink::Bytes;
 
-constexpr std::size_t kMostComment = 200;  // NFT_USERDATA_MAXLEN is 256
+constexpr std::size_t kMostTableComment = 200;  // NFT_USERDATA_MAXLEN is 256
 
 // Base chains as nft prints them.
 struct ChainType {
@@ -39,7 +39,7 @@ constexpr std::array kChainTypes = {
 std::optional<std::string_view> comment_of(std::string_view line) {
   constexpr std::string_view kBefore = "comment \"";
   if (!line.starts_with(kBefore) || !line.ends_with('"') || line.size() <= kBefore.size() ||
-      line.size() > kMostComment) {
+      line.size() > kMostTableComment) {
     return std::nullopt;
   }
   return line.substr(kBefore.size(), line.size() - kBefore.size() - 1);
@@ -182,9 +182,9 @@ NftChainNews decode_nft_chain(Bytes attributes) {
 
 namespace {
 
-class Change {
+class TableChange {
  public:
-  explicit Change(const Ruleset::Key& key) : key_(key) {
+  explicit TableChange(const Ruleset::Key& key) : key_(key) {
     out_.messages.begin(NFNL_MSG_BATCH_BEGIN, 0, batch_header());
     out_.about.emplace_back("the transaction");
   }
@@ -294,7 +294,7 @@ std::size_t chains_that_stay(const NftTable& have, const NftTable& want) {
                                   have.chains.begin());
 }
 
-void change_chains(Change& change, const NftTable& have, const NftTable& want) {
+void change_chains(TableChange& change, const NftTable& have, const NftTable& want) {
   const std::size_t kept = chains_that_stay(have, want);
   // Rules go before chains, which they may jump to.
   for (std::size_t i = 0; i < have.chains.size(); ++i) {
@@ -320,7 +320,7 @@ void change_chains(Change& change, const NftTable& have, const NftTable& want) {
 Result<NftBatch> plan_nft_change(const Ruleset::Key& key, const NftTable* have,
                                  const NftTable* want, bool commit) {
   static const NftTable kNothing;
-  Change change(key);
+  TableChange change(key);
   const bool stays = have != nullptr && want != nullptr && have->head == want->head;
   if (have != nullptr && !stays) {
     change.remove_table();

@@ -19,7 +19,7 @@ using netlink::Batch;
 using netlink::Bytes;
 using netlink::MessageView;
 
-constexpr int kTries = 3;
+constexpr int kTriesAtDump = 3;
 constexpr std::size_t kMostRules = 100;  // of a chain that are shown
 
 // The attributes behind the header of a message of nfnetlink.
@@ -167,7 +167,7 @@ std::optional<Ruleset> NftTables::read_rules(const Ruleset::Key& key) {
 
 OpResult NftTables::change(const Ruleset::Key& key, const NftTable* want, bool commit) {
   OpResult result;
-  for (int left = kTries; left > 0; --left) {
+  for (int left = kTriesAtDump; left > 0; --left) {
     const std::optional<NftTable> have = read(key);
     if (!have && want == nullptr) {
       return {};

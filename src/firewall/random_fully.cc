@@ -12,7 +12,7 @@
 namespace flannel {
 namespace {
 
-constexpr ProcessLimits kLimits{.time = std::chrono::seconds(5)};
+constexpr ProcessLimits kVersionLimits{.time = std::chrono::seconds(5)};
 
 bool nft_takes_random_fully(const FirewallNetwork& network) {
   FirewallOptions options{.tool = FirewallTool::nftables, .masquerade = true, .excluded = {}};
@@ -56,7 +56,8 @@ bool takes_random_fully(FirewallTool tool, const FirewallNetwork& network) {
     return true;
   }
   try {
-    return iptables_takes_random_fully(run_process(*path, {"--version"}, "", {}, kLimits).out);
+    return iptables_takes_random_fully(
+        run_process(*path, {"--version"}, "", {}, kVersionLimits).out);
   } catch (const ProcessError&) {
     return true;
   }

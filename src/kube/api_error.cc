@@ -4,26 +4,19 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <protozero/pbf_reader.hpp>
 
 #include "base/printable.h"
+#include "kube/json_field.h"
+#include "kube/protobuf_magic.h"
+#include "rpc/protobuf.h"
 
 namespace flannel {
 namespace {
 
 namespace json = boost::json;
 
-// In front of each object in protobuf: k8s.io/apimachinery, runtime/serializer/protobuf.
-constexpr std::string_view kMagic("k8s\0", 4);
-
-constexpr std::uint32_t bytes(std::uint32_t tag) {
-  return protozero::tag_and_type(tag, protozero::pbf_wire_type::length_delimited);
-}
-
-std::string text_of(protozero::pbf_reader& reader) {
-  const protozero::data_view view = reader.get_view();
-  return {view.data(), view.size()};
-}
+using protobuf::bytes;
+using protobuf::text_of;
 
 // Unknown (runtime/generated.proto): typeMeta 1 {apiVersion 1, kind 2}, raw 2.
 // Status (meta/v1/generated.proto): message 3, reason 4, code 6.
@@ -65,11 +58,6 @@ std::optional<ApiStatus> parse_protobuf(std::string_view body) {
     }
   }
   return kind == "Status" ? std::optional(out) : std::nullopt;
-}
-
-std::string text_field(const json::object& object, std::string_view name) {
-  const json::value* const value = object.if_contains({name.data(), name.size()});
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
 }
 
 std::optional<ApiStatus> parse_json_status(std::string_view body) {
@@ -132,11 +120,11 @@ std::optional<std::string> explain_denied(std::string_view message) {
 }  // namespace
 
 std::optional<ApiStatus> parse_api_status(std::string_view body) {
-  if (!body.starts_with(kMagic)) {
+  if (!body.starts_with(kProtobufMagic)) {
     return parse_json_status(body);
   }
   try {
-    return parse_protobuf(body.substr(kMagic.size()));
+    return parse_protobuf(body.substr(kProtobufMagic.size()));
   } catch (const protozero::exception&) {
     return std::nullopt;
   }

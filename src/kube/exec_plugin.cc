@@ -10,6 +10,7 @@
 #include "base/base64.h"
 #include "base/printable.h"
 #include "base/utc_text.h"
+#include "kube/json_field.h"
 #include "network/json_document.h"
 #include "process/process.h"
 
@@ -19,11 +20,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr ProcessLimits kLimits{.time = std::chrono::seconds(60), .output = 1 << 20};
-
-std::string text_field(const json::object& object, std::string_view name) {
-  const json::value* const value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
-}
 
 // KUBERNETES_EXEC_INFO.
 std::string exec_info(const ExecCommand& command, const KubeCluster& cluster,

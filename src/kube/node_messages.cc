@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "base/printable.h"
+#include "kube/protobuf_magic.h"
 #include "rpc/protobuf.h"
 
 namespace flannel {
@@ -13,8 +14,6 @@ using protobuf::bytes;
 using protozero::pbf_reader;
 
 constexpr const char* kSender = "the API server";
-// In front of each object: k8s.io/apimachinery, runtime/serializer/protobuf.
-constexpr std::string_view kMagic("k8s\0", 4);
 constexpr std::size_t kMostNodeText = 256 << 10;  // all annotations of an object together
 constexpr std::size_t kMostPodCidrs = 16;
 constexpr std::size_t kMostContinue = 8 << 10;
@@ -173,11 +172,11 @@ struct Object {
   std::string_view raw;
 };
 Object unwrap(std::string_view view) {
-  if (!view.starts_with(kMagic)) {
+  if (!view.starts_with(kProtobufMagic)) {
     throw std::runtime_error(fmt::format("{} sent an object that is no protobuf", kSender));
   }
   Object out;
-  each_field("Unknown", view.substr(kMagic.size()), [&](pbf_reader& reader) {
+  each_field("Unknown", view.substr(kProtobufMagic.size()), [&](pbf_reader& reader) {
     switch (reader.tag_and_type()) {
       case bytes(1):
         out.kind = read_kind(protobuf::view_of(reader));
@@ -253,16 +252,16 @@ NodeListDecoder::NodeListDecoder(std::string prefix, OnNode on_node)
 }
 
 void NodeListDecoder::feed(std::string_view part) {
-  const std::size_t missing = std::min(kMagic.size() - magic_.size(), part.size());
+  const std::size_t missing = std::min(kProtobufMagic.size() - magic_.size(), part.size());
   magic_ += part.substr(0, missing);
-  if (!kMagic.starts_with(magic_)) {
+  if (!kProtobufMagic.starts_with(magic_)) {
     throw std::runtime_error(fmt::format("{} sent a list that is no protobuf", kSender));
   }
   envelope_.feed(part.substr(missing));
 }
 
 void NodeListDecoder::finish() const {
-  if (magic_ != kMagic) {
+  if (magic_ != kProtobufMagic) {
     throw std::runtime_error(fmt::format("{} sent an incomplete list", kSender));
   }
   envelope_.finish();

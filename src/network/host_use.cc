@@ -8,10 +8,6 @@ namespace {
 // More would say nothing new.
 constexpr std::size_t kMostWarnings = 8;
 
-std::string_view network_field(Family family) {
-  return family == Family::v4 ? "Network" : "IPv6Network";
-}
-
 Prefix single(const IpAddr& ip) {
   return {ip, static_cast<std::uint8_t>(ip.bits())};
 }

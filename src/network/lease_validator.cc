@@ -8,10 +8,6 @@ namespace {
 // A link of two addresses has none (RFC 3021).
 constexpr unsigned kNoBroadcast = 31;
 
-std::string_view network_field(Family family) {
-  return family == Family::v4 ? "Network" : "IPv6Network";
-}
-
 // What no node has, or none that another node can send to: 0.0.0.0/8 is "this network" (RFC 1122),
 // and an IPv6 link-local address means nothing without its link. Nodes may have IPv4 ones.
 bool is_possible_node(const IpAddr& ip) {

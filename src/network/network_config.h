@@ -34,6 +34,11 @@ struct NetworkConfig {
   const std::optional<FamilyConfig>& family(Family f) const { return f == Family::v4 ? v4 : v6; }
 };
 
+// The field of the document that has the family's network.
+constexpr std::string_view network_field(Family family) {
+  return family == Family::v4 ? "Network" : "IPv6Network";
+}
+
 // How much is checked: the reference checks ranges only where it hands out subnets itself.
 enum class ConfigChecks {
   full,  // etcd and local: Network, SubnetLen, SubnetMin, SubnetMax and how they fit together

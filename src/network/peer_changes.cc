@@ -1,15 +1,9 @@
 #include "network/peer_changes.h"
 
 namespace flannel {
-namespace {
-
-// With more, looking at all of them is as good.
-constexpr std::size_t kFew = 64;
-
-}  // namespace
 
 void PeerChanges::add(const PeersDelta& delta) {
-  if (delta.all || was_.size() + delta.changes.size() > kFew) {
+  if (delta.all || was_.size() + delta.changes.size() > kFewChanges) {
     add_all();
   }
   for (const PeersDelta::Change& change : delta.changes) {

@@ -5,9 +5,6 @@
 namespace flannel {
 namespace {
 
-// With more changes at once everything is evaluated anew.
-constexpr std::size_t kFew = 64;
-
 std::optional<Prefix>& part(LeaseKey& key, Family family) {
   return family == Family::v4 ? key.v4 : key.v6;
 }
@@ -69,7 +66,7 @@ PeersDelta Peers::apply(const LeaseUpdate& update) {
   const News news = compare(update);
   const std::size_t count = news.leases.size() + news.gone.size();
   delta.any = bad_changed || count > 0;
-  if (count > kFew) {
+  if (count > kFewChanges) {
     take_in_all(news);
     delta.all = true;
   } else if (count > 0) {

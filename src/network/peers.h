@@ -30,6 +30,9 @@ struct Refused {
 // lease does not say.
 using VtepMacOf = std::function<std::optional<Mac>(const Lease& lease, Family family)>;
 
+// With more changes at once, looking at all peers is as good.
+inline constexpr std::size_t kFewChanges = 64;
+
 // What an update did to Peers::usable() and refused().
 struct PeersDelta {
   bool any = false;

@@ -21,7 +21,7 @@ Route::Key last_from(const IpAddr& ip) {
 }
 
 // Those of a pass that are written to the log one by one; the status lists more.
-constexpr std::size_t kMostLogged = 5;
+constexpr std::size_t kMostShadowsLogged = 5;
 
 // Rows of `all` that `known` lacks, as far as they are logged.
 std::vector<Shadow> news(const std::vector<Shadow>& all, const std::vector<Shadow>& known) {
@@ -29,7 +29,7 @@ std::vector<Shadow> news(const std::vector<Shadow>& all, const std::vector<Shado
   for (const Shadow& shadow : all) {
     const auto at = std::ranges::lower_bound(known, shadow.by.key, {},
                                              [](const Shadow& row) { return row.by.key; });
-    if (out.size() < kMostLogged && (at == known.end() || *at != shadow)) {
+    if (out.size() < kMostShadowsLogged && (at == known.end() || *at != shadow)) {
       out.push_back(shadow);
     }
   }

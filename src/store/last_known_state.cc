@@ -15,7 +15,7 @@ namespace {
 using std::chrono::seconds;
 using std::chrono::system_clock;
 
-constexpr DatabaseFormat kFormat{
+constexpr DatabaseFormat kStateFormat{
     .application_id = 0x666c616b,  // "flak"; the lease file has another
     .version = 1,
     .tables =
@@ -113,7 +113,7 @@ void write_node(const Database& database, const LastKnownState& state) {
 void write_state(const std::string& path, const LastKnownState& state) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   Database::create(path);
-  const Database database = Database::open_own(path, kFormat);
+  const Database database = Database::open_own(path, kStateFormat);
   database.execute("PRAGMA cache_size=-256");
   Transaction transaction(database);
   write_node(database, state);
@@ -123,7 +123,7 @@ void write_state(const std::string& path, const LastKnownState& state) {
 
 void write_changes_to(const std::string& path, const LastKnownState& state,
                       std::span<const LeaseKey> gone) {
-  const Database database = Database::open_own(path, kFormat);
+  const Database database = Database::open_own(path, kStateFormat);
   Transaction transaction(database);
   if (database.number("SELECT count(*) FROM node") == 0) {
     throw std::runtime_error(path + " is empty");
@@ -148,7 +148,7 @@ LastKnownStateFile::LastKnownStateFile(const std::string& directory, const std::
 
 Result<LastKnownState> LastKnownStateFile::read() const {
   try {
-    return read_state(Database::open_own(path_, kFormat));
+    return read_state(Database::open_own(path_, kStateFormat));
   } catch (const std::runtime_error& error) {
     return fail("{}", error.what());
   }

@@ -19,7 +19,7 @@ namespace {
 using std::chrono::milliseconds;
 using TimePoint = std::chrono::system_clock::time_point;
 
-constexpr DatabaseFormat kFormat{
+constexpr DatabaseFormat kLeaseFormat{
     .application_id = 0x666c616e,  // "flan"
     .version = 1,
     .settings = "PRAGMA journal_mode=WAL",
@@ -101,7 +101,7 @@ Database open_file(const std::string& path, LeaseFile::IfMissing missing) {
   if (create) {
     Database::create(path);
   }
-  Database database = Database::open_own(path, kFormat);
+  Database database = Database::open_own(path, kLeaseFormat);
   database.execute(kRemovals);
   // Little memory, no sync at each commit: a crash of the machine may lose the last renewal.
   database.execute("PRAGMA cache_size=-256; PRAGMA synchronous=NORMAL");

@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kName = "lo";
 
-json::object add(const Request& request) {
+json::object add_loopback(const Request& request) {
   const NetNs netns = NetNs::need(request.netns);
   AddResult result = previous_result(request).value_or(AddResult());
   const std::int64_t index = static_cast<std::int64_t>(result.interfaces.size());
@@ -30,7 +30,7 @@ json::object add(const Request& request) {
   return to_json(result, request.version);
 }
 
-void check(const Request& request) {
+void check_loopback(const Request& request) {
   NetNs::need(request.netns).run([&] {
     const std::optional<LinkInfo> link = LinkSocket().find(kName);
     if (!link || !link->up) {
@@ -39,7 +39,7 @@ void check(const Request& request) {
   });
 }
 
-void del(const Request& request) {
+void del_loopback(const Request& request) {
   const std::optional<NetNs> netns =
       request.netns.empty() ? std::nullopt : NetNs::open(request.netns);
   if (netns) {
@@ -56,6 +56,6 @@ void nothing(const Request&) {}
 
 }  // namespace
 
-const Plugin kLoopback = {"loopback", add, check, del, nothing, nothing};
+const Plugin kLoopback = {"loopback", add_loopback, check_loopback, del_loopback, nothing, nothing};
 
 }  // namespace flannel::cni

@@ -7,7 +7,7 @@
 namespace flannel::cni {
 namespace {
 
-const std::string kEntryChain = "bridge nat PREROUTING";
+const std::string kBridgeChain = "bridge nat PREROUTING";
 
 constexpr std::size_t kMostComment = 128;  // of the program's language
 constexpr std::string_view kCommentPrefix = "macspoofchk-";
@@ -33,7 +33,7 @@ std::string entry_deletions(const Attachment& attachment) {
   const std::string ours = names_of(attachment).comment;
   const std::string plain = names_with(id_of(attachment)).comment;
   return Nft::deletions(
-      kEntryChain, [&](std::string_view comment) { return comment == ours || comment == plain; });
+      kBridgeChain, [&](std::string_view comment) { return comment == ours || comment == plain; });
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ void set_up_mac_spoof_check(const Attachment& attachment, const std::string& hos
           "add rule bridge nat {1} jump {2} comment \"{5}\"\n"
           "add rule bridge nat {2} ether saddr {4} return comment \"{5}\"\n"
           "add rule bridge nat {2} drop comment \"{5}\"\n",
-          kEntryChain, names.link_chain, names.mac_chain, host_name, mac, names.comment));
+          kBridgeChain, names.link_chain, names.mac_chain, host_name, mac, names.comment));
 }
 
 void tear_down_mac_spoof_check(const Attachment& attachment) {

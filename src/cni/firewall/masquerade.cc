@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kChainPrefix = "CNI-";
 constexpr std::size_t kHashLength = 16;
-constexpr std::size_t kMostComment = 128;  // of nftables
+constexpr std::size_t kMostRuleComment = 128;  // of nftables
 const std::string kNftChain = "inet cni_plugins_masquerade masq_checks";
 
 std::string iptables_chain(const std::string& network, const Attachment& attachment) {
@@ -35,18 +35,18 @@ std::string nft_hash(const std::string& network, const Attachment& attachment) {
 
 std::string nft_comment(const std::string& network, const Attachment& attachment) {
   return fmt::format("{}, net: {}, if: {}, id: {}", nft_hash(network, attachment), network,
-                     nft_word(attachment.ifname, kMostComment), attachment.container_id)
-      .substr(0, kMostComment);
+                     nft_word(attachment.ifname, kMostRuleComment), attachment.container_id)
+      .substr(0, kMostRuleComment);
 }
 
-constexpr const char* kEntryChain = "POSTROUTING";
+constexpr const char* kNatChain = "POSTROUTING";
 
 // What leads to the container's chain.
 NatRule entry_rule(const std::string& network, const std::string& container_id,
                    const IpAddr& address) {
   const Prefix alone = {address, static_cast<std::uint8_t>(address.bits())};
   return {
-      kEntryChain,
+      kNatChain,
       {"-s", alone.to_text(), "-m", "comment", "--comment", iptables_comment(network, container_id),
        "-j", chain_name(kChainPrefix, network, container_id)}};
 }
@@ -93,7 +93,7 @@ void set_up_iptables(const Masquerade& masquerade) {
                                  [&](const Prefix& address) { return address.family() == family; });
     if (any) {
       Iptables(family).change(
-          {{kEntryChain, iptables_chain(masquerade.network, masquerade.attachment)},
+          {{kNatChain, iptables_chain(masquerade.network, masquerade.attachment)},
            [&](const NatTable* known) { return plan_iptables(masquerade, family, known); }});
     }
   }
@@ -179,7 +179,7 @@ void tear_down_masquerade(const std::string& network, const Attachment& attachme
         entries.push_back(entry_rule(network, attachment.container_id, address));
       }
     }
-    const NatPlan plan = {{kEntryChain, chain}, [&](const NatTable* known) {
+    const NatPlan plan = {{kNatChain, chain}, [&](const NatTable* known) {
                             return plan_iptables_removal(chain, entries, known);
                           }};
     const Iptables iptables(family);
@@ -202,8 +202,8 @@ void collect_masquerade(const std::string& network, const std::vector<Attachment
     hashes.insert(nft_hash(network, attachment));
   }
   for (const Family family : kFamilies) {
-    if (Iptables(family).may_have_chain(kEntryChain)) {
-      Iptables(family).change_known({{kEntryChain}, [&](const NatTable* known) {
+    if (Iptables(family).may_have_chain(kNatChain)) {
+      Iptables(family).change_known({{kNatChain}, [&](const NatTable* known) {
                                        return plan_iptables_collection(network, chains, *known);
                                      }});
     }
