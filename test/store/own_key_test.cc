@@ -33,7 +33,7 @@ class OwnKeyTest : public StoreContractTest {
   std::optional<OwnEntry> own;
 };
 
-INSTANTIATE_TEST_SUITE_P(Stores, OwnKeyTest, every_store(), name_of_store);
+INSTANTIATE_TEST_SUITE_P(Stores, OwnKeyTest, every_store_that_chooses(), name_of_store);
 
 TEST_P(OwnKeyTest, WhatWeWriteIsAsWritten) {
   EXPECT_EQ(state_in_list(), State::as_written);

@@ -1,11 +1,13 @@
-// What every lease store must do: the same cases on the fake, the local file and a real etcd.
+// What every lease store must do: the same cases on the fake, the local file and a real etcd, and
+// those of watches on Nodes of Kubernetes.
 
 #include "test/store/store_subjects.h"
 
 namespace flannel {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Stores, StoreContractTest, every_store(), name_of_store);
+INSTANTIATE_TEST_SUITE_P(Stores, StoreContractTest, every_store_that_chooses(), name_of_store);
+INSTANTIATE_TEST_SUITE_P(Stores, StoreWatchContractTest, every_store(), name_of_store);
 
 TEST_P(StoreContractTest, HasNoConfigurationUntilSomebodyWritesOne) {
   EXPECT_EQ(run(store->config()), std::nullopt);
@@ -186,11 +188,11 @@ TEST_P(StoreContractTest, ALeaseIsNotTakenFromTheNodeThatHoldsIt) {
   EXPECT_EQ(all.leases[0].attrs.public_ip, *IpAddr::parse("198.18.0.9"));
 }
 
-TEST_P(StoreContractTest, AnEmptyStoreIsAnEmptySnapshot) {
+TEST_P(StoreWatchContractTest, AnEmptyStoreIsAnEmptySnapshot) {
   EXPECT_EQ(run(store->watch()->next()), LeaseUpdate{.snapshot = true});
 }
 
-TEST_P(StoreContractTest, AWatchTellsWhatThereIsThenWhatChangesInOrder) {
+TEST_P(StoreWatchContractTest, AWatchTellsWhatThereIsThenWhatChangesInOrder) {
   subject->put("10.5.1.0-24", R"({"PublicIP":"198.18.0.1"})");
   const std::unique_ptr<LeaseWatch> watch = store->watch();
   const LeaseUpdate all = run(watch->next());
@@ -309,7 +311,7 @@ TEST_P(StoreContractTest, EntriesThatCannotBeReadAreNamedAndForgottenWithTheirKe
 }
 
 // Also while changes come: it goes on behind the deadline where it was.
-TEST_P(StoreContractTest, AWatchWaitsNoLongerThanItIsTold) {
+TEST_P(StoreWatchContractTest, AWatchWaitsNoLongerThanItIsTold) {
   const std::unique_ptr<LeaseWatch> watch = store->watch();
   EXPECT_TRUE(run(watch->next(Deadline())).value().snapshot) << "a list is never refused";
   for (int i = 1; i <= 3; ++i) {
@@ -320,7 +322,7 @@ TEST_P(StoreContractTest, AWatchWaitsNoLongerThanItIsTold) {
   }
 }
 
-TEST_P(StoreContractTest, AWaitingWatchCanBeCancelled) {
+TEST_P(StoreWatchContractTest, AWaitingWatchCanBeCancelled) {
   const std::unique_ptr<LeaseWatch> watch = store->watch();
   run(watch->next());
   asio::cancellation_signal cancel;

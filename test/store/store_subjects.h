@@ -3,11 +3,14 @@
 
 #include <algorithm>
 
+#include "kube/kube_store.h"
+#include "kube/node_annotations.h"
 #include "store/etcd_store.h"
 #include "store/lease_file.h"
 #include "store/local_store.h"
 #include "store/store_fixture.h"
 #include "test/support/etcd_server.h"
+#include "test/support/fake_kube_api.h"
 #include "test/support/fake_store.h"
 
 namespace flannel {
@@ -126,14 +129,62 @@ class EtcdSubject : public Subject {
   EtcdServer etcd_;
 };
 
+// Leases are Nodes, named by their keys; what cannot be read are their annotations. Our own Node is
+// not among them.
+class KubeSubject : public Subject {
+ public:
+  explicit KubeSubject(asio::io_context& loop) : api_(loop) {}
+
+  std::unique_ptr<LeaseStore> open(asio::any_io_executor executor) override {
+    return make_kube_store(api_.client(std::move(executor)), {.node_name = "own"});
+  }
+  void write_config(const std::string&) override {}  // a file
+  void put(const std::string& key, const std::string& value) override {
+    NodeObject node{.name = node_name(key)};
+    const LeaseKey subnets = *parse_lease_key(key);
+    for (const Family family : kFamilies) {
+      if (subnets.family(family)) {
+        node.pod_cidrs.push_back(subnets.family(family)->to_text());
+      }
+    }
+    const Result<LeaseAttrs> attrs = parse_lease_attrs(value);
+    const AnnotationChanges annotations = changes_to(attrs.value_or(LeaseAttrs()), {}).value();
+    for (const auto& [name, text] : annotations) {
+      if (text) {
+        node.annotations[name] = *text;
+      }
+    }
+    if (attrs && attrs->public_ipv6) {
+      node.annotations["public-ipv6"] = attrs->public_ipv6->to_text();
+    } else if (!attrs) {
+      node.annotations["backend-data"] = value;
+    }
+    api_.put(std::move(node));
+  }
+  void remove(const std::string& key) override { api_.remove(node_name(key)); }
+  void expire_all() override {}  // none does
+
+ private:
+  static std::string node_name(std::string key) {
+    std::ranges::replace_if(key, [](char c) { return c == '&' || c == ':'; }, '.');
+    return key;
+  }
+
+  FakeKubeApi api_;
+};
+
 struct Kind {
   const char* name;
-  std::unique_ptr<Subject> (*make)();
+  std::unique_ptr<Subject> (*make)(asio::io_context& loop);
 };
 
 template <class S>
-std::unique_ptr<Subject> make() {
-  return std::make_unique<S>();
+std::unique_ptr<Subject> make(asio::io_context& loop) {
+  if constexpr (std::is_constructible_v<S, asio::io_context&>) {
+    return std::make_unique<S>(loop);
+  } else {
+    return std::make_unique<S>();
+  }
 }
 
 // A test over each of them.
@@ -143,7 +194,7 @@ class StoreContractTest : public StoreFixture, public testing::WithParamInterfac
     if (GetParam().make == &make<EtcdSubject>) {
       ETCD_OR_SKIP();
     }
-    subject = GetParam().make();
+    subject = GetParam().make(loop);
     store = open();
   }
 
@@ -161,7 +212,14 @@ class StoreContractTest : public StoreFixture, public testing::WithParamInterfac
   std::unique_ptr<LeaseStore> store;
 };
 
+// What every store's watch does; only those of StoreContractTest choose subnets themselves.
+class StoreWatchContractTest : public StoreContractTest {};
+
 inline auto every_store() {
+  return testing::Values(Kind{"Fake", &make<FakeSubject>}, Kind{"Local", &make<LocalSubject>},
+                         Kind{"Etcd", &make<EtcdSubject>}, Kind{"Kube", &make<KubeSubject>});
+}
+inline auto every_store_that_chooses() {
   return testing::Values(Kind{"Fake", &make<FakeSubject>}, Kind{"Local", &make<LocalSubject>},
                          Kind{"Etcd", &make<EtcdSubject>});
 }
