@@ -177,6 +177,9 @@ void Daemon::check_ready() {
   if (!state_.ready && state_.subnet_file.is_written()) {
     state_.ready = true;
     log_info("flannel is ready: {}", counted(state_.peers()->usable_count(), "peer"));
+    for (const std::string& warning : state_.forward_drops()) {
+      log_warning("{}", warning);
+    }
     spawn(wait_for<void>(
         timing_.waits, "cannot be notified that we are ready",
         [this] { return state_.store->on_ready(); },

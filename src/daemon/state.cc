@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 #include "base/counted.h"
+#include "base/log.h"
 #include "daemon/bridge_netfilter.h"
+#include "daemon/traffic.h"
+#include "firewall/forward_drops.h"
 
 namespace flannel {
 
@@ -32,6 +36,22 @@ std::vector<std::string> DaemonState::host_warnings() const {
   std::ranges::move(bridge_netfilter_warnings(overlay->config, no_bridge_netfilter),
                     std::back_inserter(all));
   return all;
+}
+
+std::vector<std::string> DaemonState::forward_drops() const {
+  if (!own) {
+    return {};
+  }
+  std::vector<Prefix> networks;
+  for (const FirewallNetwork& each : firewall_networks(overlay->config, lease()->key)) {
+    networks.push_back(each.network);
+  }
+  try {
+    return find_forward_drops(networks, overlay->traits.links);
+  } catch (const std::system_error& error) {  // a kernel without netfilter drops nothing
+    log_verbose(1, "chains of others: {}", error.what());
+    return {};
+  }
 }
 
 std::string DaemonState::waiting_for() const {

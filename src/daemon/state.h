@@ -63,6 +63,8 @@ struct DaemonState {
   std::optional<LastKnownStateFile> state_file() const;
   // What an operator should know of the host, given the overlay.
   std::vector<std::string> host_warnings() const;
+  // Chains of others that may drop packets of pods, a sentence each. The kernel is asked.
+  std::vector<std::string> forward_drops() const;
   // What the node is not ready for yet, or what goes wrong since, in one sentence; empty for
   // nothing.
   std::string waiting_for() const;

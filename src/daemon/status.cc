@@ -202,6 +202,7 @@ json::array warning_texts(const DaemonState& state) {
     add(state.overlay->backend->warnings(*external));
   }
   add(state.host_warnings());
+  add(state.forward_drops());
   return all;
 }
 

@@ -131,8 +131,8 @@ IptablesFingerprint read_iptables_fingerprint(netlink::RequestSocket& socket,
   const IptablesPlace& place = iptables_place(key.table);
   IptablesFingerprint out;
   out.nft = our_nft_rules(socket, key, place);
-  if (const auto entries = read_legacy_table(key.family, key.table)) {
-    out.legacy = our_legacy_rules(key.family, place, *entries);
+  if (const std::optional<LegacyTable> table = read_legacy_table(key.family, key.table)) {
+    out.legacy = our_legacy_rules(key.family, place, table->entries);
   }
   return out;
 }

@@ -6,10 +6,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "base/file.h"
 
@@ -44,7 +46,7 @@ bool has_table(const char* names, std::string_view table) {
 }
 
 template <class V>
-std::optional<std::vector<std::uint8_t>> read_table(std::string_view table) {
+std::optional<LegacyTable> read_table(std::string_view table) {
   if (!has_table(V::kNames, table)) {
     return std::nullopt;
   }
@@ -64,7 +66,8 @@ std::optional<std::vector<std::uint8_t>> read_table(std::string_view table) {
     size = static_cast<socklen_t>(all.size());
     if (::getsockopt(fd.get(), V::kLevel, V::kGetEntries, all.data(), &size) == 0) {
       all.erase(all.begin(), all.begin() + kHead);
-      return all;
+      return LegacyTable{std::move(all), info.hook_entry[NF_INET_FORWARD],
+                         info.underflow[NF_INET_FORWARD]};
     }
     if (errno != EAGAIN) {
       break;
@@ -167,20 +170,26 @@ void append_rule(std::string& out, const Rule& rule, bool jumps_to_us) {
   }
 }
 
+// Where a chain's first rule is; 0 where there is none, as no entry that is jumped to is there.
 template <class Entry>
-OurRules our_rules(const IptablesPlace& place, Bytes entries) {
-  std::size_t first = 0;  // of our chain; no entry that is jumped to is at 0
-  std::size_t offset = 0;
+std::size_t first_of(std::string_view chain, Bytes entries) {
+  std::size_t offset = 0, first = 0;
   while (const std::optional<Rule> rule = take_rule<Entry>(entries, offset)) {
-    if (rule->begins_chain() == place.chain) {
+    if (rule->begins_chain() == chain) {
       first = offset;
     }
   }
+  return first;
+}
+
+template <class Entry>
+OurRules our_rules(const IptablesPlace& place, Bytes entries) {
+  const std::size_t first = first_of<Entry>(place.chain, entries);
+  std::size_t offset = 0;
   OurRules out;
   bool inside = false;
   std::string chain;  // its rules, the return at its end included
   std::size_t chain_rules = 0;
-  offset = 0;
   while (const std::optional<Rule> rule = take_rule<Entry>(entries, offset)) {
     if (const std::optional<std::string_view> name = rule->begins_chain()) {
       inside = *name == place.chain;
@@ -203,9 +212,64 @@ OurRules our_rules(const IptablesPlace& place, Bytes entries) {
   return out;
 }
 
+const ipt_ip& header_of(const ipt_entry& entry) {
+  return entry.ip;
+}
+const ip6t_ip6& header_of(const ip6t_entry& entry) {
+  return entry.ipv6;
+}
+
+template <class Address>
+bool lie_in(const PodPackets& pods, const Address& address, const Address& mask) {
+  const auto bytes = [](const Address& of) {
+    return Bytes(reinterpret_cast<const std::uint8_t*>(&of), sizeof of);
+  };
+  unsigned length = 0;
+  for (const std::uint8_t byte : bytes(mask)) {
+    length += static_cast<unsigned>(std::popcount(byte));
+  }
+  return length != 0 &&
+         pods.lie_in({*IpAddr::from_bytes(bytes(address)), static_cast<std::uint8_t>(length)});
+}
+
+bool pass(const PodPackets& pods, const char (&device)[IFNAMSIZ]) {
+  return pods.pass({device, ::strnlen(device, sizeof device)});
+}
+
+template <class Entry>
+std::vector<ForwardRule> forward_rules(const LegacyTable& table, const PodPackets& pods) {
+  const auto first = static_cast<std::int32_t>(first_of<Entry>(kForwardChain, table.entries));
+  std::vector<ForwardRule> out;
+  bool is_ours = false;
+  std::size_t offset = 0;
+  while (const std::optional<Rule> rule = take_rule<Entry>(table.entries, offset)) {
+    is_ours = rule->begins_chain().value_or(is_ours ? kForwardChain : "") == kForwardChain;
+    Entry entry;
+    std::memcpy(&entry, table.entries.data() + rule->offset, sizeof entry);
+    const auto& header = header_of(entry);
+    const bool all = rule->matches.empty() &&
+                     std::ranges::all_of(rule->header, [](std::uint8_t byte) { return byte == 0; });
+    out.push_back({
+        .of_chain = rule->offset >= table.forward && rule->offset <= table.forward_policy,
+        .drops_all = all && (rule->target == "REJECT" || rule->verdict() == -NF_DROP - 1),
+        .jumps_to_us = first != 0 && rule->verdict() == first,
+        .names_pods = !is_ours && (lie_in(pods, header.src, header.smsk) ||
+                                   lie_in(pods, header.dst, header.dmsk) ||
+                                   pass(pods, header.iniface) || pass(pods, header.outiface)),
+    });
+  }
+  return out;
+}
+
 }  // namespace
 
-std::optional<std::vector<std::uint8_t>> read_legacy_table(Family family, std::string_view table) {
+std::vector<ForwardRule> legacy_forward_rules(Family family, const LegacyTable& table,
+                                              const PodPackets& pods) {
+  return family == Family::v4 ? forward_rules<V4::Entry>(table, pods)
+                              : forward_rules<V6::Entry>(table, pods);
+}
+
+std::optional<LegacyTable> read_legacy_table(Family family, std::string_view table) {
   return family == Family::v4 ? read_table<V4>(table) : read_table<V6>(table);
 }
 

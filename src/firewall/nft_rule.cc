@@ -13,12 +13,12 @@
 #include <vector>
 
 #include "base/printable.h"
+#include "firewall/nft_expression.h"
 #include "firewall/nft_message.h"
 
 namespace flannel {
 namespace {
 
-using netlink::Attribute;
 using netlink::Batch;
 using netlink::Bytes;
 using Verdict = FirewallRule::Verdict;
@@ -127,43 +127,12 @@ void put_verdict(Batch& batch, Verdict verdict) {
 
 // ---------------------------------------------------------------------------------------------
 
-// An expression's name and its attributes, by their type.
-struct Decoded {
-  std::string_view name;
-  Bytes data;
-
-  std::optional<Bytes> bytes(std::uint16_t type) const {
-    const std::optional<Attribute> found = netlink::find_attribute(data, type);
-    return found ? std::optional(found->data) : std::nullopt;
-  }
-  bool has(std::uint16_t type) const { return bytes(type).has_value(); }
-  std::optional<std::uint32_t> number(std::uint16_t type) const {
-    const std::optional<Bytes> found = bytes(type);
-    return found ? nft_u32({type, *found}) : std::nullopt;
-  }
-  // The bytes of an attribute that holds a value.
-  std::optional<Bytes> value(std::uint16_t type) const {
-    const std::optional<Bytes> found = bytes(type);
-    return found ? Decoded{"", *found}.bytes(NFTA_DATA_VALUE) : std::nullopt;
-  }
-};
-
-std::vector<Decoded> decode_list(Bytes expressions) {
-  std::vector<Decoded> out;
-  while (const std::optional<Attribute> element = netlink::next_attribute(expressions)) {
-    const Decoded fields{"", element->data};
-    out.push_back({Attribute{0, fields.bytes(NFTA_EXPR_NAME).value_or(Bytes())}.text(),
-                   fields.bytes(NFTA_EXPR_DATA).value_or(Bytes())});
-  }
-  return out;
-}
-
 // The compare of what `target` was loaded into; its value, of `size` bytes.
 struct Comparison {
   bool negated = false;
   Bytes value;
 };
-std::optional<Comparison> decode_compare(const Decoded& expression, std::uint32_t target,
+std::optional<Comparison> decode_compare(const NftExpression& expression, std::uint32_t target,
                                          std::size_t size) {
   const std::optional<std::uint32_t> operation = expression.number(NFTA_CMP_OP);
   const std::optional<Bytes> value = expression.value(NFTA_CMP_DATA);
@@ -175,7 +144,7 @@ std::optional<Comparison> decode_compare(const Decoded& expression, std::uint32_
 }
 
 // The length of a mask of leading ones that leaves the rest as it is.
-std::optional<unsigned> decode_mask(const Decoded& expression, std::uint32_t target,
+std::optional<unsigned> decode_mask(const NftExpression& expression, std::uint32_t target,
                                     std::size_t size) {
   const std::optional<Bytes> mask = expression.value(NFTA_BITWISE_MASK);
   const std::optional<Bytes> flipped = expression.value(NFTA_BITWISE_XOR);
@@ -194,7 +163,7 @@ std::optional<unsigned> decode_mask(const Decoded& expression, std::uint32_t tar
 
 class RuleDecoder {
  public:
-  RuleDecoder(std::span<const Decoded> expressions, Family family)
+  RuleDecoder(std::span<const NftExpression> expressions, Family family)
       : rest_(expressions), family_(family) {}
 
   std::optional<FirewallRule> rule() {
@@ -208,14 +177,14 @@ class RuleDecoder {
   }
 
  private:
-  Decoded take() {
-    const Decoded front = rest_.front();
+  NftExpression take() {
+    const NftExpression front = rest_.front();
     rest_ = rest_.subspan(1);
     return front;
   }
 
   bool take_mark() {
-    const Decoded load = take();
+    const NftExpression load = take();
     const std::optional<std::uint32_t> target = load.number(NFTA_META_DREG);
     if (load.number(NFTA_META_KEY) != NFT_META_MARK || !target || rule_.mark != 0 || rule_.source ||
         rule_.destination) {
@@ -230,7 +199,7 @@ class RuleDecoder {
   }
 
   bool take_match() {
-    const Decoded load = take();
+    const NftExpression load = take();
     const std::optional<std::uint32_t> target = load.number(NFTA_PAYLOAD_DREG);
     const std::size_t size = load.number(NFTA_PAYLOAD_LEN).value_or(0);
     const std::uint32_t offset = load.number(NFTA_PAYLOAD_OFFSET).value_or(0);
@@ -272,23 +241,20 @@ class RuleDecoder {
   }
 
   bool take_verdict() {
-    const Decoded last = take();
+    const NftExpression last = take();
     if (last.name == "masq") {
       const std::uint32_t flags = last.number(NFTA_MASQ_FLAGS).value_or(0);
       rule_.verdict = flags == 0 ? Verdict::masquerade : Verdict::masquerade_fully_random;
       return (flags == 0 || flags == NF_NAT_RANGE_PROTO_RANDOM_FULLY) &&
              !last.has(NFTA_MASQ_REG_PROTO_MIN) && !last.has(NFTA_MASQ_REG_PROTO_MAX);
     }
-    const Decoded data{"", last.bytes(NFTA_IMMEDIATE_DATA).value_or(Bytes())};
-    const Decoded verdict{"", data.bytes(NFTA_DATA_VERDICT).value_or(Bytes())};
-    const std::optional<std::uint32_t> code = verdict.number(NFTA_VERDICT_CODE);
+    const std::optional<std::uint32_t> code = last.verdict();
     constexpr std::uint32_t kReturn = static_cast<std::uint32_t>(NFT_RETURN);
     rule_.verdict = code == kReturn ? Verdict::return_to_caller : Verdict::accept;
-    return last.name == "immediate" && last.number(NFTA_IMMEDIATE_DREG) == NFT_REG_VERDICT &&
-           (code == NF_ACCEPT || code == kReturn);
+    return code == NF_ACCEPT || code == kReturn;
   }
 
-  std::span<const Decoded> rest_;
+  std::span<const NftExpression> rest_;
   Family family_;
   FirewallRule rule_;
 };
@@ -311,12 +277,12 @@ void put_nft_expressions(Batch& batch, const FirewallRule& rule) {
 }
 
 std::optional<FirewallRule> decode_nft_expressions(Bytes expressions, Family family) {
-  const std::vector<Decoded> list = decode_list(expressions);
+  const std::vector<NftExpression> list = decode_nft_list(expressions);
   return RuleDecoder(list, family).rule();
 }
 
 std::string nft_rule_line(Bytes attributes, Family family) {
-  const Decoded fields{"", attributes};
+  const NftExpression fields{"", attributes};
   const Bytes expressions = fields.bytes(NFTA_RULE_EXPRESSIONS).value_or(Bytes());
   const std::string_view comment = nft_comment(fields.bytes(NFTA_RULE_USERDATA).value_or(Bytes()));
   std::string line;
@@ -324,7 +290,7 @@ std::string nft_rule_line(Bytes attributes, Family family) {
     line = nft_text(*rule);
   } else {
     line = "# another rule, of";
-    for (const Decoded& expression : decode_list(expressions)) {
+    for (const NftExpression& expression : decode_nft_list(expressions)) {
       line += fmt::format(" {}", printable(expression.name));
     }
     line = printable(line);

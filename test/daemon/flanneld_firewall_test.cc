@@ -167,6 +167,23 @@ TEST_F(FlanneldFirewallTest, ABridgeThatPassesIptablesByIsNamedWhileItDoes) {
   EXPECT_FALSE(waits_for(warning));
 }
 
+// As docker's, which iptables made, beside a table of nftables that is ours.
+TEST_F(FlanneldFirewallTest, AChainOfOthersThatMayDropPodsPacketsIsNamed) {
+  const std::string warning = "IPv4: chain FORWARD of table ip filter may drop forwarded packets";
+  shell("iptables -P FORWARD DROP");
+  configure(true);
+  run_daemon({});
+  EXPECT_TRUE(waits_for(warning)) << page("/status");
+  EXPECT_TRUE(log().contains(warning)) << log();
+  shell("iptables -A FORWARD -s 10.5.0.0/16 -j ACCEPT");
+  EXPECT_FALSE(waits_for(warning));
+  shell("iptables -D FORWARD 1");
+  EXPECT_TRUE(waits_for(warning));
+  configure(false);
+  run_daemon({});
+  EXPECT_FALSE(waits_for(warning)) << "ours accept before the policy";
+}
+
 TEST_F(FlanneldFirewallTest, WhatNoPodHasIsDropped) {
   configure(false);
   const auto blackholes = [] { return run_program({"ip", "route", "show", "type", "blackhole"}); };

@@ -138,7 +138,7 @@ TEST_F(FirewallPartTest, WhatOthersMakeWhileOursAreRemovedIsSeen) {
                            0755));
   replace("iptables-restore", script);
   EXPECT_EQ(apply(NetState()), "");
-  const NetState have = dump();
+  const NetState have = listed();
   const Ruleset* left = have.of<Ruleset>().find({FirewallTool::iptables, Family::v4, "nat"});
   ASSERT_NE(left, nullptr);
   EXPECT_EQ(left->lines, std::vector<std::string>{":FLANNEL-POSTRTG - [0:0]"});

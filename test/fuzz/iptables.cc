@@ -1,5 +1,6 @@
 // Fuzzes what is read of iptables: listings of the programs, and the tables of the older kind as
 // the kernel has them.
+#include <array>
 #include <cstdlib>
 #include <string_view>
 
@@ -22,6 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const Family family : kFamilies) {
       (void)our_legacy_rules(family, place, netlink::Bytes(data, size));
     }
+  }
+  const std::array networks = {*Prefix::parse("10.5.0.0/16"), *Prefix::parse("fd00:5::/48")};
+  for (const Family family : kFamilies) {
+    (void)legacy_forward_rules(family, {{data, data + size}, 0, size}, {networks, {}});
   }
   return 0;
 }

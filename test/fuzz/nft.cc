@@ -1,7 +1,9 @@
 // Fuzzes what is read of nf_tables: any bytes are read as something or nothing, never past their
 // end, and what is taken for a rule of ours is that rule again when it is written.
+#include <array>
 #include <cstdlib>
 
+#include "firewall/forward_drops.h"
 #include "firewall/nft_rule.h"
 #include "firewall/nft_table.h"
 #include "firewall/nft_tables.h"
@@ -53,6 +55,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_rule(bytes, Family::v4);
   check_rule(bytes, Family::v6);
   check_table(bytes);
+  const std::array networks = {*Prefix::parse("10.5.0.0/16"), *Prefix::parse("fd00:5::/48")};
+  for (const Family family : kFamilies) {
+    (void)decode_forward_rule(bytes, family, "FORWARD", {networks, {}});
+  }
   Bytes rest = bytes;
   while (const std::optional<netlink::MessageView> message = netlink::next_message(rest)) {
     (void)decode_nft_news(*message);
