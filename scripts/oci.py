@@ -19,9 +19,9 @@ def fetch(packages, arch):
     folder = os.path.join(CACHE, arch)
     os.makedirs(folder, exist_ok=True)
     names = [f"{package}:{arch}" for package in packages]
-    shown = subprocess.run(["apt-cache", "show", "--no-all-versions", *names], check=True, capture_output=True, text=True)
+    known = subprocess.check_output(["apt-cache", "show", "--no-all-versions", *names], text=True)
     found, missing = {}, []
-    for package in shown.stdout.strip().split("\n\n"):
+    for package in known.strip().split("\n\n"):
         of = dict(re.findall(r"^(Package|Version|Architecture): (.*)$", package, re.M))
         file = f"{of['Package']}_{of['Version'].replace(':', '%3a')}_{of['Architecture']}.deb"
         found[of["Package"]] = (of["Version"], os.path.join(folder, file))
@@ -98,7 +98,8 @@ class Layout:
             data = json.dumps(data, sort_keys=True).encode()
         digest = hashlib.sha256(data).hexdigest()
         self.files[f"blobs/sha256/{digest}"] = data
-        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data), **more}
+        kind = f"application/vnd.oci.image.{kind}"
+        return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data), **more}
 
     def image(self, arch, layer, labels, entrypoint):
         packed = io.BytesIO()
@@ -119,14 +120,18 @@ class Layout:
         }
         return self.blob(manifest, "manifest.v1+json", platform={"architecture": arch, "os": "linux"})
 
-    def name(self, images, name):
-        """Makes `name` of the images, one an architecture."""
+    def name(self, images, names):
+        """Makes these the names of the images, one an architecture. Returns their digest."""
         kind = "application/vnd.oci.image.index.v1+json"
-        index = {"schemaVersion": 2, "mediaType": kind, "manifests": images}
-        named = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
-        top = {"schemaVersion": 2, "mediaType": kind, "manifests": [self.blob(index, "index.v1+json", annotations=named)]}
+        index = self.blob({"schemaVersion": 2, "mediaType": kind, "manifests": images}, "index.v1+json")
+        named = []
+        for name in names:
+            tag = name.rpartition(":")[2]
+            notes = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag}
+            named.append(index | {"annotations": notes})
+        top = {"schemaVersion": 2, "mediaType": kind, "manifests": named}
         self.files["index.json"] = json.dumps(top, sort_keys=True).encode()
-        return top["manifests"][0]["digest"]
+        return index["digest"]
 
     def write(self, folder):
         shutil.rmtree(os.path.join(folder, "layout"), ignore_errors=True)

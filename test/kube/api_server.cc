@@ -51,8 +51,8 @@ std::string ApiServer::program() {
   return found.status == 0 ? found.out.substr(0, found.out.find('\n')) + "/kube" : "";
 }
 
-ApiServer::ApiServer(std::vector<std::string> flags)
-    : flags_(std::move(flags)), port_(free_port()) {
+ApiServer::ApiServer(std::vector<std::string> flags, std::shared_ptr<EtcdServer> etcd)
+    : flags_(std::move(flags)), etcd_(std::move(etcd)), port_(free_port()) {
   make_files();
   start();
   kubectl({"apply", "--validate=false", "-f", FLANNEL_SOURCE_DIR "/packaging/kube-flannel.yml"});
@@ -74,7 +74,7 @@ bool ApiServer::is_ready() const {
 std::vector<std::string> ApiServer::command() const {
   std::vector<std::string> words = {program(),
                                     "kube-apiserver",
-                                    "--etcd-servers=" + etcd_.url(),
+                                    "--etcd-servers=" + etcd_->url(),
                                     "--bind-address=127.0.0.1",
                                     "--advertise-address=198.18.0.1",
                                     "--endpoint-reconciler-type=none",

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +31,9 @@ class ApiServer {
 
   // Starts it with these flags as well, and returns when it is ready, with flannel's namespace,
   // service account and rights as packaging/kube-flannel.yml has them.
-  explicit ApiServer(std::vector<std::string> flags = {});
+  // Another one over the same etcd is one more of the same cluster, with an authority of its own.
+  explicit ApiServer(std::vector<std::string> flags = {},
+                     std::shared_ptr<EtcdServer> etcd = std::make_shared<EtcdServer>());
 
   // `https://127.0.0.1:PORT`; the same after a restart.
   std::string url() const;
@@ -42,7 +45,7 @@ class ApiServer {
   // It answers no more, but its connections stay (SIGSTOP), until it goes on.
   void pause() const { process_.pause(); }
   void go_on() const { process_.go_on(); }
-  EtcdServer& etcd() { return etcd_; }
+  const std::shared_ptr<EtcdServer>& etcd() const { return etcd_; }
 
   // A request with the token of `user`: admin, node (system:node:n1, with a kubelet's rights), or a
   // token itself. What it answers, whatever that is.
@@ -90,7 +93,7 @@ class ApiServer {
 
   std::vector<std::string> flags_;
   TestDirectory directory_;
-  EtcdServer etcd_;
+  std::shared_ptr<EtcdServer> etcd_;
   std::uint16_t port_ = 0;
   ServerProcess process_{file("apiserver.log")};
 };
