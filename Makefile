@@ -14,6 +14,7 @@ help:
 	@echo "make demo       build, and show a three-node overlay on this machine (root)"
 	@echo "make test       build, and run every test (root)"
 	@echo "make test-asan  the same with AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make kube-tools  what the tests with Kubernetes need, built once in ten minutes"
 	@echo "make soak       what happens to nodes, drawn from SEEDS seeds (5000), FIRST_SEED on"
 	@echo "make fuzz       fuzz every parser of foreign bytes, FUZZ_SECONDS each (20)"
 	@echo "make lint       clang-format and clang-tidy, warnings as errors"
