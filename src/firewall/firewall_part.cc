@@ -11,6 +11,8 @@
 #include <set>
 #include <utility>
 
+#include "base/log.h"
+#include "firewall/iptables.h"
 #include "firewall/iptables_rules.h"
 #include "firewall/nft_message.h"
 #include "firewall/plan.h"
@@ -57,6 +59,8 @@ std::optional<Ruleset::Key> key_of(const NftNews& news) {
 
 // How long a failure counts against removals: what is wanted is tried more often than that.
 constexpr std::chrono::seconds kFailureCounts{5};
+// What a program has refused it is not asked for again sooner.
+constexpr std::chrono::seconds kBetweenPrograms{1};
 
 OpResult not_before_the_others() {
   return {.error = EBUSY, .text = "stays until the rules that take its place are there"};
@@ -157,13 +161,15 @@ std::vector<OpResult> FirewallPart::apply(std::span<const Op> ops) {
   for (const Op& op : ops) {
     const auto& [tool, family, table] = ruleset_of(op).key;
     const bool removes = op.verb == Op::Verb::remove;
-    if (tool == FirewallTool::iptables || (removes && is_waited_for(family))) {
+    if (const Failed* failed = failed_just_now(op)) {
+      results.push_back(failed->result);
+    } else if (tool == FirewallTool::iptables || (removes && is_waited_for(family))) {
       results.push_back(put_in_queue(op, tool));
     } else if (removes) {
       results.push_back(remove_table(ruleset_of(op).key));
     } else {
       results.push_back(tables_.put(ruleset_of(op)));
-      note_put(ruleset_of(op).key, results.back().ok());
+      note_result(op, results.back());
     }
   }
   if (!queue_.empty()) {
@@ -173,20 +179,32 @@ std::vector<OpResult> FirewallPart::apply(std::span<const Op> ops) {
   return results;
 }
 
-void FirewallPart::note_put(const Ruleset::Key& key, bool done) {
-  if (done) {
-    failed_.erase(key);
+void FirewallPart::note_result(const Op& op, const OpResult& result) {
+  if (result.ok()) {
+    failed_.erase(ruleset_of(op).key);
   } else {
-    failed_[key] = std::chrono::steady_clock::now();
+    failed_.insert_or_assign(ruleset_of(op).key,
+                             Failed{op, result, std::chrono::steady_clock::now()});
   }
+}
+
+// The same op of iptables, where it is not to be tried again yet.
+const FirewallPart::Failed* FirewallPart::failed_just_now(const Op& op) const {
+  const Ruleset::Key& key = ruleset_of(op).key;
+  const auto failed = failed_.find(key);
+  const bool is_it = failed != failed_.end() && key.tool == FirewallTool::iptables &&
+                     failed->second.op == op &&
+                     failed->second.when > std::chrono::steady_clock::now() - kBetweenPrograms;
+  return is_it ? &failed->second : nullptr;
 }
 
 // Whether the other tool's rules are wanted and cannot be put.
 bool FirewallPart::must_stay(const Ruleset::Key& key) const {
   const auto since = std::chrono::steady_clock::now() - kFailureCounts;
-  return std::ranges::any_of(failed_, [&](const auto& failed) {
-    return failed.first.family == key.family && failed.first.tool != key.tool &&
-           failed.second > since;
+  return std::ranges::any_of(failed_, [&](const auto& each) {
+    const auto& [its, failed] = each;
+    return its.family == key.family && its.tool != key.tool && failed.op.verb != Op::Verb::remove &&
+           failed.when > since;
   });
 }
 
@@ -217,6 +235,42 @@ std::optional<OpResult> FirewallPart::step(Queued& first) {
   return first.change->poll();
 }
 
+// What the kind of iptables has of ours which the host's programs do not write, as after another
+// was made the host's, goes when theirs is done. False where there is no more to do.
+bool FirewallPart::clear_other_kind(Queued& first) {
+  if (!first.change) {
+    return false;
+  }
+  std::map<std::string_view, std::vector<IptablesChange::Row>> rows;
+  for (const Op& op : first.ops) {
+    const Ruleset::Key& key = ruleset_of(op).key;
+    const IptablesFingerprint now = read_iptables_fingerprint(requests_, key);
+    const bool both = !now.nft.bytes.empty() && !now.legacy.bytes.empty();
+    if (op.verb != Op::Verb::remove && !both) {
+      continue;
+    }
+    const bool nft = op.verb == Op::Verb::remove
+                         ? !now.nft.bytes.empty()
+                         : !iptables_version(key.family).contains("nf_tables");
+    if (!now.empty()) {
+      rows[nft ? kNftKind : kLegacyKind].push_back({key, std::nullopt, {}});
+    }
+  }
+  for (auto& [kind, its] : rows) {
+    if (!first.cleared.insert(kind).second) {
+      continue;
+    }
+    if (const auto path = iptables_program(first.family, fmt::format("{}-restore", kind)); !path) {
+      log_warning("rules of the other kind of iptables stay: {}", path.error().text);
+      first.incomplete = true;
+      continue;
+    }
+    first.change.emplace(first.family, std::move(its), kind);
+    return true;
+  }
+  return false;
+}
+
 void FirewallPart::follow(Changes& changes) {
   std::uint64_t begun = 0;
   (void)!::read(begin_.get(), &begun, sizeof begun);
@@ -225,6 +279,9 @@ void FirewallPart::follow(Changes& changes) {
     if (!result) {
       watch(queue_.front().change->fd());
       return;
+    }
+    if (result->ok() && clear_other_kind(queue_.front())) {
+      continue;
     }
     const Queued done = std::move(queue_.front());
     queue_.pop_front();
@@ -240,20 +297,22 @@ void FirewallPart::finish(const Queued& done, const OpResult& result, Changes& c
     if (row.key.tool == FirewallTool::nftables) {
       continue;
     }
-    if (op.verb != Op::Verb::remove) {
-      note_put(row.key, result.ok());
+    if (done.change) {
+      note_result(op, result);
     }
     if (!result.ok()) {
       look_again(row.key, changes);
     } else {
-      note_written(op.verb == Op::Verb::remove ? Ruleset{row.key, {}} : row, changes);
+      note_written(op.verb == Op::Verb::remove ? Ruleset{row.key, {}} : row, done.incomplete,
+                   changes);
     }
   }
 }
 
-void FirewallPart::note_written(const Ruleset& row, Changes& changes) {
+// `incomplete`: what is there beside cannot be had away.
+void FirewallPart::note_written(const Ruleset& row, bool incomplete, Changes& changes) {
   const IptablesFingerprint now = read_iptables_fingerprint(requests_, row.key);
-  if (now.may_be(row.lines)) {
+  if (now.may_be(row.lines) || incomplete) {
     known_[row.key] = {now, row.lines};
   } else {  // somebody was there already
     known_.erase(row.key);

@@ -5,8 +5,10 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
@@ -52,6 +54,13 @@ class FirewallPart : public Part {
     Family family;
     std::vector<Op> ops;
     std::optional<IptablesChange> change;
+    std::set<std::string_view> cleared;  // kinds of iptables
+    bool incomplete = false;             // without programs for one of them
+  };
+  struct Failed {
+    Op op;
+    OpResult result;
+    std::chrono::steady_clock::time_point when;
   };
 
   std::optional<Ruleset> read_iptables(const Ruleset::Key& key);
@@ -60,11 +69,13 @@ class FirewallPart : public Part {
   // Goes on with what is queued.
   void follow(Changes& changes);
   std::optional<OpResult> step(Queued& first);
+  bool clear_other_kind(Queued& first);
+  const Failed* failed_just_now(const Op& op) const;
   void finish(const Queued& done, const OpResult& result, Changes& changes);
-  void note_written(const Ruleset& row, Changes& changes);
+  void note_written(const Ruleset& row, bool incomplete, Changes& changes);
   void look_again(const Ruleset::Key& key, Changes& changes);
   bool is_queued(const Ruleset::Key& key) const;
-  void note_put(const Ruleset::Key& key, bool done);
+  void note_result(const Op& op, const OpResult& result);
   bool must_stay(const Ruleset::Key& key) const;
   OpResult remove_table(const Ruleset::Key& key);
   void watch(int fd);
@@ -77,7 +88,7 @@ class FirewallPart : public Part {
   UniqueFd epoll_;  // of the two and of the program that runs
   std::map<Ruleset::Key, Known> known_;
   std::deque<Queued> queue_;
-  std::map<Ruleset::Key, std::chrono::steady_clock::time_point> failed_;  // puts, and when
+  std::map<Ruleset::Key, Failed> failed_;  // the last op
 };
 
 }  // namespace flannel

@@ -151,6 +151,16 @@ std::string program_folders() {
          ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
+std::string iptables_version(Family family) {
+  constexpr ProcessLimits kVersionLimits{.time = std::chrono::seconds(5)};
+  const Result<std::string> path = iptables_program(family, "");
+  try {
+    return path ? run_process(*path, {"--version"}, "", {}, kVersionLimits).out : "";
+  } catch (const ProcessError&) {
+    return "";
+  }
+}
+
 Result<std::string> iptables_program(Family family, std::string_view suffix) {
   const std::string name =
       fmt::format("{}{}", family == Family::v4 ? "iptables" : "ip6tables", suffix);

@@ -113,6 +113,9 @@ class Iptables {
 // The path of `iptables` or `ip6tables` with `suffix` behind it. Error: which one is not there.
 Result<std::string> iptables_program(Family family, std::string_view suffix);
 
+// What `iptables --version` prints, which is waited for; empty where it prints nothing.
+std::string iptables_version(Family family);
+
 // The folders that network programs are in, whatever PATH the runtime gave us.
 std::string program_folders();
 

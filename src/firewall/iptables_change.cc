@@ -15,8 +15,9 @@ namespace {
 // Others hold the lock of iptables for as long as a change of thousands of rules takes.
 constexpr ProcessLimits kLimits{.time = std::chrono::seconds(60)};
 
-Result<Program::Command> listing_of(const Ruleset::Key& key, std::string_view chain) {
-  Result<std::string> path = iptables_program(key.family, "");
+Result<Program::Command> listing_of(const Ruleset::Key& key, std::string_view chain,
+                                    std::string_view kind) {
+  Result<std::string> path = iptables_program(key.family, kind);
   if (!path) {
     return std::unexpected(path.error());
   }
@@ -40,8 +41,8 @@ Result<std::string> text_of(const std::string& path, const ProcessOutput& output
 
 }  // namespace
 
-IptablesChange::IptablesChange(Family family, std::vector<Row> rows)
-    : family_(family), rows_(std::move(rows)) {}
+IptablesChange::IptablesChange(Family family, std::vector<Row> rows, std::string_view kind)
+    : family_(family), kind_(kind), rows_(std::move(rows)) {}
 
 bool IptablesChange::leaves(const Ruleset::Key& key) const {
   const auto row = std::ranges::find(rows_, key, &Row::key);
@@ -84,7 +85,7 @@ std::optional<OpResult> IptablesChange::begin_next() {
     const Row& row = rows_[row_];
     const IptablesPlace& place = iptables_place(row.key.table);
     const Result<Program::Command> command =
-        listing_of(row.key, builtin_listed_ ? place.chain : place.from);
+        listing_of(row.key, builtin_listed_ ? place.chain : place.from, kind_);
     if (!command) {
       return fail_with(command.error().text);
     }
@@ -101,7 +102,7 @@ std::optional<OpResult> IptablesChange::begin_next() {
   if (input.empty()) {
     return OpResult{};
   }
-  Result<std::string> path = iptables_program(family_, "-restore");
+  Result<std::string> path = iptables_program(family_, fmt::format("{}-restore", kind_));
   if (!path) {
     return fail_with(path.error().text);
   }

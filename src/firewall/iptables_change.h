@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernel/kernel.h"
@@ -11,6 +12,9 @@
 #include "process/process.h"
 
 namespace flannel {
+
+// What the names of the programs of each kind end in, before `-restore`.
+inline constexpr std::string_view kNftKind = "-nft", kLegacyKind = "-legacy";
 
 class IptablesChange {
  public:
@@ -21,8 +25,9 @@ class IptablesChange {
   };
 
   // Of tables of one family: one run of iptables-restore for all, each table at one instant, after
-  // those tables are listed that are not known. One that is as wanted is not written.
-  IptablesChange(Family family, std::vector<Row> rows);
+  // those tables are listed that are not known. One that is as wanted is not written. `kind`: by
+  // the host's programs, or by those of one kind of iptables (kNftKind, kLegacyKind).
+  IptablesChange(Family family, std::vector<Row> rows, std::string_view kind = "");
 
   // The table turned out to be as wanted. To be asked when all is done.
   bool leaves(const Ruleset::Key& key) const;
@@ -41,6 +46,7 @@ class IptablesChange {
   std::optional<OpResult> fail_with(std::string text) const;
 
   Family family_;
+  std::string_view kind_;
   std::vector<Row> rows_;
   Step step_ = Step::list;
   std::size_t row_ = 0;  // that is listed

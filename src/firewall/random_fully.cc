@@ -12,8 +12,6 @@
 namespace flannel {
 namespace {
 
-constexpr ProcessLimits kVersionLimits{.time = std::chrono::seconds(5)};
-
 bool nft_takes_random_fully(const FirewallNetwork& network) {
   FirewallOptions options{.tool = FirewallTool::nftables, .masquerade = true, .excluded = {}};
   NftTables tables;
@@ -51,16 +49,7 @@ bool takes_random_fully(FirewallTool tool, const FirewallNetwork& network) {
   if (tool == FirewallTool::nftables) {
     return nft_takes_random_fully(network);
   }
-  const Result<std::string> path = iptables_program(network.network.family(), "");
-  if (!path) {
-    return true;
-  }
-  try {
-    return iptables_takes_random_fully(
-        run_process(*path, {"--version"}, "", {}, kVersionLimits).out);
-  } catch (const ProcessError&) {
-    return true;
-  }
+  return iptables_takes_random_fully(iptables_version(network.network.family()));
 }
 
 }  // namespace flannel

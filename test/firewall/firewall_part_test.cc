@@ -1,4 +1,6 @@
 // Our rule sets as objects of the reconciler: both tools, on a real kernel.
+#include <sys/mount.h>
+
 #include "firewall/make_firewall_part.h"
 #include "test/firewall/firewall_part_fixture.h"
 
@@ -128,7 +130,7 @@ TEST_F(FirewallPartTest, ADumpWhileRulesAreBeingMadeDoesNotGiveThemUp) {
   EXPECT_TRUE(tells(*part, true));
 }
 
-TEST_F(FirewallPartTest, WhatOthersMakeWhileOursAreRemovedIsSeen) {
+TEST_F(FirewallPartTest, WhatOthersMakeWhileOursAreRemovedGoesToo) {
   ASSERT_EQ(apply(planned(FirewallTool::iptables)), "");
   const std::string script = directory_.file("restore-and-more");
   ASSERT_TRUE(replace_file(script,
@@ -138,10 +140,63 @@ TEST_F(FirewallPartTest, WhatOthersMakeWhileOursAreRemovedIsSeen) {
                            0755));
   replace("iptables-restore", script);
   EXPECT_EQ(apply(NetState()), "");
-  const NetState have = listed();
-  const Ruleset* left = have.of<Ruleset>().find({FirewallTool::iptables, Family::v4, "nat"});
-  ASSERT_NE(left, nullptr);
-  EXPECT_EQ(left->lines, std::vector<std::string>{":FLANNEL-POSTRTG - [0:0]"});
+  EXPECT_EQ(listed(), NetState());
+  EXPECT_FALSE(shell("iptables-nft-save -t nat").contains("FLANNEL"));
+}
+
+// As after an upgrade of the distribution, or `update-alternatives`.
+TEST_F(FirewallPartTest, RulesOfTheKindThatTheHostNoLongerUsesGo) {
+  const auto saved = [](const std::string& kind) {
+    return shell(fmt::format("iptables-{0}-save; ip6tables-{0}-save", kind));
+  };
+  const std::array<std::string, 2> kinds = {"nft", "legacy"};
+  for (const NetState& after : {planned(FirewallTool::iptables), planned(FirewallTool::nftables)}) {
+    for (std::size_t i = 0; i < kinds.size(); ++i) {
+      use(kinds[i]);
+      ASSERT_EQ(apply(planned(FirewallTool::iptables)), "");
+      ASSERT_TRUE(saved(kinds[i]).contains("FLANNEL-POSTRTG"));
+      use(kinds[1 - i]);
+      start_again();
+      EXPECT_EQ(apply(after), "");
+      EXPECT_FALSE(saved(kinds[i]).contains("FLANNEL")) << kinds[i] << saved(kinds[i]);
+      EXPECT_EQ(listed(), after);
+      EXPECT_EQ(apply(after), "");
+      EXPECT_EQ(written_, 0U) << "and that was all";
+      ASSERT_EQ(apply(NetState()), "");
+    }
+  }
+}
+
+// No program can be had that would remove them: they are left, and nothing goes on for ever.
+TEST_F(FirewallPartTest, WithoutTheProgramsOfTheOtherKindItsRulesStay) {
+  use("legacy");
+  ASSERT_EQ(apply(planned(FirewallTool::iptables)), "");
+  use("nft");
+  start_again();
+  const std::string program = shell("readlink -fn /usr/sbin/iptables-legacy-restore");
+  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(::mount("none", "/", nullptr, MS_PRIVATE | MS_REC, nullptr), 0);
+  ASSERT_EQ(::mount("/dev/null", program.c_str(), nullptr, MS_BIND, nullptr), 0);
+  EXPECT_EQ(apply(NetState()), "");
+  EXPECT_EQ(dump(), NetState());
+  EXPECT_EQ(::umount(program.c_str()), 0);
+  EXPECT_TRUE(shell("iptables-legacy-save").contains("FLANNEL-POSTRTG"));
+}
+
+// As often as what the kernel refuses is tried again, no program is to be started.
+TEST_F(FirewallPartTest, WhatAProgramRefusedItIsNotAskedForAtOnce) {
+  const std::string script = directory_.file("refuse"), count = directory_.file("count");
+  ASSERT_TRUE(replace_file(script, "#!/bin/sh\necho x >>" + count + "\nexit 1\n", 0755));
+  replace("iptables-restore", script);
+  const NetState want = planned(FirewallTool::iptables);
+  const std::string failures = apply(want);
+  EXPECT_FALSE(failures.empty());
+  const std::string runs = *read_file(count);
+  EXPECT_EQ(apply(want), failures);
+  EXPECT_EQ(*read_file(count), runs);
+  use("nft");
+  ::usleep(1'100'000);
+  EXPECT_EQ(apply(want), "");
 }
 
 TEST_F(FirewallPartTest, NoRulesGoBeforeOthersAreInTheirPlace) {
@@ -157,6 +212,7 @@ TEST_F(FirewallPartTest, NoRulesGoBeforeOthersAreInTheirPlace) {
             "stays until the rules that take its place are there\n")
       << "alone, as what failed is tried again";
   use("nft");
+  ::usleep(1'100'000);  // until the program is asked again
   EXPECT_EQ(apply(iptables), "");
   EXPECT_EQ(dump(), iptables);
   Ruleset bad = *nft.of<Ruleset>().find(table);
