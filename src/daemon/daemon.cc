@@ -22,8 +22,10 @@ Daemon::Daemon(asio::io_context& io, Options options, Kernel& kernel, HostNetwor
 
 template <class T>
 Task<T> Daemon::wait(std::string what, std::function<Task<Result<T>>()> attempt) {
-  return wait_for<T>(timing_.waits, std::move(what), std::move(attempt),
-                     [this](const std::string& reason) { set_reason(reason); });
+  return wait_for<T>(
+      timing_.waits, std::move(what),
+      [attempt = std::move(attempt)] { return end_if_refused<T>(attempt); },
+      [this](const std::string& reason) { set_reason(reason); });
 }
 
 void Daemon::start() {
@@ -89,7 +91,9 @@ Task<void> Daemon::claim_devices() {
 
 Task<void> Daemon::choose_interface() {
   NodeFacts facts;
-  if (state_.fallback.get() == nullptr) {
+  if (const LastKnownState* const fallback = state_.fallback.get()) {
+    facts.published = fallback->own.attrs;
+  } else {
     facts = co_await wait<NodeFacts>("Couldn't learn of this node",
                                      [this] { return state_.store->facts(); });
   }

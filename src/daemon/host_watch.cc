@@ -27,10 +27,15 @@ HostWatch::HostWatch(const asio::any_io_executor& executor, Kernel& kernel, Host
     : kernel_(kernel),
       host_(host),
       overlay_(overlay),
-      options_(with_facts(std::move(options), facts)),
-      published_(std::move(facts.published)),
+      options_(std::move(options)),
+      facts_(std::move(facts)),
       timing_(timing),
       changed_(executor) {}
+
+void HostWatch::set_facts(NodeFacts facts) {
+  facts_ = std::move(facts);
+  changed();
+}
 
 HostView HostWatch::host_at_start() const {
   kernel_.changes(overlay_.scope);
@@ -39,7 +44,7 @@ HostView HostWatch::host_at_start() const {
 
 Result<ExternalInterface> HostWatch::find(const HostView& host) const {
   return choose_interface(
-      options_, overlay_.config, host,
+      with_facts(options_, facts_), overlay_.config, host,
       [this](const IpAddr& to) { return host_.paths({&to, 1}).front(); }, external());
 }
 
@@ -62,7 +67,7 @@ LeaseAttrs HostWatch::announcement(const ExternalInterface& external) const {
   const Snapshot kernel = kernel_.dump(overlay_.scope);
   return overlay_.backend->announce(
       overlay_.config, external,
-      {kernel.ours, published_ ? &*published_ : nullptr, overlay_.prepared});
+      {kernel.ours, facts_.published ? &*facts_.published : nullptr, overlay_.prepared});
 }
 
 // Error: the backend cannot use it, and nothing has changed.

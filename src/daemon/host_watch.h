@@ -26,10 +26,13 @@ class HostWatch {
     std::chrono::milliseconds most_charged{100};
   };
 
-  // `kernel`, `host` and `overlay` outlive this object. Public addresses of `facts` replace those
+  // `kernel`, `host` and `overlay` outlive this object. Public addresses of `facts` go before those
   // of `options`.
   HostWatch(const asio::any_io_executor& executor, Kernel& kernel, HostNetwork& host,
             const Overlay& overlay, NodeFacts facts, InterfaceOptions options, Timing timing);
+
+  // What the store knows of this node now. Another choice follows from it as from a change.
+  void set_facts(NodeFacts facts);
 
   // The first choice. Error: why there is none now. Throws Fatal where the backend cannot use it.
   Result<void> choose();
@@ -72,7 +75,7 @@ class HostWatch {
   HostNetwork& host_;
   const Overlay& overlay_;
   const InterfaceOptions options_;
-  const std::optional<LeaseAttrs> published_;
+  NodeFacts facts_;
   const Timing timing_;
   Wake changed_;
   std::optional<ExternalInterface> external_;

@@ -1,5 +1,6 @@
 // The parts of the daemon: what each is made from, and what it reports to the others.
 
+#include <stdexcept>
 #include <utility>
 
 #include "base/counted.h"
@@ -120,6 +121,11 @@ Task<void> Daemon::follow_store() {
     if (text && *text != state_.overlay->text) {
       throw Fatal("the network configuration changed while the store was away: starting anew");
     }
+    Result<NodeFacts> facts = co_await state_.store->facts();
+    if (!facts) {
+      throw std::runtime_error(facts.error().text);
+    }
+    state_.host->set_facts(std::move(*facts));
     log_info("{} is back: the last known state of {} is replaced", state_.store->name(),
              utc_text(fallback->time));
     state_.fallback.end();

@@ -57,7 +57,7 @@ void Planner::log_refusals() {
   };
   add(inputs_.peers.refused(), "refused");
   add(skipped_, "skipped");
-  refusals_.set(std::move(now));
+  refusals_.set(now);
 }
 
 NetState Planner::preview(const Snapshot& kernel) {

@@ -1,6 +1,8 @@
 // Warnings that hold for a while, each of them logged once.
 #pragma once
 
+#include <chrono>
+#include <map>
 #include <set>
 #include <string>
 
@@ -8,12 +10,19 @@ namespace flannel {
 
 class StandingWarnings {
  public:
-  // Those that hold now. What is new among them goes to the log; of many the first few, and how
-  // many more there are. One that ended and comes again is new.
-  void set(std::set<std::string> now);
+  using Clock = std::chrono::steady_clock;
+
+  // Those that hold now. What is new among them goes to the log: the first few within a minute, and
+  // how many more there are; the status has them all. What ends and comes again, as a lease that
+  // is refused may every second, is new once in ten minutes.
+  void set(const std::set<std::string>& now, Clock::time_point at = Clock::now());
 
  private:
-  std::set<std::string> logged_;
+  // Those that hold, and those that are not new yet: when they were logged, or Clock::time_point()
+  // where they were not.
+  std::map<std::string, Clock::time_point> known_;
+  Clock::time_point minute_began_{};
+  std::size_t logged_ = 0;  // within that minute
 };
 
 }  // namespace flannel

@@ -48,20 +48,21 @@ void StateWriter::set_trouble(const std::string& trouble) {
 }
 
 Task<void> StateWriter::run() {
-  for (;;) {
-    co_await changed_.wait();
+  Backoff retries = timing_.retries;
+  for (Deadline retry = kNever;;) {
+    co_await changed_.wait(retry);
     co_await sleep_for(timing_.delay);
     changed_.clear();
-    const bool all = unwritten_.all();
     Task<Result<void>> writing = write_unwritten();
     unwritten_.clear();
     const Result<void> result =
         co_await asio::co_spawn(disk_, std::move(writing), asio::use_awaitable);
-    if (!result) {
-      unwritten_.add_all();
-      if (!all) {  // the file is not as we left it
-        changed_.set();
-      }
+    if (result) {
+      retries.reset();
+      retry = kNever;
+    } else {
+      unwritten_.add_all();  // the file is not as we left it
+      retry = std::chrono::steady_clock::now() + retries.next();
     }
     set_trouble(result ? "" : result.error().text);
   }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <string>
 
+#include "base/backoff.h"
 #include "base/task.h"
 #include "base/wake.h"
 #include "network/peer_changes.h"
@@ -18,6 +19,8 @@ class StateWriter {
   struct Timing {
     // From a change to the file: many changes are written together.
     std::chrono::milliseconds delay{5'000};
+    // From a write that failed to the next, which is of everything.
+    Backoff retries{std::chrono::milliseconds(5'000), std::chrono::milliseconds(300'000)};
     // How long a clean end waits for the disk.
     std::chrono::milliseconds last_write{5'000};
   };

@@ -25,7 +25,7 @@ class StateWriterTest : public testing::Test {
   }
   void start(std::chrono::milliseconds delay = 1ms) {
     writer.emplace(io.get_executor(), file, StateWriter::Inputs{config, own, peers},
-                   StateWriter::Timing{.delay = delay});
+                   StateWriter::Timing{.delay = delay, .retries = Backoff(1ms, 8ms)});
     asio::co_spawn(io, writer->run(), asio::detached);
   }
   void put(unsigned i) { writer->peers_changed(peers.apply({.leases = {lease(i)}})); }
@@ -96,8 +96,7 @@ TEST_F(StateWriterTest, WhyItCannotBeWrittenIsATroubleUntilItCan) {
   put(1);
   ASSERT_TRUE(run_until(io, [&] { return !writer->trouble().empty(); }));
   std::filesystem::remove(folder);
-  put(2);
-  EXPECT_TRUE(becomes({1, 2}));
+  EXPECT_TRUE(becomes({1})) << "without a change that would write it";
   EXPECT_TRUE(run_until(io, [&] { return writer->trouble().empty(); }));
 }
 

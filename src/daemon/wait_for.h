@@ -15,7 +15,7 @@ namespace flannel {
 
 // Repeats `attempt` until it gives a value, `backoff` apart. `on_waiting` gets `what`, a colon and
 // why there is none yet after each attempt, and an empty text in the end. Throws Fatal where the
-// attempt does, or where it throws StoreRefused, since waiting does not help then.
+// attempt does.
 template <class T>
 Task<T> wait_for(Backoff backoff, std::string what, std::function<Task<Result<T>>()> attempt,
                  std::function<void(const std::string&)> on_waiting) {
@@ -34,13 +34,21 @@ Task<T> wait_for(Backoff backoff, std::string what, std::function<Task<Result<T>
       failure = result.error().text;
     } catch (const Fatal&) {
       throw;
-    } catch (const StoreRefused& error) {
-      throw Fatal(fmt::format("Failed to create SubnetManager: {}", error.what()));
     } catch (const std::runtime_error& error) {  // the store or the kernel cannot be reached
       failure = error.what();
     }
     on_waiting(fmt::format("{}: {}", what, failure));
     co_await sleep_for(backoff.next());
+  }
+}
+
+// `attempt`, for a step of the start: where it throws StoreRefused, waiting does not help.
+template <class T>
+Task<Result<T>> end_if_refused(std::function<Task<Result<T>>()> attempt) {
+  try {
+    co_return co_await attempt();
+  } catch (const StoreRefused& error) {
+    throw Fatal(fmt::format("Failed to create SubnetManager: {}", error.what()));
   }
 }
 

@@ -46,7 +46,10 @@ TEST_F(WaitForTest, SaysWhatItWaitsForUntilItIsThere) {
 }
 
 TEST_F(WaitForTest, EndsWhereWaitingDoesNotHelp) {
-  EXPECT_EQ(end_of([]() -> Task<Result<int>> { throw StoreRefused("wrong password"); }),
+  EXPECT_EQ(end_of([] {
+              return end_if_refused<int>(
+                  []() -> Task<Result<int>> { throw StoreRefused("wrong password"); });
+            }),
             "fatal: Failed to create SubnetManager: wrong password");
   EXPECT_EQ(end_of([]() -> Task<Result<int>> { throw Fatal("unknown backend"); }),
             "fatal: unknown backend");

@@ -92,7 +92,7 @@ void Reconciler::note_success(const Op& op, const OpResult& result) {
 void Reconciler::note_pending(const Op& op, const Outcome& outcome,
                               std::vector<Problem>& problems) {
   if (outcome.begun) {
-    pending_.add(op);
+    pending_.add(op, last_pass_);
   }
   if (has_failed(op)) {
     problems.push_back(*find_problem(op.object));

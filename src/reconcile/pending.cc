@@ -12,11 +12,26 @@ const PendingOps::Entry* PendingOps::find(const Object& object) const {
   return at != entries_.end() && !key_less(object, at->op.object) ? &*at : nullptr;
 }
 
-void PendingOps::add(Op op) {
+void PendingOps::add(Op op, Clock::time_point now) {
   remove(op.object);
   const auto at = std::ranges::find_if(
       entries_, [&](const Entry& entry) { return key_less(op.object, entry.op.object); });
-  entries_.insert(at, {std::move(op)});
+  entries_.insert(at, {std::move(op), now});
+}
+
+std::vector<Op> PendingOps::begun_by(Clock::time_point time) const {
+  std::vector<Op> ops;
+  for (const Entry& entry : entries_) {
+    if (entry.begun <= time) {
+      ops.push_back(entry.op);
+    }
+  }
+  return ops;
+}
+
+PendingOps::Clock::time_point PendingOps::first_begun() const {
+  return entries_.empty() ? Clock::time_point::max()
+                          : std::ranges::min(entries_, {}, &Entry::begun).begun;
 }
 
 void PendingOps::mark_repair(const Object& object) {

@@ -158,8 +158,16 @@ std::vector<Op> Reconciler::plan_all(NetState& planned_before) {
   return ops_for(want_, have_.ours);
 }
 
+// When the answer of a pending op is waited for no longer.
+Reconciler::Clock::time_point Reconciler::end_of_pending() const {
+  return pending_.empty() ? Clock::time_point::max() : pending_.first_begun() + timing_.answer;
+}
+
 void Reconciler::pass() {
   last_pass_ = Clock::now();
+  for (const Op& op : pending_.begun_by(last_pass_ - timing_.answer)) {
+    take_answer({op, {.error = ETIMEDOUT, .text = "there was no answer"}});
+  }
   const bool few = std::exchange(needed_, Need::nothing) == Need::changes && is_as_planned();
   std::optional<std::vector<Op>> changes = few ? plan_changes() : std::nullopt;
   NetState planned_before;
@@ -249,7 +257,7 @@ void Reconciler::note_repairs(const NetState& planned_before, const std::vector<
 void Reconciler::schedule(bool news) {
   const Clock::time_point now = Clock::now();
   rate_limit_.charge(last_pass_, now);
-  pass_at_ = std::min(next_audit(), hold_down_.next_end(now));
+  pass_at_ = std::min({next_audit(), hold_down_.next_end(now), end_of_pending()});
   if (news) {  // perhaps since the mirror was wrong
     pass_at_ = std::min(pass_at_, now + timing_.retry);
   }
@@ -277,7 +285,8 @@ void Reconciler::retry() {
   const std::vector<OpResult> results = kernel_.apply(ops);
   for (std::size_t n = 0; n < results.size(); ++n) {
     if (results[n].pending) {
-      pending_.add(ops[n]);
+      pending_.add(ops[n], last_retry_);
+      pass_at_ = std::min(pass_at_, end_of_pending());
       continue;
     }
     ++tried[n]->attempts;

@@ -52,6 +52,8 @@ class Reconciler {
     std::chrono::milliseconds hold_down_first{100};
     std::chrono::milliseconds hold_down_most{30'000};
     std::chrono::milliseconds audit{300'000};  // of kinds for which the kernel names no other time
+    // The most that a pending op's answer may take: more than any part needs that does not lose it.
+    std::chrono::milliseconds answer{180'000};
   };
 
   // `kernel` and what `planner` refers to outlive this object.
@@ -128,6 +130,7 @@ class Reconciler {
   Clock::time_point next_pass() const;
   Clock::time_point end_of(const Audit& audit, Clock::time_point listed_at) const;
   Clock::time_point next_audit() const;
+  Clock::time_point end_of_pending() const;
 
   asio::steady_timer timer_;
   asio::posix::stream_descriptor notifications_;

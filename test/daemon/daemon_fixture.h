@@ -38,6 +38,7 @@ class DaemonFixture : public testing::Test {
     timing.failures = Backoff(milliseconds(1), milliseconds(8));
     timing.departures = {.grace = milliseconds(5), .unconfirmed = milliseconds(20)};
     timing.state_writer.delay = milliseconds(1);
+    timing.state_writer.retries = Backoff(milliseconds(1), milliseconds(8));
     timing.own_lease.renewals = Backoff(milliseconds(1), milliseconds(8));
     timing.own_lease.between_writes = milliseconds(1);
   }

@@ -35,6 +35,11 @@ TEST_F(KnowingStore, IsToldOnceThatTheNodeIsReady) {
   ASSERT_TRUE(run_until([&] { return !state().store_health.trouble().empty(); }));
   EXPECT_TRUE(state().ready) << "that is the store's trouble";
   EXPECT_EQ(state().store_health.trouble(), "cannot be notified that we are ready: forbidden");
+  store.refuses_ready = true;
+  store.not_told = "our account is gone";
+  EXPECT_TRUE(run_until([&] { return state().store_health.trouble().ends_with(store.not_told); }));
+  EXPECT_EQ(daemon().exit_code(), 0) << "nor is it a node's that works";
+  store.refuses_ready = false;
   store.not_told.clear();
   EXPECT_TRUE(run_until([&] { return state().store_health.trouble().empty(); }));
   store.put(peer(1, "198.18.1.1"));

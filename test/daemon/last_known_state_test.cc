@@ -109,6 +109,26 @@ TEST_F(LastKnownStateTest, OfOtherAddressesIsRefusedAndAllStepsBeginAgain) {
   expect_dual_stack_alone();
 }
 
+// The device is made anew, with the MAC that the peers know; what the store says of the node counts
+// from when it is back.
+TEST_F(LastKnownStateTest, HasWhatTheNodePublishedUntilTheStoreSaysWhatItIsToPublish) {
+  const std::string data = R"({"VNI":1,"VtepMAC":"02:00:5e:10:00:01"})";
+  store.facts.published = LeaseAttrs{.backend_data = data};
+  reboot_without_store();
+  start();
+  ASSERT_TRUE(run_until([&] { return is_as_planned(); }));
+  EXPECT_TRUE(state().fallback.get());
+  EXPECT_EQ(state().lease()->attrs.backend_data, data);
+  store.facts.public_ip = *IpAddr::parse("203.0.113.7");
+  store.fail_with("");
+  const LeaseKey key = state().lease()->key;
+  EXPECT_TRUE(run_until([&] {
+    return store.leases().at(key).attrs.public_ip == store.facts.public_ip;
+  })) << state().store_health.trouble();
+  EXPECT_EQ(store.leases().at(key).attrs.backend_data, data);
+  EXPECT_FALSE(state().fallback.get());
+}
+
 TEST_F(LastKnownStateTest, OfAnotherConfigurationEndsTheDaemonAndTheNextOneBeginsAnew) {
   reboot_without_store();
   start();

@@ -29,6 +29,22 @@ TEST_F(ReconcilerTest, WhatNeedsADeviceThatIsBeingMadeWaitsAndIsNoFailure) {
   EXPECT_EQ(std::ranges::count_if(kernel.applied, is_link), 1);
 }
 
+// As by a part whose program was lost.
+TEST_F(ReconcilerTest, WhatIsNeverAnsweredIsAskedForAgain) {
+  answer = milliseconds(20);
+  kernel.later = is_link;
+  start();
+  ASSERT_TRUE(run_until([&] { return !reconciler->under_way().empty(); }));
+  kernel.lose_answers();
+  ASSERT_TRUE(run_until([&] { return !reconciler->report().problems.empty(); }));
+  EXPECT_EQ(reconciler->report().problems[0].error, ETIMEDOUT);
+  EXPECT_TRUE(is_link(reconciler->report().problems[0].op));
+  EXPECT_TRUE(run_until([&] {
+    kernel.answer();
+    return kernel.state == want && reconciler->report().problems.empty();
+  }));
+}
+
 // Soon, and no sooner than others that fail.
 TEST_F(ReconcilerTest, WhatFailedLaterIsTriedAgain) {
   kernel.later = is_link;

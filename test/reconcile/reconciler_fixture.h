@@ -55,7 +55,8 @@ class ReconcilerTest : public testing::Test {
         io.get_executor(), kernel, scope,
         Reconciler::Planner{.plan = [this](const Snapshot&) { return want; }},
         Reconciler::Timing{std::chrono::milliseconds(1), std::chrono::milliseconds(1),
-                           std::chrono::milliseconds(1), std::chrono::milliseconds(4), audit});
+                           std::chrono::milliseconds(1), std::chrono::milliseconds(4), audit,
+                           answer});
     asio::co_spawn(io, reconciler->run(), asio::detached);
     asio::co_spawn(io, reconciler->follow_kernel(), asio::detached);
     return *reconciler;
@@ -83,6 +84,7 @@ class ReconcilerTest : public testing::Test {
   Scope scope;
   NetState want;
   std::chrono::milliseconds audit{1'000'000};
+  std::chrono::milliseconds answer{1'000'000};
   std::optional<Reconciler> reconciler;
 };
 

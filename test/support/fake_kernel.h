@@ -43,6 +43,7 @@ class FakeKernel : public Kernel, public HostNetwork {
   // Decides which ops are answered later, by answer().
   std::function<bool(const Op& op)> later;
   void answer();
+  void lose_answers() { unanswered_.clear(); }
   // What Kernel::audits() says; where it is empty, what that says of itself.
   std::vector<Audit> audit_list;
   std::vector<Audit> audits() const override {

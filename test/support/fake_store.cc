@@ -128,6 +128,9 @@ class FakeView : public LeaseStore {
 
   Task<Result<void>> on_ready() override {
     store_.check();
+    if (store_.refuses_ready) {
+      throw StoreRefused(store_.not_told);
+    }
     if (!store_.not_told.empty()) {
       co_return fail("{}", store_.not_told);
     }

@@ -31,6 +31,7 @@ class FakeStore {
   ConfigChecks checks = ConfigChecks::full;
   NodeFacts facts;
   std::string not_told;
+  bool refuses_ready = false;  // and that waiting does not help
 
   // As somebody else would do it. Watches are told, each call by an update of its own.
   void put(const Lease& lease);
