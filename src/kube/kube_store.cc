@@ -35,7 +35,7 @@ class KubeStore : public LeaseStore {
   Task<Result<void>> on_ready() override;
   void host_changed() override { api_->host_changed(); }
   std::unique_ptr<LeaseWatch> watch() override {
-    return std::make_unique<NodeWatch>(api_, own_, seen_, options_.on_state);
+    return std::make_unique<NodeWatch>(api_, own_, seen_, options_.on_state, NodeWatch::Timing());
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/hash.h"
 #include "base/printable.h"
 #include "kube/node_annotations.h"
 
@@ -15,11 +16,33 @@ std::string entry_name(const std::string& name) {
   return fmt::format("Node \"{}\"", printable(name));
 }
 
+std::uint64_t digest(const Annotations& annotations) {
+  std::string all;
+  for (const auto& [name, value] : annotations) {
+    all.append(name).append(1, '\0').append(value).append(1, '\0');
+  }
+  return stable_hash(all);
+}
+
+// Why there are no subnets; empty where there are some.
+std::string take_subnets(const NodeObject& object, std::optional<LeaseKey>& subnets) {
+  Result<LeaseKey> found = subnets_of(object);
+  subnets.reset();
+  if (!found) {
+    return found.error().text;
+  }
+  if (*found == LeaseKey{}) {
+    return "no podCIDR is assigned to it";
+  }
+  subnets = *found;
+  return "";
+}
+
 }  // namespace
 
 void NodeTable::clear() {
-  nodes_.clear();
   holders_.clear();
+  nodes_.clear();
   bad_.clear();
   unknown_.clear();
   changed_.clear();
@@ -30,179 +53,152 @@ void NodeTable::put(const NodeObject& object) {
   if (object.name.empty() || object.name == own_name_) {
     return;
   }
-  const auto known = nodes_.find(object.name);
-  Node node;
-  if (known != nodes_.end() && known->second.uid == object.uid) {
-    node.subnets = known->second.subnets;
-    node.subnets_fault = known->second.subnets_fault;
-  }
-  node.uid = object.uid;
-  node.managed = is_managed(object.annotations);
+  auto known = nodes_.find(object.name);
+  Node node{.uid = stable_hash(object.uid), .annotations = digest(object.annotations)};
+  const bool same_uid = known != nodes_.end() && known->second.uid == node.uid;
+  std::string fault;
   if (object.whole) {
-    take_spec(object, node);
+    fault = take_subnets(object, node.subnets);
+  } else if (same_uid) {
+    node.subnets = known->second.subnets;
   }
-  if (node.managed) {
-    Result<LeaseAttrs> attrs = attrs_of(object.annotations);
-    if (attrs) {
-      node.attrs = std::move(*attrs);
-    } else {
-      node.attrs_fault = attrs.error().text;
+  const bool is_peer = is_managed(object.annotations);
+  const bool is_unknown = is_peer && !node.subnets && !object.whole;
+  if (!is_unknown) {
+    unknown_.erase(object.name);
+    if (known != nodes_.end() && known->second == node && fault.empty()) {
+      return;
+    }
+  } else {
+    unknown_.insert_or_assign(object.name, Unknown{object.version, attrs_of(object.annotations)});
+    if (same_uid) {  // what is wrong with it may be so still
+      known->second = node;
+      return;
     }
   }
-  if (node.managed && !node.subnets && !object.whole) {
-    unknown_[object.name] = object.version;
-  } else {
-    unknown_.erase(object.name);
+  std::optional<LeaseKey> freed;
+  if (known != nodes_.end()) {
+    freed = known->second.subnets;
+    hide(known);
   }
-  if (known == nodes_.end() || known->second != node) {
-    replace(object.name, std::move(node));
+  known = nodes_.insert_or_assign(object.name, node).first;
+  if (is_peer && !is_unknown) {
+    show(known, attrs_of(object.annotations), std::move(fault));
   }
+  pass_on(freed);
 }
 
 void NodeTable::learn(const NodeObject& object) {
-  unknown_.erase(object.name);
+  auto asked = unknown_.extract(object.name);
   const auto known = nodes_.find(object.name);
-  if (known == nodes_.end() || known->second.uid != object.uid) {
+  if (!asked || known == nodes_.end() || known->second.uid != stable_hash(object.uid)) {
     return;  // the watch is still to say so
   }
-  Node node = known->second;
-  take_spec(object, node);
-  if (node != known->second) {
-    replace(object.name, std::move(node));
-  }
+  hide(known);
+  std::string fault = take_subnets(object, known->second.subnets);
+  show(known, std::move(asked.mapped().attrs), std::move(fault));
 }
 
 void NodeTable::remove(const NodeObject& object) {
   const auto known = nodes_.find(object.name);
-  if (known != nodes_.end() && known->second.uid == object.uid) {
-    unknown_.erase(object.name);
-    replace(object.name, std::nullopt);
+  if (known == nodes_.end() || known->second.uid != stable_hash(object.uid)) {
+    return;
   }
+  const std::optional<LeaseKey> freed = known->second.subnets;
+  unknown_.erase(object.name);
+  hide(known);
+  nodes_.erase(known);
+  pass_on(freed);
 }
 
-void NodeTable::take_spec(const NodeObject& object, Node& node) const {
-  const Result<LeaseKey> subnets = subnets_of(object);
-  node.subnets.reset();
-  node.subnets_fault.clear();
-  if (!subnets) {
-    node.subnets_fault = subnets.error().text;
-  } else if (*subnets == LeaseKey{}) {
-    node.subnets_fault = "no podCIDR is assigned to it";
-  } else {
-    node.subnets = *subnets;
-  }
-}
-
-void NodeTable::replace(const std::string& name, std::optional<Node> node) {
-  const auto known = nodes_.find(name);
-  std::optional<LeaseKey> freed;
-  if (known != nodes_.end()) {
-    freed = known->second.subnets;
-    hide(name, known->second);
-  }
-  if (node) {
-    show(name, nodes_[name] = std::move(*node));
-  } else {
-    nodes_.erase(known);
-  }
-  if (freed && !holders_.contains(*freed)) {
-    show_those_who_wait_for(*freed);
-  }
-}
-
-void NodeTable::hide(const std::string& name, const Node& node) {
+void NodeTable::hide(Nodes::iterator node) {
+  const auto& [name, known] = *node;
   if (bad_.erase(name) > 0) {
     bad_changed_.insert(name);
   }
-  const auto holder = node.subnets ? holders_.find(*node.subnets) : holders_.end();
-  if (holder != holders_.end() && holder->second == name) {
+  const auto holder = known.subnets ? holders_.find(*known.subnets) : holders_.end();
+  if (holder != holders_.end() && holder->second == node) {
     holders_.erase(holder);
-    changed_[*node.subnets] = std::nullopt;
+    changed_[*known.subnets] = std::nullopt;
   }
 }
 
-void NodeTable::show(const std::string& name, const Node& node) {
-  if (!node.managed) {
-    return;
-  }
-  Bad bad{.reason = node.subnets_fault.empty() ? node.attrs_fault : node.subnets_fault,
-          .subnets = std::nullopt};
-  if (node.subnets) {
-    const auto [holder, is_free] = holders_.try_emplace(*node.subnets, name);
+void NodeTable::show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string fault) {
+  const auto& [name, known] = *node;
+  Bad bad{.reason = std::move(fault), .is_holder = false, .attrs = std::move(attrs)};
+  if (known.subnets) {
+    const auto [holder, is_free] = holders_.try_emplace(*known.subnets, node);
     if (!is_free) {
-      bad.reason = fmt::format("{} is that of {} as well", subnets_text(*node.subnets),
-                               entry_name(holder->second));
-    } else if (bad.reason.empty()) {
-      changed_[*node.subnets] = node.attrs;
+      bad.reason = fmt::format("{} is that of {} as well", subnets_text(*known.subnets),
+                               entry_name(holder->second->first));
+    } else if (bad.attrs) {
+      changed_[*known.subnets] = std::move(*bad.attrs);
     } else {
-      changed_.erase(*node.subnets);  // what it said before stays
-      bad.subnets = node.subnets;
+      changed_.erase(*known.subnets);  // what it said before stays
+      bad.reason = bad.attrs.error().text;
+      bad.is_holder = true;
     }
   }
   if (!bad.reason.empty()) {
-    bad_[name] = std::move(bad);
+    bad_.insert_or_assign(name, std::move(bad));
     bad_changed_.insert(name);
   }
 }
 
-void NodeTable::show_those_who_wait_for(const LeaseKey& subnets) {
+// Somebody may have waited for them.
+void NodeTable::pass_on(const std::optional<LeaseKey>& subnets) {
+  if (!subnets || holders_.contains(*subnets)) {
+    return;
+  }
   for (const auto& [name, bad] : bad_) {
-    const Node& node = nodes_.find(name)->second;
-    if (node.subnets == subnets) {
-      const std::string found = name;
-      hide(found, node);
-      show(found, node);
+    const auto node = nodes_.find(name);
+    if (node->second.subnets == subnets) {
+      Result<LeaseAttrs> attrs = bad.attrs;
+      hide(node);
+      show(node, std::move(attrs), "");
       return;
     }
   }
 }
 
-void NodeTable::add(LeaseUpdate& update, const std::string& name, const Bad& bad) {
+void NodeTable::add_bad_node(LeaseUpdate& update, const std::string& name, const Bad& bad) const {
   if (update.bad.size() < kMostBadEntries) {
     update.bad.push_back({.key = entry_name(name), .reason = printable(bad.reason)});
   } else {
     ++update.more_bad;
   }
-  if (bad.subnets) {
-    update.unreadable.push_back(*bad.subnets);
+  if (bad.is_holder) {
+    update.unreadable.push_back(*nodes_.find(name)->second.subnets);
   }
 }
 
-LeaseUpdate NodeTable::snapshot() {
-  LeaseUpdate update{.snapshot = true};
-  for (const auto& [subnets, name] : holders_) {
-    const Node& node = nodes_.find(name)->second;
-    if (!bad_.contains(name)) {
-      update.leases.push_back({.key = subnets, .attrs = node.attrs, .expiry = std::nullopt});
-    }
-  }
-  for (const auto& [name, bad] : bad_) {
-    add(update, name, bad);
-  }
-  changed_.clear();
-  bad_changed_.clear();
+LeaseUpdate NodeTable::take_snapshot() {
+  LeaseUpdate update = take_changes();
+  update.snapshot = true;
+  update.removed.clear();
+  update.bad_removed.clear();
   return update;
 }
 
 LeaseUpdate NodeTable::take_changes() {
   LeaseUpdate update;
-  for (auto& [subnets, attrs] : changed_) {
+  // There may be thousands, and are not to be there twice.
+  for (auto change = changed_.begin(); change != changed_.end(); change = changed_.erase(change)) {
+    auto& [subnets, attrs] = *change;
     if (attrs) {
       update.leases.push_back({.key = subnets, .attrs = std::move(*attrs), .expiry = std::nullopt});
     } else {
       update.removed.push_back(subnets);
     }
   }
-  for (const std::string& name : bad_changed_) {
+  for (const std::string& name : std::exchange(bad_changed_, {})) {
     const auto bad = bad_.find(name);
     if (bad != bad_.end()) {
-      add(update, name, bad->second);
+      add_bad_node(update, name, bad->second);
     } else {
       update.bad_removed.push_back(entry_name(name));
     }
   }
-  changed_.clear();
-  bad_changed_.clear();
   return update;
 }
 

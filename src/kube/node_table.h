@@ -1,6 +1,7 @@
 // Who is there by the Nodes of the cluster, and what an object that comes changes of it.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -16,57 +17,63 @@ namespace flannel {
 // A Node is a peer that says so (is_managed()), has a podCIDR, and annotations that can be read. A
 // podCIDR never changes for a UID once it is set (k8s.io/kubernetes, ValidateNodeUpdate), so that
 // metadata alone says all that is new of a Node whose UID is known.
+//
+// Of most Nodes nothing is kept but whose subnets they are, and a digest by which news is told from
+// a heartbeat: the leases themselves are with who gets the updates.
 class NodeTable {
  public:
   // Our own node is never among the peers.
   explicit NodeTable(std::string own_name) : own_name_(std::move(own_name)) {}
 
-  // A list: clear(), put() of each Node, then snapshot().
+  // A list: clear(), put() of each Node, then take_snapshot().
   void clear();
-  LeaseUpdate snapshot();
+  LeaseUpdate take_snapshot();
 
   // A Node of a list, or an event of a watch.
-  void put(const NodeObject& node);
-  void remove(const NodeObject& node);
-  // What a whole Node says of one that put() knows: its podCIDRs alone, since the watch has the
+  void put(const NodeObject& object);
+  void remove(const NodeObject& object);
+  // What a whole Node says of one that is unknown(): its podCIDRs alone, since the watch has the
   // order of what is said of the rest.
-  void learn(const NodeObject& node);
-  // What the three have changed since the last call, or the last snapshot.
+  void learn(const NodeObject& object);
+  // What the three have changed since the last call.
   LeaseUpdate take_changes();
 
-  // Peers whose podCIDR is not known, and as of which version they are some: their Nodes are to be
-  // asked for, and then learn() or forget() it.
-  const std::map<std::string, std::string>& unknown() const { return unknown_; }
+  struct Unknown {
+    std::string version;  // as of which it is a peer
+    Result<LeaseAttrs> attrs;
+  };
+  // Peers whose podCIDR is not known: their Nodes are to be asked for, and then learn() or forget()
+  // it.
+  const std::map<std::string, Unknown>& unknown() const { return unknown_; }
   // There is no Node of that name any more.
   void forget(const std::string& name) { unknown_.erase(name); }
 
  private:
   struct Node {
-    std::string uid;
+    std::uint64_t uid = 0;          // a digest, and so is
+    std::uint64_t annotations = 0;  // what it says
     std::optional<LeaseKey> subnets;
-    std::string subnets_fault;  // why there are none
-    bool managed = false;
-    LeaseAttrs attrs;
-    std::string attrs_fault;  // why they are not to be had
     bool operator==(const Node&) const = default;
   };
+  using Nodes = std::map<std::string, Node, std::less<>>;
+  // One that says it is a peer, and is none.
   struct Bad {
     std::string reason;
-    std::optional<LeaseKey> subnets;  // of these it is the holder
+    bool is_holder = false;    // of its subnets, all the same
+    Result<LeaseAttrs> attrs;  // for when it may have them
   };
 
-  void take_spec(const NodeObject& object, Node& node) const;
-  void replace(const std::string& name, std::optional<Node> node);
-  void hide(const std::string& name, const Node& node);
-  void show(const std::string& name, const Node& node);
-  void show_those_who_wait_for(const LeaseKey& subnets);
-  static void add(LeaseUpdate& update, const std::string& name, const Bad& bad);
+  void show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string fault);
+  void hide(Nodes::iterator node);
+  // After hide(), and show() where the Node is still there.
+  void pass_on(const std::optional<LeaseKey>& subnets);
+  void add_bad_node(LeaseUpdate& update, const std::string& name, const Bad& bad) const;
 
   std::string own_name_;
-  std::map<std::string, Node, std::less<>> nodes_;
-  std::map<LeaseKey, std::string> holders_;  // of subnets: the first node that has them
-  std::map<std::string, Bad> bad_;           // nodes that say they are peers, and are none
-  std::map<std::string, std::string> unknown_;
+  Nodes nodes_;
+  std::map<LeaseKey, Nodes::iterator> holders_;  // of subnets: the first Node that has them
+  std::map<std::string, Bad> bad_;
+  std::map<std::string, Unknown> unknown_;
   // Since the last call.
   std::map<LeaseKey, std::optional<LeaseAttrs>> changed_;  // nothing: no peer any more
   std::set<std::string> bad_changed_;

@@ -13,8 +13,6 @@
 namespace flannel {
 namespace {
 
-// How long after a Node that is to be asked for others may come that are asked for along with it.
-constexpr std::chrono::milliseconds kCollectFor{10};
 // A watch that ends sooner was none.
 constexpr std::chrono::seconds kLasting{5};
 
@@ -150,7 +148,7 @@ Task<LeaseUpdate> NodeWatch::list() {
   listed_ = true;
   own_entry_.reset();
   own_told_ = listing.own ? own_.classify(*listing.own) : own_.classify_gone(version_);
-  LeaseUpdate update = table_.snapshot();
+  LeaseUpdate update = table_.take_snapshot();
   update.own = own_told_;
   co_return update;
 }
@@ -169,7 +167,7 @@ Task<void> NodeWatch::open() {
 }
 
 Task<bool> NodeWatch::read(Deadline deadline) {
-  const Deadline silent = last_heard_ + most_silence_;
+  const Deadline silent = last_heard_ + timing_.most_silence;
   const Deadline ask_at = table_.unknown().empty() ? kNever : ask_at_;
   std::optional<std::vector<NodeEvent>> events;
   try {
@@ -187,7 +185,7 @@ Task<bool> NodeWatch::read(Deadline deadline) {
       take(event);
     }
     if (!had_unknown) {
-      ask_at_ = std::max(ask_at_, last_heard_ + kCollectFor);
+      ask_at_ = std::max(ask_at_, last_heard_ + timing_.collect);
     }
     co_return true;
   }
@@ -238,7 +236,9 @@ Task<void> NodeWatch::ask() {
     throw ListAgain(counted(unknown.size(), "new node"));
   }
   const auto inquiry = std::make_shared<Inquiry>(co_await asio::this_coro::executor);
-  inquiry->to_ask.assign(unknown.begin(), unknown.end());
+  for (const auto& [name, node] : unknown) {
+    inquiry->to_ask.emplace_back(name, node.version);
+  }
   inquiry->running = std::min(kMostAskedAtOnce, unknown.size());
   for (std::size_t left = inquiry->running; left > 0; --left) {
     asio::co_spawn(co_await asio::this_coro::executor, ask_each(api_, inquiry), asio::detached);

@@ -32,10 +32,16 @@ class NodeWatch : public LeaseWatch {
   // What keeps us from the store, one sentence; empty when all is well again.
   using OnState = std::function<void(const std::string&)>;
 
+  struct Timing {
+    std::chrono::milliseconds most_silence = kMostSilence;
+    // How long after a Node that is to be asked for others may come that are asked for with it.
+    std::chrono::milliseconds collect{10};
+  };
+
   // `seen` is the newest version that any watch of the store has seen; a list is no older.
   NodeWatch(std::shared_ptr<NodeApi> api, const OwnNode& own, std::string& seen, OnState on_state,
-            std::chrono::milliseconds most_silence = kMostSilence)
-      : most_silence_(most_silence),
+            Timing timing)
+      : timing_(timing),
         api_(std::move(api)),
         own_(own),
         seen_(seen),
@@ -63,7 +69,7 @@ class NodeWatch : public LeaseWatch {
   Clock::duration end_attempt();
   void set_trouble(const std::string& trouble);
 
-  const std::chrono::milliseconds most_silence_;
+  const Timing timing_;
   std::shared_ptr<NodeApi> api_;
   const OwnNode& own_;
   std::string& seen_;

@@ -41,7 +41,7 @@ void read_list(std::string_view bytes) {
   NodeListDecoder decoder(std::string(kPrefix), [&](const NodeObject& node) { table.put(node); });
   in_pieces(bytes, [&](std::string_view part) { decoder.feed(part); });
   decoder.finish();
-  (void)table.snapshot();
+  (void)table.take_snapshot();
 }
 
 void read_events(std::string_view bytes, EventFrames::Form form) {
