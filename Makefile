@@ -1,6 +1,6 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd kube-tools demo test test-asan soak fuzz lint release image bench bench-etcd bench-cni install install-cni uninstall uninstall-cni clean
+.PHONY: help newer-etcd kube-tools demo test test-asan soak fuzz lint release image bench bench-etcd bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
@@ -22,6 +22,7 @@ help:
 	@echo "make image      build build/image/image.tar, an OCI image, and the same as a layout"
 	@echo "make bench      measure (needs root; see docs/developing.md)"
 	@echo "make bench-etcd  the same with leases in etcd; FLANNELD_REFERENCE=PATH: beside another flanneld"
+	@echo "make bench-firewall  firewall rules: what they cost, how soon they are back; the same"
 	@echo "make bench-cni  the CNI plugin; CNI_REFERENCE=FOLDER: beside the plugins there"
 	@echo "make install    copy the release and a systemd unit to PREFIX ($(PREFIX))"
 	@echo "make install-cni  the CNI plugin to CNI_BIN ($(CNI_BIN)), and by the names of plugins missing there"
@@ -96,6 +97,10 @@ bench: release
 bench-etcd: release
 	@scripts/install-dependencies bench
 	@python3 test/bench/etcd.py $(PEERS) flannel-cpp=build/release/bin/flanneld $(if $(FLANNELD_REFERENCE),flannel=$(FLANNELD_REFERENCE))
+
+bench-firewall: release
+	@scripts/install-dependencies bench
+	@python3 test/bench/firewall.py build/release/bin/flannelctl flannel-cpp=build/release/bin/flanneld $(if $(FLANNELD_REFERENCE),flannel=$(FLANNELD_REFERENCE))
 
 bench-cni: release
 	@scripts/install-dependencies bench test
