@@ -14,8 +14,8 @@
 
 #include "base/directory_fixture.h"
 #include "firewall/firewall_part.h"
-#include "firewall/iptables_rules.h"
 #include "test/firewall/firewall_fixture.h"
+#include "test/support/listed_rules.h"
 
 namespace flannel {
 
@@ -54,19 +54,8 @@ class FirewallPartTest : public FirewallTest {
   }
   // The same with what the programs say of iptables.
   NetState listed() {
-    std::vector<Ruleset> rows;
-    for (const Ruleset& row : dump().of<Ruleset>()) {
-      const auto& [tool, family, table] = row.key;
-      rows.push_back(row);
-      if (tool == FirewallTool::iptables) {
-        rows.back().lines = our_iptables_lines(
-            iptables_place(table),
-            shell(fmt::format("{}-save -t {}", family == Family::v4 ? "iptables" : "ip6tables",
-                              table)));
-      }
-    }
     NetState state;
-    state.of<Ruleset>() = Table<Ruleset>(std::move(rows));
+    state.of<Ruleset>() = listed_rules(dump().of<Ruleset>());
     return state;
   }
   Changes changes() {

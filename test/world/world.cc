@@ -12,6 +12,7 @@
 #include "firewall/firewall_part.h"
 #include "firewall/make_firewall_part.h"
 #include "reconcile/diff.h"
+#include "test/support/listed_rules.h"
 
 namespace flannel {
 namespace {
@@ -282,7 +283,9 @@ NetState without_free_settings(NetState state) {
 }  // namespace
 
 NetState World::present() {
-  return without_free_settings(vandal_->dump(scope_).ours);
+  NetState have = without_free_settings(vandal_->dump(scope_).ours);
+  have.of<Ruleset>() = listed_rules(have.of<Ruleset>());
+  return have;
 }
 
 NetState World::wanted() {
