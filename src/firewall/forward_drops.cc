@@ -35,11 +35,6 @@ struct BaseChain {
   bool drops = false;  // by its policy
 };
 
-std::optional<Bytes> attributes_of(const MessageView& message) {
-  Bytes rest = message.payload;
-  return netlink::take_header<nfgenmsg>(rest) ? std::optional(rest) : std::nullopt;
-}
-
 std::string text_of(const NftExpression& fields, std::uint16_t type) {
   return std::string(Attribute{0, fields.bytes(type).value_or(Bytes())}.text());
 }
@@ -49,7 +44,7 @@ std::vector<BaseChain> list_chains(netlink::RequestSocket& socket, std::uint8_t 
   Batch list;
   list.begin(nft_message_type(NFT_MSG_GETCHAIN), 0, nft_header(family));
   const auto take = [&](const MessageView& message) -> std::optional<BaseChain> {
-    const std::optional<Bytes> attributes = attributes_of(message);
+    const std::optional<Bytes> attributes = nft_attributes(message);
     const NftExpression fields{"", attributes.value_or(Bytes())};
     if (fields.nested(NFTA_CHAIN_HOOK).number(NFTA_HOOK_HOOKNUM) != NF_INET_FORWARD) {
       return std::nullopt;
@@ -130,7 +125,7 @@ std::vector<ForwardRule> list_rules(netlink::RequestSocket& socket, const BaseCh
     list.put_text(NFTA_RULE_CHAIN, chain.name);
   }
   const auto take = [&](const MessageView& message) -> std::optional<ForwardRule> {
-    const std::optional<Bytes> attributes = attributes_of(message);
+    const std::optional<Bytes> attributes = nft_attributes(message);
     const bool is_its = attributes && text_of({"", *attributes}, NFTA_RULE_TABLE) == chain.table;
     return is_its ? std::optional(decode_forward_rule(*attributes, family, chain.name, pods))
                   : std::nullopt;

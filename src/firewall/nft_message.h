@@ -24,6 +24,12 @@ constexpr nfgenmsg nft_header(std::uint8_t family) {
   return netlink::nfnetlink_header(family);
 }
 
+// The attributes behind the header of a message.
+inline std::optional<netlink::Bytes> nft_attributes(const netlink::MessageView& message) {
+  netlink::Bytes rest = message.payload;
+  return netlink::take_header<nfgenmsg>(rest) ? std::optional(rest) : std::nullopt;
+}
+
 constexpr std::uint8_t nft_family(Family family) {
   return family == Family::v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
 }

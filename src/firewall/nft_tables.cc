@@ -22,12 +22,6 @@ using netlink::MessageView;
 constexpr int kTriesAtDump = 3;
 constexpr std::size_t kMostRules = 100;  // of a chain that are shown
 
-// The attributes behind the header of a message of nfnetlink.
-std::optional<Bytes> attributes_of(const MessageView& message) {
-  Bytes rest = message.payload;
-  return netlink::take_header<nfgenmsg>(rest) ? std::optional(rest) : std::nullopt;
-}
-
 // What the kernel lacks where it finds no such thing as a line is made of.
 std::string_view missing_module(std::string_view about) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kModules = {{
@@ -64,7 +58,7 @@ std::optional<NftChainNews> NftTables::read_chain(const Ruleset::Key& key, std::
   ask.put_text(NFTA_CHAIN_NAME, name);
   std::optional<NftChainNews> chain;
   socket_.transact(ask, [&](std::size_t, const MessageView& message) {
-    if (const std::optional<Bytes> attributes = attributes_of(message)) {
+    if (const std::optional<Bytes> attributes = nft_attributes(message)) {
       chain = decode_nft_chain(*attributes);
     }
   });
@@ -90,7 +84,7 @@ void NftTables::read_chains(const Ruleset::Key& key, std::size_t used, NftTable&
   Batch list;
   list.begin(nft_message_type(NFT_MSG_GETCHAIN), 0, nft_header(nft_family(key.family)));
   table.chains = socket_.dump<NftTable::Chain>(list, "chains", [&](const MessageView& message) {
-    const std::optional<Bytes> attributes = attributes_of(message);
+    const std::optional<Bytes> attributes = nft_attributes(message);
     NftChainNews news = attributes ? decode_nft_chain(*attributes) : NftChainNews{};
     return news.table == key.table ? std::optional(std::move(news.chain)) : std::nullopt;
   });
@@ -105,7 +99,7 @@ void NftTables::read_chain_rules(const Ruleset::Key& key, NftTable& table) {
   list.put_text(NFTA_RULE_TABLE, key.table);
   std::vector<std::size_t> counts(table.chains.size());
   const auto take = [&](const MessageView& message) -> std::optional<Row> {
-    const std::optional<Bytes> attributes = attributes_of(message);
+    const std::optional<Bytes> attributes = nft_attributes(message);
     const NftRule rule = attributes ? decode_nft_rule(*attributes) : NftRule{};
     // Old kernels list the rules of all tables.
     if (rule.table != key.table) {
@@ -135,7 +129,7 @@ std::optional<NftTable> NftTables::read(const Ruleset::Key& key) {
   ask.put_text(NFTA_TABLE_NAME, key.table);
   std::optional<NftTableNews> news;
   const OpResult answer = socket_.transact(ask, [&](std::size_t, const MessageView& message) {
-    if (const std::optional<Bytes> attributes = attributes_of(message)) {
+    if (const std::optional<Bytes> attributes = nft_attributes(message)) {
       news = decode_nft_table(*attributes);
     }
   })[0];
