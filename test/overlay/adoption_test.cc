@@ -78,6 +78,9 @@ class Adoption : public OverlayFixture, public testing::WithParamInterface<Mode>
     lab.ip(node, {"link", "del", "flannel.1"});
     lab.ip(node, {"link", "del", "flannel-v6.1"});
     lab.on(node, {"sh", "-c", "ip nexthop | while read -r _ id _; do ip nexthop del id $id; done"});
+    for (const char* family : {"-4", "-6"}) {
+      lab.ip(node, {family, "route", "flush", "proto", "70"});
+    }
     start_reference(node);
   }
   bool is_run_by_reference() const { return routes("boot") == peers() && routes("70") == 0; }
