@@ -1,6 +1,6 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd kube-tools demo test test-asan soak fuzz lint release image bench bench-etcd bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
+.PHONY: help newer-etcd kube-tools demo test test-asan test-release soak fuzz lint release image bench bench-etcd bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
@@ -14,6 +14,7 @@ help:
 	@echo "make demo       build, and show a three-node overlay on this machine (root)"
 	@echo "make test       build, and run every test (root)"
 	@echo "make test-asan  the same with AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make test-release  the tests that run our programs, with the optimised ones"
 	@echo "make kube-tools  what the tests with Kubernetes need, built once in ten minutes"
 	@echo "make soak       what happens to nodes, drawn from SEEDS seeds (5000), FIRST_SEED on"
 	@echo "make fuzz       fuzz every parser of foreign bytes, FUZZ_SECONDS each (20)"
@@ -71,6 +72,13 @@ test-asan: newer-etcd
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan
 	@ctest --preset asan
+
+# The programs as users have them, optimised, under the tests that run them.
+test-release: release
+	@scripts/install-dependencies build test
+	@cmake --preset dev >/dev/null
+	@cmake --build --preset dev --target flanneld_test lab_test overlay_test cni_plugin_test
+	@FLANNEL_PROGRAMS=$(CURDIR)/$(BUILD)/bin ctest --preset dev -L programs
 
 soak:
 	@scripts/install-dependencies build test

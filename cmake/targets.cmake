@@ -32,13 +32,18 @@ function(flannel_library folder)
   endif()
 endfunction()
 
-# flannel_test(NAME SOURCES ... DEPS ...): a GoogleTest program, each case a ctest test.
+# flannel_test(NAME [OF_PROGRAMS] SOURCES ... DEPS ...): a GoogleTest program, each case a ctest
+# test. OF_PROGRAMS: it runs our programs alone, and so can be played with those of the release.
 function(flannel_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "OF_PROGRAMS" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest_main)
   flannel_precompiled(${name} base_test <gtest/gtest.h>)
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120)
+  set(labels)
+  if(ARG_OF_PROGRAMS)
+    set(labels LABELS programs)
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120 ${labels})
 endfunction()
 
 # flannel_etcd_test(NAME FILTER ...): flannel_test, and the cases that FILTER names once more with

@@ -23,6 +23,7 @@
 #include "cni/protocol/request.h"
 #include "process/process.h"
 #include "test/support/needs.h"
+#include "test/support/programs.h"
 #include "test/support/shell.h"
 
 namespace flannel::cni {
@@ -69,7 +70,7 @@ class CniFixture : public testing::Test {
     ASSERT_EQ(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64m"), 0);
     std::filesystem::create_directories(folder + "/bin");
     for (const char* plugin : {"flannel", "bridge", "host-local", "loopback", "portmap"}) {
-      std::filesystem::create_symlink(FLANNEL_BINARY_DIR "/bin/flannel", folder + "/bin/" + plugin);
+      std::filesystem::create_symlink(program_path("flannel"), folder + "/bin/" + plugin);
     }
     shell("ip link set lo up");
     write(env_file(), kEnv);

@@ -11,6 +11,7 @@
 
 #include "ctl/process.h"
 #include "test/support/needs.h"
+#include "test/support/programs.h"
 
 namespace flannel {
 
@@ -22,9 +23,7 @@ class TestLab {
 
   const std::string& name() const { return name_; }
   std::string directory() const { return "/run/flannel-lab/" + name_; }
-  static std::string binary(const std::string& program) {
-    return std::string(FLANNEL_BINARY_DIR) + "/bin/" + program;
-  }
+  static std::string binary(const std::string& program) { return program_path(program); }
 
   // `flannelctl lab WORDS --name …`
   Arguments command(Arguments words) const {
