@@ -215,10 +215,6 @@ class TableChange {
       }
     }
   }
-  void remove_chain(const std::string& chain) {
-    begin(NFT_MSG_DELCHAIN, 0, "chain " + chain);
-    put_chain(NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, chain);
-  }
 
   void add_rules(const NftTable::Chain& chain) {
     for (const std::string& line : chain.rules) {
@@ -284,34 +280,29 @@ class TableChange {
   std::string unknown_;
 };
 
-// How many chains, from the first, can stay: those behind one that cannot are made anew, as the
-// order of chains is that in which they were made.
-std::size_t chains_that_stay(const NftTable& have, const NftTable& want) {
+// Whether `have` is the beginning of `want` but for the rules of its chains. What others put into a
+// table of ours may hold on to other of its parts (a rule that binds an anonymous chain, a map that
+// jumps): it goes with the table alone.
+bool stays(const NftTable* have, const NftTable* want) {
   const auto same = [](const NftTable::Chain& a, const NftTable::Chain& b) {
     return a.name == b.name && a.head == b.head;
   };
-  return static_cast<std::size_t>(std::ranges::mismatch(have.chains, want.chains, same).in1 -
-                                  have.chains.begin());
+  return have != nullptr && want != nullptr && have->head == want->head &&
+         std::ranges::mismatch(have->chains, want->chains, same).in1 == have->chains.end();
 }
 
 void change_chains(TableChange& change, const NftTable& have, const NftTable& want) {
-  const std::size_t kept = chains_that_stay(have, want);
-  // Rules go before chains, which they may jump to.
-  for (std::size_t i = 0; i < have.chains.size(); ++i) {
-    if (i >= kept || have.chains[i].rules != want.chains[i].rules) {
-      change.remove_rules(have.chains[i].name);
-    }
-  }
-  for (std::size_t i = kept; i < have.chains.size(); ++i) {
-    change.remove_chain(have.chains[i].name);
-  }
   for (std::size_t i = 0; i < want.chains.size(); ++i) {
-    if (i >= kept) {
+    const bool is_there = i < have.chains.size();
+    if (is_there && have.chains[i].rules == want.chains[i].rules) {
+      continue;
+    }
+    if (is_there) {
+      change.remove_rules(want.chains[i].name);
+    } else {
       change.add_chain(want.chains[i]);
     }
-    if (i >= kept || have.chains[i].rules != want.chains[i].rules) {
-      change.add_rules(want.chains[i]);
-    }
+    change.add_rules(want.chains[i]);
   }
 }
 
@@ -321,15 +312,15 @@ Result<NftBatch> plan_nft_change(const Ruleset::Key& key, const NftTable* have,
                                  const NftTable* want, bool commit) {
   static const NftTable kNothing;
   TableChange change(key);
-  const bool stays = have != nullptr && want != nullptr && have->head == want->head;
-  if (have != nullptr && !stays) {
+  const bool kept = stays(have, want);
+  if (have != nullptr && !kept) {
     change.remove_table();
   }
-  if (want != nullptr && !stays) {
+  if (want != nullptr && !kept) {
     change.add_table(*want);
   }
   if (want != nullptr) {
-    change_chains(change, stays ? *have : kNothing, *want);
+    change_chains(change, kept ? *have : kNothing, *want);
   }
   return change.finish(commit);
 }

@@ -53,10 +53,10 @@ struct NftBatch {
   std::vector<std::string> about;
 };
 
-// The transaction that makes `have`, or nothing, into `want`, or nothing. A chain that stays keeps
-// its place in the packets' way, and its rules are exchanged at one instant; what the kernel cannot
-// change is made anew. `commit` false: a trial, which the kernel checks and drops. The error names
-// the line that we cannot encode.
+// The transaction that makes `have`, or nothing, into `want`, or nothing. Chains that are as wanted
+// keep their place in the packets' way, and their rules are exchanged at one instant; a table with
+// anything else in it is made anew. `commit` false: a trial, which the kernel checks and drops. The
+// error names the line that we cannot encode.
 Result<NftBatch> plan_nft_change(const Ruleset::Key& key, const NftTable* have,
                                  const NftTable* want, bool commit = true);
 

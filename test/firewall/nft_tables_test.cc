@@ -162,6 +162,14 @@ INSTANTIATE_TEST_SUITE_P(
                  "add map ip flannel-ipv4 m { type ipv4_addr : verdict; }\n"
                  "add element ip flannel-ipv4 m { 10.0.0.1 : jump other }\n"
                  "add rule ip flannel-ipv4 forward ip saddr vmap @m"},
+        Sabotage{"ChainWithoutANameThatWeJumpTo",
+                 "add rule ip flannel-ipv4 forward ip saddr 10.0.0.1 jump { accept; }"},
+        Sabotage{"ChainWithoutANameThatOthersJumpTo",
+                 "add chain ip flannel-ipv4 other\n"
+                 "add rule ip flannel-ipv4 other ip saddr 10.0.0.1 goto { accept; }"},
+        Sabotage{"SetWithoutANameThatJumps",
+                 "add chain ip flannel-ipv4 other\n"
+                 "add rule ip flannel-ipv4 forward ip saddr vmap { 10.0.0.1 : jump other }"},
         Sabotage{"CounterMore", "add counter ip flannel-ipv4 c"},
         Sabotage{"RuleInFront", "insert rule ip flannel-ipv4 postrtg accept"},
         Sabotage{"RuleBehind", "add rule ip flannel-ipv4 forward drop"},
