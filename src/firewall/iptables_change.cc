@@ -13,19 +13,33 @@ namespace flannel {
 namespace {
 
 // Others hold the lock of iptables for as long as a change of thousands of rules takes.
-constexpr ProcessLimits kLimits{.time = std::chrono::seconds(60)};
+// Tables of 100,000 rules take 10 MB to list.
+constexpr ProcessLimits kLimits{.time = std::chrono::seconds(60), .output = 64 << 20};
 
+// `chain` empty: of the whole table.
 Result<Program::Command> listing_of(const Ruleset::Key& key, std::string_view chain,
                                     std::string_view kind) {
   Result<std::string> path = iptables_program(key.family, kind);
   if (!path) {
     return std::unexpected(path.error());
   }
+  std::vector<std::string> arguments = {"--wait", "-t", key.table, "-S"};
+  if (!chain.empty()) {
+    arguments.emplace_back(chain);
+  }
   return Program::Command{.path = std::move(*path),
-                          .arguments = {"--wait", "-t", key.table, "-S", std::string(chain)},
+                          .arguments = std::move(arguments),
                           .input = {},
                           .variables = {},
                           .limits = kLimits};
+}
+
+// What a program that has failed says of it, in one line.
+std::string words_of(const ProcessOutput& output) {
+  std::string text = output.err.substr(0, output.err.find_last_not_of(" \n") + 1);
+  std::ranges::replace(text, '\n', ' ');
+  return text.empty() ? fmt::format("ended with status {}", output.status)
+                      : printable(text, kSentenceMost);
 }
 
 // What a listing says; of our own chain, which may not be there, nothing where it fails.
@@ -36,7 +50,7 @@ Result<std::string> text_of(const std::string& path, const ProcessOutput& output
   if (may_fail) {
     return std::string();
   }
-  return fail("{}: {}", path, printable(output.err, kSentenceMost));
+  return fail("{}: {}", path, words_of(output));
 }
 
 }  // namespace
@@ -51,6 +65,11 @@ bool IptablesChange::leaves(const Ruleset::Key& key) const {
 
 std::optional<OpResult> IptablesChange::fail_with(std::string text) const {
   return OpResult{.error = EIO, .text = std::move(text)};
+}
+
+// A chain that is to go may be jumped to from anywhere.
+bool IptablesChange::lists_all(const Row& row) const {
+  return tried_again_ && row.want.empty();
 }
 
 std::optional<OpResult> IptablesChange::poll() {
@@ -72,7 +91,8 @@ std::optional<OpResult> IptablesChange::poll() {
     return result;
   } catch (const ProcessError& error) {
     program_.reset();
-    return fail_with(error.what());
+    const bool too_slow = error.kind() == ProcessError::Kind::too_slow;
+    return OpResult{.error = too_slow ? ETIMEDOUT : EIO, .text = error.what()};
   }
 }
 
@@ -84,8 +104,8 @@ std::optional<OpResult> IptablesChange::begin_next() {
   if (row_ < rows_.size()) {
     const Row& row = rows_[row_];
     const IptablesPlace& place = iptables_place(row.key.table);
-    const Result<Program::Command> command =
-        listing_of(row.key, builtin_listed_ ? place.chain : place.from, kind_);
+    const std::string_view chain = lists_all(row) ? "" : builtin_listed_ ? place.chain : place.from;
+    const Result<Program::Command> command = listing_of(row.key, chain, kind_);
     if (!command) {
       return fail_with(command.error().text);
     }
@@ -117,16 +137,18 @@ std::optional<OpResult> IptablesChange::begin_next() {
 
 std::optional<OpResult> IptablesChange::listed(const ProcessOutput& output) {
   Row& row = rows_[row_];
-  const Result<std::string> text = text_of("iptables", output, builtin_listed_);
+  const Result<std::string> text =
+      text_of(family_ == Family::v4 ? "iptables" : "ip6tables", output, builtin_listed_);
   if (!text) {
     return fail_with(text.error().text);
   }
   listing_ += *text;
-  if (builtin_listed_) {
+  const bool is_last = builtin_listed_ || lists_all(row);
+  if (is_last) {
     row.have = our_iptables_lines(iptables_place(row.key.table), listing_);
     listing_.clear();
   }
-  builtin_listed_ = !builtin_listed_;
+  builtin_listed_ = !is_last;
   return std::nullopt;
 }
 
@@ -143,7 +165,7 @@ std::optional<OpResult> IptablesChange::restored(const ProcessOutput& output) {
     return std::nullopt;
   }
   return fail_with(fmt::format("{}-restore: {}", family_ == Family::v4 ? "iptables" : "ip6tables",
-                               printable(output.err, kSentenceMost)));
+                               words_of(output)));
 }
 
 }  // namespace flannel

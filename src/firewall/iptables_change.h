@@ -32,8 +32,9 @@ class IptablesChange {
   // The table turned out to be as wanted. To be asked when all is done.
   bool leaves(const Ruleset::Key& key) const;
 
-  // Nothing before all is done or has failed, with the program's words. To be called at once, and
-  // then whenever fd() is readable; which may be another one after each call.
+  // Nothing before all is done or has failed, with the program's words; with ETIMEDOUT where it
+  // does not end. To be called at once, and then whenever fd() is readable; which may be another
+  // one after each call.
   std::optional<OpResult> poll();
   int fd() { return program_->fd(); }
 
@@ -44,6 +45,7 @@ class IptablesChange {
   std::optional<OpResult> listed(const ProcessOutput& output);
   std::optional<OpResult> restored(const ProcessOutput& output);
   std::optional<OpResult> fail_with(std::string text) const;
+  bool lists_all(const Row& row) const;
 
   Family family_;
   std::string_view kind_;

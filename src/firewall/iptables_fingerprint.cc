@@ -132,7 +132,7 @@ IptablesFingerprint read_iptables_fingerprint(netlink::RequestSocket& socket,
   IptablesFingerprint out;
   out.nft = our_nft_rules(socket, key, place);
   if (const std::optional<LegacyTable> table = read_legacy_table(key.family, key.table)) {
-    out.legacy = our_legacy_rules(key.family, place, table->entries);
+    out.legacy = our_legacy_rules(key.family, place, *table);
   }
   return out;
 }

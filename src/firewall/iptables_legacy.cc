@@ -66,8 +66,9 @@ std::optional<LegacyTable> read_table(std::string_view table) {
     size = static_cast<socklen_t>(all.size());
     if (::getsockopt(fd.get(), V::kLevel, V::kGetEntries, all.data(), &size) == 0) {
       all.erase(all.begin(), all.begin() + kHead);
-      return LegacyTable{std::move(all), info.hook_entry[NF_INET_FORWARD],
-                         info.underflow[NF_INET_FORWARD]};
+      const int hook =
+          iptables_place(table).from == "FORWARD" ? NF_INET_FORWARD : NF_INET_POST_ROUTING;
+      return LegacyTable{std::move(all), info.hook_entry[hook], info.underflow[hook]};
     }
     if (errno != EAGAIN) {
       break;
@@ -183,14 +184,14 @@ std::size_t first_of(std::string_view chain, Bytes entries) {
 }
 
 template <class Entry>
-OurRules our_rules(const IptablesPlace& place, Bytes entries) {
-  const std::size_t first = first_of<Entry>(place.chain, entries);
+OurRules our_rules(const IptablesPlace& place, const LegacyTable& table) {
+  const std::size_t first = first_of<Entry>(place.chain, table.entries);
   std::size_t offset = 0;
   OurRules out;
   bool inside = false;
   std::string chain;  // its rules, the return at its end included
   std::size_t chain_rules = 0;
-  while (const std::optional<Rule> rule = take_rule<Entry>(entries, offset)) {
+  while (const std::optional<Rule> rule = take_rule<Entry>(table.entries, offset)) {
     if (const std::optional<std::string_view> name = rule->begins_chain()) {
       inside = *name == place.chain;
       continue;
@@ -199,7 +200,8 @@ OurRules our_rules(const IptablesPlace& place, Bytes entries) {
     if (inside) {
       append_rule(chain, *rule, false);
       ++chain_rules;
-    } else if (jumps_to_us || has_comment(rule->matches, place.comment)) {
+    } else if (table.is_in_from(rule->offset) &&
+               (jumps_to_us || has_comment(rule->matches, place.comment))) {
       out.bytes += "elsewhere ";
       append_rule(out.bytes, *rule, jumps_to_us);
       ++out.jumps;
@@ -250,7 +252,7 @@ std::vector<ForwardRule> forward_rules(const LegacyTable& table, const PodPacket
     const bool all = rule->matches.empty() &&
                      std::ranges::all_of(rule->header, [](std::uint8_t byte) { return byte == 0; });
     out.push_back({
-        .of_chain = rule->offset >= table.forward && rule->offset <= table.forward_policy,
+        .of_chain = table.is_in_from(rule->offset),
         .drops_all = all && (rule->target == "REJECT" || rule->verdict() == -NF_DROP - 1),
         .jumps_to_us = first != 0 && rule->verdict() == first,
         .names_pods = !is_ours && (lie_in(pods, header.src, header.smsk) ||
@@ -273,9 +275,9 @@ std::optional<LegacyTable> read_legacy_table(Family family, std::string_view tab
   return family == Family::v4 ? read_table<V4>(table) : read_table<V6>(table);
 }
 
-OurRules our_legacy_rules(Family family, const IptablesPlace& place, Bytes entries) {
-  return family == Family::v4 ? our_rules<V4::Entry>(place, entries)
-                              : our_rules<V6::Entry>(place, entries);
+OurRules our_legacy_rules(Family family, const IptablesPlace& place, const LegacyTable& table) {
+  return family == Family::v4 ? our_rules<V4::Entry>(place, table)
+                              : our_rules<V6::Entry>(place, table);
 }
 
 }  // namespace flannel

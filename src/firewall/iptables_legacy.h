@@ -18,8 +18,11 @@ namespace flannel {
 
 struct LegacyTable {
   std::vector<std::uint8_t> entries;
-  // Where the chain FORWARD begins, and the entry that is its policy; bytes from the first entry.
-  std::size_t forward = 0, forward_policy = 0;
+  // Where the chain begins that ours are jumped to from (IptablesPlace::from), and the entry that
+  // is its policy; bytes from the first entry.
+  std::size_t from = 0, from_policy = 0;
+
+  bool is_in_from(std::size_t offset) const { return offset >= from && offset <= from_policy; }
 };
 // Nothing where this network namespace has no such table: asking for one would make it. Throws
 // std::system_error.
@@ -27,13 +30,13 @@ std::optional<LegacyTable> read_legacy_table(Family family, std::string_view tab
 
 // What is ours of them: see iptables_fingerprint.h.
 struct OurRules {
-  // Our chain, and the rules elsewhere that jump to it or bear our comment: the kernel's bytes but
-  // counters and what moves with the rules of others. Empty: nothing.
+  // Our chain, and the rules of `IptablesPlace::from` that jump to it or bear our comment: the
+  // kernel's bytes but counters and what moves with the rules of others. Empty: nothing.
   std::string bytes;
-  std::size_t rules = 0, jumps = 0;  // in our chain, elsewhere
+  std::size_t rules = 0, jumps = 0;  // in our chain, in the other
   bool operator==(const OurRules&) const = default;
 };
-OurRules our_legacy_rules(Family family, const IptablesPlace& place, netlink::Bytes entries);
+OurRules our_legacy_rules(Family family, const IptablesPlace& place, const LegacyTable& table);
 
 // The rules of a table `filter`, seen from its chain FORWARD, whose policy is one of them.
 std::vector<ForwardRule> legacy_forward_rules(Family family, const LegacyTable& table,

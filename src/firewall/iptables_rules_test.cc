@@ -62,7 +62,7 @@ TEST(LegacyEntries, ThatAreCutShortAreNone) {
   for (const Family family : kFamilies) {
     for (std::size_t size = 0; size < 400; ++size) {
       for (const std::uint8_t byte : {0, 1, 0xff}) {
-        EXPECT_EQ(our_legacy_rules(family, kNat, std::vector<std::uint8_t>(size, byte)),
+        EXPECT_EQ(our_legacy_rules(family, kNat, {std::vector<std::uint8_t>(size, byte), 0, size}),
                   OurRules());
       }
     }

@@ -204,7 +204,7 @@ TEST_F(FirewallPartTest, NoRulesGoBeforeOthersAreInTheirPlace) {
   ASSERT_EQ(apply(nft), "");
   replace("iptables-restore", "/bin/false");
   EXPECT_EQ(apply(iptables),
-            "iptables-restore: \niptables-restore: \n"
+            "iptables-restore: ended with status 1\niptables-restore: ended with status 1\n"
             "stays until the rules that take its place are there\n");
   const Ruleset::Key table{FirewallTool::nftables, Family::v4, "flannel-ipv4"};
   EXPECT_NE(dump().of<Ruleset>().find(table), nullptr);

@@ -126,7 +126,7 @@ TEST_P(IptablesTest, WhatIsAsWantedIsNotWritten) {
   std::filesystem::remove(restore);
   std::filesystem::create_symlink("/bin/false", restore);
   expect_done(change(planned(Family::v4)));
-  EXPECT_EQ(remove(Family::v4).text, "iptables-restore: ");
+  EXPECT_EQ(remove(Family::v4).text, "iptables-restore: ended with status 1");
   expect_there(planned(Family::v4));
 }
 
@@ -214,6 +214,20 @@ TEST_P(IptablesTest, RulesOfOthersAndPacketsChangeNoFingerprint) {
   for (std::size_t i = 0; i < want.size(); ++i) {
     EXPECT_EQ(fingerprint(want[i].key), ours[i]);
   }
+}
+
+TEST_P(IptablesTest, JumpsOfOthersAreNoneOfOursUntilTheChainGoes) {
+  const std::vector<Ruleset> want = planned(Family::v4);
+  expect_done(change(want));
+  shell(
+      "iptables -t nat -N OTHER; iptables -t nat -A OTHER -j FLANNEL-POSTRTG;"
+      "iptables -t nat -A OUTPUT -g FLANNEL-POSTRTG; iptables -A INPUT -j FLANNEL-FWD");
+  for (const Ruleset& row : want) {
+    EXPECT_TRUE(fingerprint(row.key).may_be(row.lines)) << row.key.table;
+  }
+  expect_done(remove(Family::v4));
+  EXPECT_EQ(saved(Family::v4).find("FLANNEL"), std::string::npos) << saved(Family::v4);
+  EXPECT_NE(saved(Family::v4).find(":OTHER"), std::string::npos);
 }
 
 TEST_P(IptablesTest, ARunThatIsRefusedLeavesWhatIsThere) {

@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     (void)iptables_restore_input(place, lines, {});
     for (const Family family : kFamilies) {
-      (void)our_legacy_rules(family, place, netlink::Bytes(data, size));
+      (void)our_legacy_rules(family, place, {{data, data + size}, 0, size});
     }
   }
   const std::array networks = {*Prefix::parse("10.5.0.0/16"), *Prefix::parse("fd00:5::/48")};
