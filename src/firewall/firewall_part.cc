@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -285,6 +286,13 @@ void FirewallPart::follow(Changes& changes) {
     }
     const Queued done = std::move(queue_.front());
     queue_.pop_front();
+    // What fails together is tried alone, so that one table keeps no other from its rules.
+    if (!result->ok() && result->error != ETIMEDOUT && done.ops.size() > 1) {
+      for (const Op& op : done.ops | std::views::reverse) {
+        queue_.push_front({done.family, {op}, std::nullopt});
+      }
+      continue;
+    }
     finish(done, *result, changes);
   }
 }

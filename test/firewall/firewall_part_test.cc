@@ -221,5 +221,21 @@ TEST_F(FirewallPartTest, NoRulesGoBeforeOthersAreInTheirPlace) {
             "no rule of ours: drop\nstays until the rules that take its place are there\n");
 }
 
+TEST_F(FirewallPartTest, ATableThatCannotBeKeepsNoOtherFromItsRules) {
+  const std::string script = directory_.file("no-nat");
+  ASSERT_TRUE(replace_file(script,
+                           "#!/bin/sh\n"
+                           "input=$(cat)\n"
+                           "case \"$* $input\" in *nat*) echo no such table >&2; exit 3;; esac\n"
+                           "echo \"$input\" | exec iptables-nft${0##*/iptables} \"$@\"\n",
+                           0755));
+  replace("iptables", script);
+  replace("iptables-restore", script);
+  NetState want = planned(FirewallTool::iptables);
+  EXPECT_EQ(apply(want), "iptables: no such table\n");
+  want.of<Ruleset>().remove({FirewallTool::iptables, Family::v4, "nat"});
+  EXPECT_EQ(dump(), want);
+}
+
 }  // namespace
 }  // namespace flannel
