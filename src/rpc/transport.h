@@ -30,7 +30,8 @@ class Transport {
   // Both throw ConnectionError.
   Task<void> connect(Endpoint endpoint, Address address);
   // With TLS: the certificate must be trusted and be for the endpoint's host (or its
-  // `certificate_name`), unless none is verified, and the server must speak HTTP/2. Without, nothing.
+  // `certificate_name`), unless none is verified, and the server must speak HTTP/2. Without,
+  // nothing.
   Task<void> handshake(Endpoint endpoint);
 
   // At least one byte; throws ConnectionError at the end of the stream too.

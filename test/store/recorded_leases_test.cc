@@ -86,8 +86,7 @@ TEST(RecordedLeases, AreWhatWeWouldHaveWritten) {
     }
     const LeaseAttrs attrs = parse_lease_attrs(lease.value).value();
     const std::unique_ptr<Backend> backend = make_backend(network).value();
-    EXPECT_EQ(to_json(backend->announce(network, used, {devices(attrs, used)})),
-              lease.value);
+    EXPECT_EQ(to_json(backend->announce(network, used, {devices(attrs, used)})), lease.value);
     ++compared;
   }
   EXPECT_EQ(compared, 6U);
