@@ -104,6 +104,9 @@ struct Traits {
   std::vector<Dev> links;    // the devices that plan() would make
   bool makes_routes = true;  // false where somebody else leads packets to peers
   bool uses_paths = false;   // plan() looks at Node::paths
+  // Options that only plan() and mtu() follow from, so that a backend with others can take this
+  // one's place while nodes run.
+  std::vector<std::string_view> live_options = {};
 };
 
 class Engine;

@@ -160,6 +160,7 @@ Dev VxlanBackend::device_name(Family family) const {
 Traits VxlanBackend::traits(const NetworkConfig& network) const {
   Traits traits;
   traits.uses_paths = options_.direct_routing;
+  traits.live_options = {"MTU", "Learning", "DirectRouting"};
   for (const Family family : kFamilies) {
     if (network.family(family)) {
       traits.links.push_back(device_name(family));

@@ -77,6 +77,10 @@ Task<void> Daemon::read_network() {
     store_state(StoreHealth::Use::watch, state_.fallback.cause());
   }
   log_info("Found network config - Backend type: {}", state_.overlay->config.backend_type);
+  use_bridge_netfilter();
+}
+
+void Daemon::use_bridge_netfilter() {
   if (!state_.overlay->config.nftables) {
     const Result<void> loaded = load_bridge_netfilter();
     state_.no_bridge_netfilter = loaded ? "" : loaded.error().text;
@@ -170,6 +174,7 @@ void Daemon::start_loops() {
   spawn(state_.peer_watch->remove_departed());
   spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
+  spawn(run_forever("network configuration", timing_.failures, [this] { return follow_config(); }));
   spawn(run_forever("interfaces", timing_.failures, [this] { return state_.host->run(); }));
 }
 

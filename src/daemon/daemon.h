@@ -50,6 +50,7 @@ class Daemon {
   Task<void> run();
   void serve_pages();
   Task<void> read_network();
+  void use_bridge_netfilter();
   Task<void> claim_devices();
   Task<void> choose_interface();
   Task<void> prepare_backend();
@@ -65,6 +66,8 @@ class Daemon {
   // Where parts report what concerns several others.
   Task<void> follow_store();
   void start_reconciling();
+  Task<void> follow_config();
+  Result<void> take_up_config(const std::string& text);
   void write_subnet_file();
   void check_ready();
 

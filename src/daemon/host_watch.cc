@@ -77,7 +77,6 @@ Result<void> HostWatch::use(const ExternalInterface& external) {
     return std::unexpected(mtu.error());
   }
   external_ = external;
-  pod_mtu_ = *mtu;
   for (const std::optional<IpAddr>& own : {external.v4, external.v6}) {
     if (own) {
       log_info("Using interface with name {} and address {}", external.name.text(), own->to_text());

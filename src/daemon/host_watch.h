@@ -38,8 +38,10 @@ class HostWatch {
   Result<void> choose();
   // What is in use; nullptr before the first choice.
   const ExternalInterface* external() const { return external_ ? &*external_ : nullptr; }
-  // The MTU that pods can have over it.
-  std::uint32_t pod_mtu() const { return pod_mtu_; }
+  // The MTU that pods can have over it, with the overlay as it is.
+  std::uint32_t pod_mtu() const {
+    return overlay_.backend->mtu(overlay_.config, *external_).value();
+  }
   // Why none can be chosen any more; empty where that is not so. The last one stays in use.
   const std::string& trouble() const { return trouble_; }
   // What the other nodes are to know of us, which the kernel is asked for.
@@ -79,7 +81,6 @@ class HostWatch {
   const Timing timing_;
   Wake changed_;
   std::optional<ExternalInterface> external_;
-  std::uint32_t pod_mtu_ = 0;
   std::string trouble_;
 };
 

@@ -45,29 +45,33 @@ Result<Overlay> make_overlay(std::string text, NetworkConfig config, bool adopt_
                  std::move(traits), std::move(scope),  {}};
 }
 
-Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback,
-                                   const Options& options) {
-  Result<std::string> text = co_await config_text(store, fallback);
-  if (!text) {
-    co_return std::unexpected(text.error());
-  }
-  Result<NetworkConfig> config = store.parse_config(*text);
+Result<Overlay> read_overlay(const LeaseStore& store, std::string text, const Options& options) {
+  Result<NetworkConfig> config = store.parse_config(text);
   if (!config) {
-    co_return std::unexpected(config.error());
+    return std::unexpected(config.error());
   }
   for (const std::string& warning : warnings(*config)) {
     log_warning("{}", warning);
   }
   Result<std::vector<Prefix>> excluded = masq_excluded(*config, options);
   if (!excluded) {
-    co_return std::unexpected(excluded.error());
+    return std::unexpected(excluded.error());
   }
-  Result<Overlay> overlay = make_overlay(std::move(*text), std::move(*config), options.adopt_stale);
+  Result<Overlay> overlay = make_overlay(std::move(text), std::move(*config), options.adopt_stale);
   if (!overlay) {
     throw Fatal(fmt::format("Error fetching backend: {}", overlay.error().text));
   }
   overlay->masq_excluded = std::move(*excluded);
-  co_return overlay;
+  return overlay;
+}
+
+Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback,
+                                   const Options& options) {
+  Result<std::string> text = co_await config_text(store, fallback);
+  if (!text) {
+    co_return std::unexpected(text.error());
+  }
+  co_return read_overlay(store, std::move(*text), options);
 }
 
 }  // namespace flannel

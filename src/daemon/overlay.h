@@ -28,9 +28,12 @@ struct Overlay {
 // Error: the backend that `config` asks for is unknown, or one of its options is wrong.
 Result<Overlay> make_overlay(std::string text, NetworkConfig config, bool adopt_stale);
 
+// The overlay that `text` stands for. Error: it is wrong, by itself or beside the options. Throws
+// Fatal where make_overlay() has an error.
+Result<Overlay> read_overlay(const LeaseStore& store, std::string text, const Options& options);
+
 // By the configuration in `store`, or by `fallback` where that one cannot be reached. Error: there
-// is none yet, or it is wrong, by itself or beside the options, until somebody writes another.
-// Throws Fatal where make_overlay() has an error, and StoreRefused.
+// is none yet, or read_overlay()'s, until somebody writes another. Throws as that, and StoreRefused.
 Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback,
                                    const Options& options);
 

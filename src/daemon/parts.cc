@@ -1,11 +1,14 @@
 // The parts of the daemon: what each is made from, and what it reports to the others.
 
+#include <fmt/ranges.h>
+
 #include <stdexcept>
 #include <utility>
 
 #include "base/counted.h"
 #include "base/log.h"
 #include "base/utc_text.h"
+#include "daemon/config_change.h"
 #include "daemon/daemon.h"
 #include "daemon/sd_notify.h"
 #include "daemon/wait_for.h"
@@ -153,6 +156,53 @@ void Daemon::start_reconciling() {
   if (state_.writer) {
     state_.writer->begin();
   }
+}
+
+Task<void> Daemon::follow_config() {
+  for (std::string last = state_.overlay->text;;) {
+    last = co_await state_.store->next_config(std::move(last));
+    const Result<void> taken = take_up_config(last);
+    state_.config_trouble =
+        taken ? ""
+              : "the network configuration has changed, and is not taken up: " + taken.error().text;
+    log_trouble(!taken, taken ? "the network configuration has changed, and is taken up"
+                              : state_.config_trouble);
+  }
+}
+
+// Error: why it cannot be used, or takes a restart. Then all is as before.
+Result<void> Daemon::take_up_config(const std::string& text) {
+  Overlay& now = *state_.overlay;
+  Result<Overlay> next;
+  try {
+    next = read_overlay(*state_.store, text, state_.options);
+  } catch (const Fatal& unusable) {
+    return fail("{}", unusable.what());
+  }
+  if (!next) {
+    return std::unexpected(next.error());
+  }
+  const std::vector<std::string> reasons =
+      restart_reasons(now.config, next->config, now.traits.live_options);
+  if (!reasons.empty()) {
+    return fail("it takes a restart of flanneld, for {}", fmt::join(reasons, "; "));
+  }
+  if (const auto mtu = next->backend->mtu(next->config, *state_.external()); !mtu) {
+    return std::unexpected(mtu.error());
+  }
+  next->scope = std::move(now.scope);
+  next->prepared = std::move(now.prepared);
+  now = std::move(*next);
+  use_bridge_netfilter();
+  state_.planner->overlay_changed(traffic_wish());
+  if (state_.subnet_file.is_set()) {
+    write_subnet_file();
+  }
+  if (state_.writer) {
+    state_.writer->changed();
+  }
+  state_.reconciler->wake();
+  return {};
 }
 
 void Daemon::write_subnet_file() {

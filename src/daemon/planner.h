@@ -33,6 +33,11 @@ class Planner {
         host_(host) {}
 
   void peers_changed(const PeersDelta& delta) { changes_.add(delta); }
+  // The overlay is another, and what is to be done with pods' traffic.
+  void overlay_changed(TrafficWish traffic) {
+    traffic_ = std::move(traffic);
+    changes_.add_all();
+  }
   // Invalidates the paths that `changes` may have changed; true where that is anything.
   bool invalidate_paths(const HostChanges& changes);
 
@@ -55,7 +60,7 @@ class Planner {
 
   const Inputs inputs_;
   const NexthopChoice nexthop_choice_;
-  const TrafficWish traffic_;
+  TrafficWish traffic_;
   HostNetwork& host_;
   PathCache paths_;
   PeerChanges changes_;  // since the last plan

@@ -6,7 +6,11 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <system_error>
+#include <utility>
+
+#include "base/file.h"
 
 namespace flannel {
 
@@ -61,6 +65,28 @@ Task<void> FileWatch::changed_or(std::chrono::steady_clock::time_point deadline)
   while (!drain() && std::chrono::steady_clock::now() < deadline) {
     co_await (events_.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable) ||
               deadline_.async_wait(asio::use_awaitable));
+  }
+}
+
+Task<std::string> next_text(std::string path, std::string last) {
+  constexpr std::chrono::seconds kLookAgain{30};  // for changes that nothing tells of
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  for (;;) {
+    std::optional<FileWatch> watch;
+    try {
+      watch.emplace(executor, path);
+    } catch (const std::system_error&) {  // it is not there, or there are no more inotify instances
+      watch.reset();
+    }
+    Result<std::string> text = read_file(path);  // behind the watch, which sees what comes after
+    if (text && *text != last) {
+      co_return std::move(*text);
+    }
+    if (watch) {
+      co_await watch->changed_or(std::chrono::steady_clock::now() + kLookAgain);
+    } else {
+      co_await sleep_for(kLookAgain / 10);
+    }
   }
 }
 

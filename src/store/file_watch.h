@@ -28,4 +28,8 @@ class FileWatch {
   asio::steady_timer deadline_;
 };
 
+// The file's text, as soon as it is another than `last`: also where the file is reached by links
+// that are exchanged, as those of a ConfigMap. While it cannot be read it is as before.
+Task<std::string> next_text(std::string path, std::string last);
+
 }  // namespace flannel

@@ -1,5 +1,9 @@
 // A daemon on a store that knows more than leases: of the node, and for others that wait for it.
 
+#include <algorithm>
+#include <set>
+
+#include "base/file.h"
 #include "test/daemon/daemon_fixture.h"
 
 namespace flannel {
@@ -45,6 +49,75 @@ TEST_F(KnowingStore, IsToldOnceThatTheNodeIsReady) {
   store.put(peer(1, "198.18.1.1"));
   EXPECT_TRUE(run_until([&] { return state().peers()->usable_count() == 1 && is_as_planned(); }));
   EXPECT_EQ(store.calls().ready, 1U);
+}
+
+class ChangedNetwork : public KnowingStore {
+ protected:
+  void SetUp() override {
+    store.tells_config = true;
+    options.ip_masq = true;
+    start();
+    store.put(peer(1, "198.18.0.1"));
+    ASSERT_TRUE(run_until([&] { return state().ready && routes_by("flannel.1") == 1; }))
+        << state().reason;
+  }
+  void change(const std::string& options, const std::string& more = "") {
+    store.config = R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0",)" + more +
+                   R"("Backend":{"Type":"vxlan")" + options + "}}";
+  }
+  std::size_t routes_by(const Dev& dev) const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        kernel.state.of<Route>(), [&](const Route& route) { return route.dev == dev; }));
+  }
+  const Link* device() const { return kernel.state.of<Link>().find({Dev("flannel.1")}); }
+  std::string subnet_env() const { return read_file(options.subnet_file).value_or(""); }
+};
+
+TEST_F(ChangedNetwork, AnotherMtuIsTakenUp) {
+  const Link before = *device();
+  change(R"(,"MTU":1400)");
+  ASSERT_TRUE(run_until([&] { return subnet_env().contains("FLANNEL_MTU=1350\n"); }));
+  ASSERT_TRUE(run_until([&] { return device() != nullptr && device()->mtu == 1350; }));
+  EXPECT_EQ(device()->mac, before.mac);
+  EXPECT_EQ(state().config_trouble, "");
+}
+
+TEST_F(ChangedNetwork, DirectRoutesAreTakenUp) {
+  change(R"(,"DirectRouting":true)");
+  EXPECT_TRUE(run_until([&] { return routes_by("eth0") == 1; }));
+  change("");
+  EXPECT_TRUE(run_until([&] { return routes_by("flannel.1") == 1; }));
+}
+
+TEST_F(ChangedNetwork, TheOtherToolForRulesIsTakenUp) {
+  const auto tables = [&] {
+    std::set<FirewallTool> out;
+    for (const Ruleset& rules : kernel.state.of<Ruleset>()) {
+      out.insert(rules.key.tool);
+    }
+    return out;
+  };
+  ASSERT_TRUE(run_until([&] { return tables() == std::set{FirewallTool::iptables}; }));
+  change("", R"("EnableNFTables":true,)");
+  EXPECT_TRUE(run_until([&] { return tables() == std::set{FirewallTool::nftables}; }));
+}
+
+TEST_F(ChangedNetwork, WhatTakesARestartIsSaidAndNothingIsDone) {
+  const Link before = *device();
+  change(R"(,"VNI":7,"MTU":1400)");
+  ASSERT_TRUE(run_until([&] { return !state().config_trouble.empty(); }));
+  EXPECT_EQ(state().config_trouble,
+            "the network configuration has changed, and is not taken up: it takes a restart of "
+            "flanneld, for Backend.VNI: the backend is made with it");
+  EXPECT_TRUE(status_json(state()).contains(state().config_trouble));
+  EXPECT_EQ(*device(), before);
+  EXPECT_TRUE(subnet_env().contains("FLANNEL_MTU=1450\n"));
+  store.config = R"({"Network":)";
+  ASSERT_TRUE(run_until([&] { return state().config_trouble.contains("is not JSON"); }));
+  store.config = R"({"Network":"10.5.0.0/16","Backend":{"Type":"nope"}})";
+  ASSERT_TRUE(run_until([&] { return state().config_trouble.contains("unknown backend type"); }));
+  change("");
+  EXPECT_TRUE(run_until([&] { return state().config_trouble.empty(); }));
 }
 
 }  // namespace

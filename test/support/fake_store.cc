@@ -113,6 +113,13 @@ class FakeView : public LeaseStore {
     co_return store_.config;
   }
 
+  Task<std::string> next_config(std::string last) override {
+    while (!store_.tells_config || !store_.config || *store_.config == last) {
+      co_await sleep_for(std::chrono::milliseconds(1));
+    }
+    co_return *store_.config;
+  }
+
   Result<NetworkConfig> parse_config(const std::string& text) const override {
     return parse_network_config(text, store_.checks);
   }
