@@ -3,6 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include "kube/kube_access.h"
+#include "kube/kube_store.h"
 #include "rpc/endpoint.h"
 #include "store/local_store.h"
 
@@ -31,9 +33,19 @@ Result<std::unique_ptr<LeaseStore>> open_store(const asio::any_io_executor& exec
     return make_local_store(executor, options.local_store);
   }
   if (options.kube_subnet_mgr) {
-    return fail(
-        "--kube-subnet-mgr is not supported yet: leases are in etcd, or for one machine in "
-        "a file (--local-store)");
+    const KubeOptions& kube = options.kube;
+    Result<std::unique_ptr<ApiAccess>> access = make_api_access(kube);
+    if (!access) {
+      return std::unexpected(access.error());
+    }
+    return make_kube_store(std::make_unique<ApiClient>(executor, std::move(*access)),
+                           {.node_name = kube.node_name,
+                            .pod_namespace = kube.pod_namespace,
+                            .pod_name = kube.pod_name,
+                            .annotation_prefix = kube.annotation_prefix,
+                            .net_conf_path = kube.net_config_path,
+                            .set_network_unavailable = kube.set_node_network_unavailable,
+                            .on_state = std::move(on_state)});
   }
   EtcdOptions etcd = etcd_options(options);
   etcd.on_state = std::move(on_state);

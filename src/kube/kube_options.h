@@ -1,7 +1,6 @@
 // What the flags and the environment say of the Kubernetes API.
 #pragma once
 
-#include <functional>
 #include <string>
 
 namespace flannel {
@@ -20,9 +19,6 @@ struct KubeOptions {
   // folder with `token` and `ca.crt`.
   std::string service_host, service_port;
   std::string service_account_folder = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-  // Called with what keeps a watch from the API, and with an empty text when all is well again.
-  std::function<void(const std::string&)> on_state;
 };
 
 }  // namespace flannel

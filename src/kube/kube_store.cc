@@ -11,6 +11,7 @@
 #include "kube/node_api.h"
 #include "kube/node_watch.h"
 #include "kube/own_node.h"
+#include "store/file_watch.h"
 
 namespace flannel {
 namespace {
@@ -22,12 +23,18 @@ class KubeStore : public LeaseStore {
   KubeStore(std::unique_ptr<ApiClient> client, KubeStoreOptions options)
       : options_(std::move(options)),
         api_(std::make_shared<NodeApi>(std::move(client), options_.annotation_prefix)),
-        own_(options_.node_name) {}
+        own_(options_.node_name,
+             [api = api_, pod = std::pair(options_.pod_namespace, options_.pod_name)] {
+               return api->node_of_pod(pod.first, pod.second);
+             }) {}
 
   std::string name() const override { return api_->name(); }
   Task<std::optional<std::string>> config() override;
   Result<NetworkConfig> parse_config(const std::string& text) const override {
     return parse_network_config(text, ConfigChecks::kube);
+  }
+  Task<std::string> next_config(std::string last) override {
+    return next_text(options_.net_conf_path, std::move(last));
   }
   Task<Result<NodeFacts>> facts() override;
   Task<Result<Lease>> acquire(AcquireRequest request) override;
@@ -59,6 +66,7 @@ Task<std::optional<std::string>> KubeStore::config() {
   if (!text) {
     throw std::runtime_error(fmt::format("failed to read net conf: {}", text.error().text));
   }
+  co_await own_.learn_name();
   fresh_ = co_await api_->get(own_.name());
   co_return std::move(*text);
 }
@@ -67,6 +75,7 @@ Task<std::optional<std::string>> KubeStore::config() {
 Task<Result<NodeObject>> KubeStore::own_node() {
   std::optional<NodeObject> node = std::exchange(fresh_, {});
   if (!node) {
+    co_await own_.learn_name();
     node = co_await api_->get(own_.name());
   }
   if (!node) {
@@ -182,6 +191,7 @@ Task<Result<NodeObject>> KubeStore::publish(NodeObject node, LeaseAttrs attrs) {
 }
 
 Task<Result<void>> KubeStore::on_ready() {
+  co_await own_.learn_name();
   if (options_.set_network_unavailable && network_unavailable_ != "False") {
     const NodeObject node = co_await api_->patch_status(
         own_.name(), network_available_patch(std::chrono::system_clock::now()));

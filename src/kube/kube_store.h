@@ -12,7 +12,8 @@
 namespace flannel {
 
 struct KubeStoreOptions {
-  std::string node_name;
+  std::string node_name;  // empty: that of the node that this pod is on
+  std::string pod_namespace, pod_name;
   std::string annotation_prefix = "flannel.alpha.coreos.com/";
   std::string net_conf_path = "/etc/kube-flannel/net-conf.json";
   bool set_network_unavailable = true;

@@ -54,6 +54,9 @@ class NodeApi {
   const std::string& prefix() const { return prefix_; }
   void host_changed() { client_->host_changed(); }
 
+  // The node that a pod is on. Throws where the pod is not there, or on none.
+  Task<std::string> node_of_pod(std::string pod_namespace, std::string pod);
+
   // All Nodes. `version` is what they are to be no older than; empty: any state that the server
   // has at hand will do. Returns as of which version they are. A server that cannot have it, since
   // its history is another one, is asked for what it has now.

@@ -33,13 +33,9 @@ bool is_object_name(std::string_view name) {
          std::ranges::all_of(name, [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
 }
 
-Task<Result<std::string>> find_node_name(ApiClient& client, const KubeOptions& options) {
-  if (!options.node_name.empty()) {
-    co_return options.node_name;
-  }
-  const std::string pod = fmt::format("{}/{}", options.pod_namespace, options.pod_name);
-  ApiRequest request{.path = fmt::format("/api/v1/namespaces/{}/pods/{}", options.pod_namespace,
-                                         options.pod_name)};
+Task<Result<std::string>> find_node_name(ApiClient& client, std::string pod_namespace,
+                                         std::string pod) {
+  ApiRequest request{.path = fmt::format("/api/v1/namespaces/{}/pods/{}", pod_namespace, pod)};
   try {
     const std::string answer =
         co_await client.call(std::move(request), std::chrono::steady_clock::now() + kWithin);
@@ -51,9 +47,9 @@ Task<Result<std::string>> find_node_name(ApiClient& client, const KubeOptions& o
     if (error.status != 404) {
       throw;
     }
-    co_return fail("error retrieving pod spec for '{}': {}", pod, error.what());
+    co_return fail("error retrieving pod spec for '{}/{}': {}", pod_namespace, pod, error.what());
   }
-  co_return fail("node name not present in pod spec '{}'", pod);
+  co_return fail("node name not present in pod spec '{}/{}'", pod_namespace, pod);
 }
 
 }  // namespace flannel

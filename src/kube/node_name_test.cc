@@ -13,22 +13,14 @@ class NodeNameTest : public ApiClientTest {
     return out ? *out : out.error().text;
   }
 
-  KubeOptions options{.pod_namespace = "kube-flannel", .pod_name = "kube-flannel-ds-x7z"};
-
  private:
   Task<bool> find(Result<std::string>& out) {
-    out = co_await find_node_name(client, options);
+    out = co_await find_node_name(client, "kube-flannel", "kube-flannel-ds-x7z");
     co_return true;
   }
 };
 
-TEST_F(NodeNameTest, TheEnvironmentSaysIt) {
-  options.node_name = "n1";
-  EXPECT_EQ(name(), "n1");
-  EXPECT_TRUE(requests.empty());
-}
-
-TEST_F(NodeNameTest, ElseThePodDoes) {
+TEST_F(NodeNameTest, IsInThePodsSpec) {
   answers({{.body = R"({"kind":"Pod","spec":{"nodeName":"n2"}})"}});
   EXPECT_EQ(name(), "n2");
   EXPECT_EQ(requests.at(0).path(), "/api/v1/namespaces/kube-flannel/pods/kube-flannel-ds-x7z");

@@ -142,6 +142,7 @@ class NodeWatch::Listing : public NodeList {
 
 Task<LeaseUpdate> NodeWatch::list() {
   stream_.reset();
+  co_await own_.learn_name();
   Listing listing(table_, own_.name());
   version_ = co_await api_->list(seen_, listing);
   seen_ = version_;

@@ -39,7 +39,7 @@ class NodeWatch : public LeaseWatch {
   };
 
   // `seen` is the newest version that any watch of the store has seen; a list is no older.
-  NodeWatch(std::shared_ptr<NodeApi> api, const OwnNode& own, std::string& seen, OnState on_state,
+  NodeWatch(std::shared_ptr<NodeApi> api, OwnNode& own, std::string& seen, OnState on_state,
             Timing timing)
       : timing_(timing),
         api_(std::move(api)),
@@ -71,7 +71,7 @@ class NodeWatch : public LeaseWatch {
 
   const Timing timing_;
   std::shared_ptr<NodeApi> api_;
-  const OwnNode& own_;
+  OwnNode& own_;
   std::string& seen_;
   OnState on_state_;
   NodeTable table_;

@@ -71,4 +71,10 @@ std::optional<OwnEntry> OwnNode::classify(const NodeObject& node) const {
   return entry;
 }
 
+Task<void> OwnNode::learn_name() {
+  if (name_.empty()) {
+    name_ = co_await find_();
+  }
+}
+
 }  // namespace flannel

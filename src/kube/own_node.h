@@ -1,10 +1,12 @@
 // What this process has written, or is writing, to its own Node's annotations.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "base/task.h"
 #include "kube/node_object.h"
 #include "network/lease.h"
 
@@ -15,8 +17,13 @@ namespace flannel {
 // what is written already.
 class OwnNode {
  public:
-  explicit OwnNode(std::string name) : name_(std::move(name)) {}
+  // Where `name` is empty, `find` says it; it throws where it cannot be told now.
+  using Find = std::function<Task<std::string>()>;
+  explicit OwnNode(std::string name, Find find = {})
+      : name_(std::move(name)), find_(std::move(find)) {}
 
+  // name() is there from then on. Throws as `find`.
+  Task<void> learn_name();
   const std::string& name() const { return name_; }
 
   // `attrs` are under way from now on. Where no answer comes it stays so: they may be there.
@@ -38,6 +45,7 @@ class OwnNode {
   bool is_news(const std::string& version) const;
 
   std::string name_;
+  Find find_;
   std::optional<Written> written_;
   std::optional<LeaseAttrs> under_way_;
 };

@@ -150,6 +150,14 @@ TEST_F(FlanneldTest, FlagsHaveTheirExitCodes) {
   EXPECT_EQ(unknown.status, 2);
   EXPECT_EQ(unknown.output,
             fmt::format("flag provided but not defined: -nope; see {} --help\n", flanneld));
+  const ProgramResult nowhere =
+      run({"/usr/bin/env", "-u", "KUBERNETES_SERVICE_HOST", "NODE_NAME=n1", flanneld,
+           "--kube-subnet-mgr", "--subnet-file=" + folder + "/subnet.env"});
+  EXPECT_EQ(nowhere.status, 1);
+  EXPECT_TRUE(
+      nowhere.output.contains("Failed to create SubnetManager: fail to create kubernetes "
+                              "config: this is no pod"))
+      << nowhere.output;
 }
 
 TEST_F(FlanneldTest, AFullNetworkIsWaitedFor) {
