@@ -144,7 +144,8 @@ void Reconciler::take_answer(const Changes::Answer& answer) {
     return;
   }
   std::vector<Problem> problems;
-  if (note_failure(op, {.result = result}, problems)) {
+  const bool is_new = note_failure(op, {.result = result}, problems);
+  if (is_new) {
     log_warning("{}: {}", headline(op), result.text);
   }
   std::erase_if(report_.problems, [&](const Problem& problem) { return problem.op == op; });
@@ -152,7 +153,7 @@ void Reconciler::take_answer(const Changes::Answer& answer) {
   report_.problems.insert(place, problems.front());
   retry_at_ = std::min(retry_at_, Clock::now() + timing_.retry);
   timer_.cancel();
-  if (!report_.complete) {
+  if (is_new && !report_.complete) {
     need_pass();  // nothing may be unanswered now
   }
 }

@@ -2,6 +2,7 @@
 // tried.
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <span>
@@ -22,6 +23,11 @@ struct Outcome {
   // The op, by its place, that failed or is pending, and without which this one cannot succeed.
   std::optional<std::size_t> waits_for;
 };
+
+// Whether what refused the op tells when it is gone: the route that is in the way of another.
+inline bool tells_when_it_goes(const Op& op, int error) {
+  return error == EEXIST && std::holds_alternative<Route>(op.object);
+}
 
 // Applies `ops`, which are in the order of diff(), and returns what became of each. A device that
 // cannot be made, or a nexthop, is one failure, and not as many as there are peers. `pending` has

@@ -92,6 +92,15 @@ void enter(const std::vector<Op>& done, NetState& state) {
   }
 }
 
+bool is_news(const Change& change, const NetState& have) {
+  return std::visit(
+      [&]<class T>(const T& row) {
+        const T* known = have.of<T>().find(row.key);
+        return change.removed ? known != nullptr : known == nullptr || *known != row;
+      },
+      change.object);
+}
+
 bool enter(const Change& change, NetState& have, const NetState& want) {
   return std::visit(
       [&]<class T>(const T& row) {

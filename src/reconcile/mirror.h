@@ -26,6 +26,8 @@ bool has_routes_of_one_key(const Snapshot& have);
 // Enters what was done.
 void enter(const std::vector<Op>& done, NetState& state);
 
+// Whether it says anything that `have` does not.
+bool is_news(const Change& change, const NetState& have);
 // Enters what is known of one object into `have`; true where that is not as wanted.
 bool enter(const Change& change, NetState& have, const NetState& want);
 

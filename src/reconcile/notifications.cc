@@ -59,10 +59,14 @@ bool Reconciler::absorb_foreign(const Changes& changes) {
 
 bool Reconciler::calls_for_pass(const Change& change) {
   dump_needed_ |= needs_dump(change, have_.ours) ? kinds_around(change.object) : KindSet();
+  const bool news = is_news(change, have_.ours);
   const bool differs = enter(change, have_.ours, want_);
   // What is held down and reported already has its pass when the hold-down ends.
   const bool held_down = hold_down_.find(change.object, Clock::now()) != nullptr;
-  return differs && !(held_down && find_problem(change.object) != nullptr);
+  // What failed is tried again by itself: that it is as it was is no reason to do so at once.
+  const Problem* const problem = find_problem(change.object);
+  const bool retried = problem != nullptr && !tells_when_it_goes(problem->op, problem->error);
+  return differs && !(held_down && problem != nullptr) && (news || !retried);
 }
 
 // With a device that goes down, or its last address, the kernel drops the routes by it.

@@ -254,6 +254,14 @@ std::vector<OpResult> FakeKernel::apply(std::span<const Op> ops) {
 void FakeKernel::answer() {
   for (const Op& op : std::exchange(unanswered_, {})) {
     pending_.answers.push_back({op, try_op(op)});
+    if (!pending_.answers.back().result.ok()) {
+      std::visit(
+          [&]<class T>(const T& row) {
+            const T* is = state.of<T>().find(row.key);
+            notify({is == nullptr, is != nullptr ? *is : row});
+          },
+          op.object);
+    }
   }
   signal();
 }

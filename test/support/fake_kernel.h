@@ -40,7 +40,8 @@ class FakeKernel : public Kernel, public HostNetwork {
 
   // Decides about an op before it is tried: an errno to fail with, or 0.
   std::function<int(const Op& op, std::size_t count)> fail;
-  // Decides which ops are answered later, by answer().
+  // Decides which ops are answered later, by answer(), which also tells what is there where one
+  // failed.
   std::function<bool(const Op& op)> later;
   void answer();
   void lose_answers() { unanswered_.clear(); }
