@@ -33,7 +33,8 @@ Result<Overlay> make_overlay(std::string text, NetworkConfig config, bool adopt_
 Result<Overlay> read_overlay(const LeaseStore& store, std::string text, const Options& options);
 
 // By the configuration in `store`, or by `fallback` where that one cannot be reached. Error: there
-// is none yet, or read_overlay()'s, until somebody writes another. Throws as that, and StoreRefused.
+// is none yet, or read_overlay()'s, until somebody writes another. Throws as that, and
+// StoreRefused.
 Task<Result<Overlay>> find_overlay(LeaseStore& store, FallbackState& fallback,
                                    const Options& options);
 

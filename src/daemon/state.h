@@ -33,7 +33,7 @@ struct DaemonState {
   const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::string no_status_socket;     // why there is none; empty where there is
   std::string no_bridge_netfilter;  // why it is not loaded
-  std::string config_trouble;  // why the network configuration in use is not the store's
+  std::string config_trouble;       // why the network configuration in use is not the store's
 
   // What a step waits for, in one sentence; empty when none does.
   std::string reason = "starting";

@@ -5,10 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "base/loop_fixture.h"
-#include "kube/node_annotations.h"
-#include "kube/node_objects_fixture.h"
-#include "test/support/fake_kube_api.h"
+#include "kube/node_watch_fixture.h"
 
 namespace flannel {
 namespace {
@@ -16,60 +13,6 @@ namespace {
 using namespace std::chrono_literals;
 using Reply = FakeKubeApi::Reply;
 using Request = FakeKubeApi::Request;
-
-class NodeWatchTest : public LoopTest {
- protected:
-  NodeWatchTest() {
-    api.put(peer(1));
-    api.put(peer(2));
-  }
-
-  static NodeObject peer(int number) {
-    const std::string text = std::to_string(number);
-    return {.name = "n" + text,
-            .pod_cidrs = {fmt::format("10.{}.{}.0/24", 100 + number / 250, number % 250)},
-            .annotations = annotations_of(
-                fmt::format("198.18.{}.{}", number / 250, number % 250 + 1),
-                fmt::format("02:00:5e:00:{:02x}:{:02x}", number / 256, number % 256))};
-  }
-  static Lease lease(const NodeObject& node) {
-    return {subnets_of(node).value(), attrs_of(node.annotations).value(), std::nullopt};
-  }
-
-  LeaseUpdate next() { return run(watch.next(kNever)).value(); }
-  std::optional<LeaseUpdate> next_within(std::chrono::milliseconds time) {
-    return run(watch.next(std::chrono::steady_clock::now() + time));
-  }
-  // Since the last look.
-  std::vector<std::string> requests_with(std::string_view text) {
-    std::vector<std::string> found = api.take_requests();
-    std::erase_if(found, [&](const std::string& each) { return !each.contains(text); });
-    return found;
-  }
-  // Requests with `text` are answered with `reply`, `times` times.
-  void answer(std::string text, const Reply& reply, int times = INT_MAX) {
-    api.instead = [text = std::move(text), reply, times](const Request& request) mutable {
-      const bool is_meant =
-          fmt::format("{} {}", request.method(), request.path()).contains(text) && times > 0;
-      times -= is_meant ? 1 : 0;
-      return is_meant ? std::optional(reply) : std::nullopt;
-    };
-  }
-
-  FakeKubeApi api{loop};
-  std::shared_ptr<NodeApi> nodes =
-      std::make_shared<NodeApi>(api.client(loop.get_executor()), kPrefix);
-  OwnNode own{"own"};
-  std::string seen;
-  std::vector<std::string> troubles;
-  NodeWatch::Timing timing;
-  NodeWatch watch = open();
-
-  NodeWatch open() {
-    return {nodes, own, seen, [this](const std::string& text) { troubles.push_back(text); },
-            timing};
-  }
-};
 
 TEST_F(NodeWatchTest, ListsOnceAndFollowsMetadataFromThere) {
   EXPECT_EQ(next(), (LeaseUpdate{.snapshot = true, .leases = {lease(peer(1)), lease(peer(2))}}));
@@ -326,68 +269,6 @@ TEST_F(NodeWatchTest, NonsenseIsNotFollowed) {
   api.put(peer(3));
   EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
   EXPECT_EQ(troubles.size(), 2U);
-}
-
-class OwnNodeWatch : public NodeWatchTest {
- protected:
-  OwnNodeWatch() {
-    NodeObject node = peer(0);
-    node.name = "own";
-    api.put(node);
-  }
-  void write() {
-    own.begin(attrs_of(api.node("own").annotations).value());
-    own.done(api.node("own"));
-  }
-  void alter(const std::string& name, const std::string& value) {
-    NodeObject node = api.node("own");
-    node.annotations[name] = value;
-    api.put(node);
-  }
-};
-
-TEST_F(OwnNodeWatch, IsNotSpokenOfBeforeWeHaveWritten) {
-  const LeaseUpdate all = next();
-  EXPECT_EQ(all.own, std::nullopt);
-  EXPECT_EQ(all.leases.size(), 2U) << "it is no peer";
-  alter("public-ip", "198.18.7.7");
-  EXPECT_EQ(next_within(50ms), std::nullopt);
-}
-
-TEST_F(OwnNodeWatch, SaysWhatOthersHaveDoneToIt) {
-  write();
-  EXPECT_EQ(next().own, OwnEntry());
-  alter("unrelated", "x");
-  EXPECT_EQ(next_within(50ms), std::nullopt) << "nothing of ours";
-  const std::string address = api.node("own").annotations.at("public-ip");
-  alter("public-ip", "198.18.7.7");
-  EXPECT_EQ(next().own, (OwnEntry{.state = OwnEntry::State::altered,
-                                  .lease = {},
-                                  .reason = "annotation public-ip is \"198.18.7.7\""}));
-  alter("public-ip", address);
-  EXPECT_EQ(next().own, OwnEntry());
-  alter("public-ip-overwrite", "203.0.113.9");
-  EXPECT_EQ(next().own->reason, "annotation public-ip is \"198.18.0.1\"");
-  api.remove("own");
-  EXPECT_EQ(next().own->state, OwnEntry::State::gone);
-  NodeObject again = peer(0);
-  again.name = "own";
-  again.uid = "another";
-  api.put(again);
-  EXPECT_EQ(next().own->reason, "the Node was deleted and made again");
-}
-
-// An event of before the write says nothing, and one of the write may come before its answer.
-TEST_F(OwnNodeWatch, OldNewsAreNone) {
-  next();
-  EXPECT_EQ(next_within(5ms), std::nullopt);
-  const NodeObject before = api.node("own");
-  alter("public-ip", "198.18.7.7");
-  own.begin(attrs_of(api.node("own").annotations).value());
-  EXPECT_EQ(next().own, OwnEntry());
-  own.done(api.node("own"));
-  EXPECT_EQ(own.classify(before), std::nullopt);
-  EXPECT_EQ(own.classify_gone(before.version), std::nullopt);
 }
 
 // 5,000 Nodes as large as real ones; a tenth of them leaves while another comes.

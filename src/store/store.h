@@ -1,4 +1,4 @@
-// Where leases live. etcd, the local SQLite file and (later) Kubernetes look the same from here,
+// Where leases live. etcd, the local SQLite file and Kubernetes look the same from here,
 // and pass one suite of tests (store_contract_test.cc).
 //
 // A store that cannot be reached throws; the daemon's loops start over (base/task.h). What can be
