@@ -1,6 +1,6 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd kube-tools demo test test-asan test-release soak fuzz lint release image bench bench-etcd bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
+.PHONY: help newer-etcd kube-tools demo test test-asan test-release test-e2e soak fuzz lint release image bench bench-etcd bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
@@ -16,6 +16,7 @@ help:
 	@echo "make test-asan  the same with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make test-release  the tests that run our programs, with the optimised ones"
 	@echo "make kube-tools  what the tests with Kubernetes need, built once in ten minutes"
+	@echo "make test-e2e   a Kubernetes cluster on this machine, with the image and the manifest (root)"
 	@echo "make soak       what happens to nodes, drawn from SEEDS seeds (5000), FIRST_SEED on"
 	@echo "make fuzz       fuzz every parser of foreign bytes, FUZZ_SECONDS each (20)"
 	@echo "make lint       clang-format and clang-tidy, warnings as errors"
@@ -79,6 +80,10 @@ test-release: release
 	@cmake --preset dev >/dev/null
 	@cmake --build --preset dev --target flanneld_test lab_test overlay_test cni_plugin_test
 	@FLANNEL_PROGRAMS=$(CURDIR)/$(BUILD)/bin ctest --preset dev -L programs
+
+test-e2e: image newer-etcd kube-tools
+	@test/e2e/run test
+	@test/e2e/run test --dual-stack --nftables
 
 soak:
 	@scripts/install-dependencies build test
