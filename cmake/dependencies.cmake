@@ -39,7 +39,8 @@ if(NOT FLANNEL_DYNAMIC)
   set_target_properties(PkgConfig::re2 PROPERTIES INTERFACE_LINK_LIBRARIES
                         "${RE2_ARCHIVE};Threads::Threads")
   find_library(ZLIB_ARCHIVE libz.a REQUIRED)
-  set_target_properties(ZLIB::ZLIB PROPERTIES IMPORTED_LOCATION ${ZLIB_ARCHIVE})
+  # FindZLIB has made it of one configuration, whose location goes before IMPORTED_LOCATION.
+  set_target_properties(ZLIB::ZLIB PROPERTIES IMPORTED_LOCATION_RELEASE ${ZLIB_ARCHIVE})
   find_library(SQLITE_ARCHIVE libsqlite3.a REQUIRED)
   set_target_properties(SQLite::SQLite3 PROPERTIES IMPORTED_LOCATION ${SQLITE_ARCHIVE}
                         INTERFACE_LINK_LIBRARIES "m;${CMAKE_DL_LIBS};Threads::Threads")
