@@ -1,10 +1,11 @@
 #include "test/support/fake_kube_api.h"
 
 #include <fmt/core.h>
-#include <zlib.h>
 
 #include <boost/json.hpp>
 #include <protozero/pbf_writer.hpp>
+
+#include "kube/gzip_fixture.h"
 
 namespace flannel {
 namespace {
@@ -93,20 +94,6 @@ json::value node_json(const NodeObject& node, bool whole) {
                         {{{"type", "NetworkUnavailable"}, {"status", *node.network_unavailable}}}}};
     }
   }
-  return out;
-}
-
-std::string compress(std::string text) {
-  std::string out(text.size() + 1'000, '\0');
-  z_stream stream{};
-  deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(text.data());
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
   return out;
 }
 
@@ -287,7 +274,7 @@ FakeKubeApi::Reply FakeKubeApi::answer_list(const Request& request, std::string_
   Reply reply = reply_of(list_body(), "application/vnd.kubernetes.protobuf");
   if (gzip && find_header(request.headers, "accept-encoding") == "gzip") {
     reply.headers.push_back({"content-encoding", "gzip"});
-    reply.body = compress(std::move(reply.body));
+    reply.body = gzipped(std::move(reply.body));
   }
   return reply;
 }
