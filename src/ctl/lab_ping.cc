@@ -1,47 +1,22 @@
 // `lab ping`: what each pod reaches, and what the host outside takes it for.
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <thread>
 
-#include "base/file.h"
 #include "ctl/interrupt.h"
 #include "ctl/lab.h"
+#include "ctl/netns_socket.h"
 
 namespace flannel {
 namespace {
 
 constexpr std::uint16_t kPort = 7777;
 constexpr int kAnswerWithin = 1000;  // ms, as for a ping
-
-// In another network namespace; both families by one, IPv4 addresses as mapped ones.
-UniqueFd udp_socket_in(const std::string& netns) {
-  UniqueFd out;
-  std::thread([&] {  // setns() is for a thread
-    const UniqueFd space(::open(("/run/netns/" + netns).c_str(), O_RDONLY | O_CLOEXEC));
-    if (::setns(space.get(), CLONE_NEWNET) == 0) {
-      out = UniqueFd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    }
-  })
-      .join();
-  return out;
-}
-
-sockaddr_in6 endpoint(const IpAddr& ip) {
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_port = htons(kPort);
-  const std::string text = (ip.is_v4() ? "::ffff:" : "") + ip.to_text();
-  ::inet_pton(AF_INET6, text.c_str(), &address.sin6_addr);
-  return address;
-}
 
 IpAddr address_of(const sockaddr_in6& peer) {
   char text[INET6_ADDRSTRLEN] = "";
@@ -76,7 +51,7 @@ std::optional<double> parse_ping_average(const std::string& output) {
 }
 
 std::optional<IpAddr> Lab::seen_outside(unsigned i, Family family) const {
-  const sockaddr_in6 target = endpoint(underlay_address(kOutside, family));
+  const sockaddr_in6 target = udp_endpoint(underlay_address(kOutside, family), kPort);
   const UniqueFd in = udp_socket_in(outside()), out = udp_socket_in(pod(i));
   sockaddr_in6 peer{};
   socklen_t length = sizeof peer;

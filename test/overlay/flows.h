@@ -17,7 +17,7 @@ class Flows {
         from_(lab.name() + "-" + from),
         target_(endpoint(target)),
         source_(endpoint(source)),
-        in_(socket_in(lab.name() + "-" + to)) {
+        in_(udp_socket_in(lab.name() + "-" + to)) {
     const int size = 4 << 20;
     ::setsockopt(in_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
     EXPECT_EQ(::bind(in_.get(), reinterpret_cast<const sockaddr*>(&target_), sizeof target_), 0);

@@ -14,40 +14,23 @@
 #include <thread>
 
 #include "base/file.h"
+#include "ctl/netns_socket.h"
 #include "network/subnet_env.h"
 #include "store/local_store.h"
 #include "test/support/lab_fixture.h"
 
 namespace flannel {
 
-// A UDP socket in another network namespace.
-inline UniqueFd socket_in(const std::string& netns) {
-  UniqueFd out;
-  std::thread([&] {  // setns() is for a thread
-    const UniqueFd space(::open(("/run/netns/" + netns).c_str(), O_RDONLY | O_CLOEXEC));
-    if (::setns(space.get(), CLONE_NEWNET) == 0) {
-      out = UniqueFd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    }
-  })
-      .join();
-  return out;
-}
-
-// IPv4 addresses as mapped ones.
+// Where packets of tests go.
 inline sockaddr_in6 endpoint(const IpAddr& ip) {
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_port = htons(7777);
-  const std::string text = (ip.is_v4() ? "::ffff:" : "") + ip.to_text();
-  ::inet_pton(AF_INET6, text.c_str(), &address.sin6_addr);
-  return address;
+  return udp_endpoint(ip, 7777);
 }
 
 // A thousand numbered packets a second from one pod to another, until it is stopped.
 class Stream {
  public:
   Stream(const std::string& from, const std::string& to, const IpAddr& ip)
-      : in_(socket_in(to)), out_(socket_in(from)) {
+      : in_(udp_socket_in(to)), out_(udp_socket_in(from)) {
     const sockaddr_in6 target = endpoint(ip);
     const timeval limit{0, 200'000};
     ::setsockopt(in_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);

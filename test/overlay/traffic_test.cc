@@ -23,7 +23,8 @@ class TrafficTest : public ToolsFixture {
   }
   std::string seen(const std::string& from, const std::string& to, const IpAddr& target,
                    const How& how) const {
-    const UniqueFd in = socket_in(lab.name() + "-" + to), out = socket_in(lab.name() + "-" + from);
+    const UniqueFd in = udp_socket_in(lab.name() + "-" + to),
+                   out = udp_socket_in(lab.name() + "-" + from);
     sockaddr_in6 any{};
     any.sin6_family = AF_INET6;
     any.sin6_port = htons(kPort);
