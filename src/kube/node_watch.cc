@@ -13,9 +13,6 @@
 namespace flannel {
 namespace {
 
-// A watch that ends sooner was none.
-constexpr std::chrono::seconds kLasting{5};
-
 // Gone (410), or no version of this server's: there is nothing to go on from.
 bool is_history_lost(int code) {
   return code == 410 || code == 400;
@@ -64,7 +61,7 @@ Task<std::optional<LeaseUpdate>> NodeWatch::next(Deadline deadline) {
   const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
   for (;;) {
     if (!stream_) {
-      began_ = Clock::now();
+      attempts_.begin(Clock::now());
     }
     try {
       std::optional<LeaseUpdate> update = co_await try_next(deadline);
@@ -76,9 +73,10 @@ Task<std::optional<LeaseUpdate>> NodeWatch::next(Deadline deadline) {
       if (state.cancelled() != asio::cancellation_type::none) {
         throw;
       }
-      set_trouble(error.what());
+      attempts_.set_trouble(error.what());
     }
-    co_await sleep_for(end_attempt());
+    stream_.reset();
+    co_await sleep_for(attempts_.end(Clock::now()));
   }
 }
 
@@ -164,7 +162,7 @@ Task<void> NodeWatch::open() {
     throw;
   }
   last_heard_ = Clock::now();
-  set_trouble("");
+  attempts_.connected();
 }
 
 Task<bool> NodeWatch::read(Deadline deadline) {
@@ -191,11 +189,11 @@ Task<bool> NodeWatch::read(Deadline deadline) {
     co_return true;
   }
   // Each watch ends some time.
-  if (Clock::now() - began_ < kLasting) {
+  if (!attempts_.has_lasted(last_heard_)) {
     throw std::runtime_error(api_->name() + " ended the watch at once");
   }
   stream_.reset();
-  began_ = Clock::now();
+  attempts_.begin(last_heard_);
   co_return true;
 }
 
@@ -253,31 +251,11 @@ Task<void> NodeWatch::ask() {
   for (const std::string& name : inquiry->gone) {
     table_.forget(name);
   }
-  set_trouble(inquiry->failure);
+  attempts_.set_trouble(inquiry->failure);
   if (inquiry->failure.empty()) {
     ask_backoff_.reset();
   } else {
     ask_at_ = Clock::now() + ask_backoff_.next();
-  }
-}
-
-// How long to wait for the next. One that took long was part of the wait: a host that is away
-// swallows what we send, and its return is to be noticed within kMostApiWait.
-NodeWatch::Clock::duration NodeWatch::end_attempt() {
-  Clock::duration spent = Clock::now() - began_;
-  if (stream_) {
-    if (spent > kLasting) {
-      backoff_.reset();
-    }
-    spent = {};
-  }
-  stream_.reset();
-  return std::max<Clock::duration>(backoff_.next() - spent, {});
-}
-
-void NodeWatch::set_trouble(const std::string& trouble) {
-  if (trouble != std::exchange(trouble_, trouble) && on_state_) {
-    on_state_(trouble);
   }
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 #include "kube/node_table.h"
 #include "kube/own_node.h"
 #include "store/store.h"
+#include "store/watch_attempts.h"
 
 namespace flannel {
 
@@ -25,13 +25,9 @@ namespace flannel {
 inline constexpr std::chrono::minutes kMostSilence{10};
 inline constexpr std::size_t kMostAskedAtOnce = 20;
 inline constexpr std::size_t kMostAsked = 100;
-inline constexpr std::chrono::seconds kMostApiWait{1};  // between two attempts
 
 class NodeWatch : public LeaseWatch {
  public:
-  // What keeps us from the store, one sentence; empty when all is well again.
-  using OnState = std::function<void(const std::string&)>;
-
   struct Timing {
     std::chrono::milliseconds most_silence = kMostSilence;
     // How long after a Node that is to be asked for others may come that are asked for with it.
@@ -39,20 +35,20 @@ class NodeWatch : public LeaseWatch {
   };
 
   // `seen` is the newest version that any watch of the store has seen; a list is no older.
-  NodeWatch(std::shared_ptr<NodeApi> api, OwnNode& own, std::string& seen, OnState on_state,
-            Timing timing)
+  NodeWatch(std::shared_ptr<NodeApi> api, OwnNode& own, std::string& seen,
+            WatchAttempts::OnTrouble on_trouble, Timing timing)
       : timing_(timing),
         api_(std::move(api)),
         own_(own),
         seen_(seen),
-        on_state_(std::move(on_state)),
-        table_(own.name()) {}
+        table_(own.name()),
+        attempts_(std::move(on_trouble)) {}
 
   // Throws only when cancelled.
   Task<std::optional<LeaseUpdate>> next(Deadline deadline) override;
 
  private:
-  using Clock = std::chrono::steady_clock;
+  using Clock = WatchAttempts::Clock;
   class Listing;
   struct ListAgain;
 
@@ -66,25 +62,20 @@ class NodeWatch : public LeaseWatch {
   void take_error(const ApiStatus& status);
   LeaseUpdate take_update();
   Task<void> ask();
-  Clock::duration end_attempt();
-  void set_trouble(const std::string& trouble);
 
   const Timing timing_;
   std::shared_ptr<NodeApi> api_;
   OwnNode& own_;
   std::string& seen_;
-  OnState on_state_;
   NodeTable table_;
-  bool listed_ = false;  // table_ is complete as of version_
-  std::string version_;  // the last one seen
+  bool listed_ = false;     // table_ is complete as of version_
+  std::string version_;     // the last one seen
+  WatchAttempts attempts_;  // connected: there is a stream_
   std::optional<NodeStream> stream_;
-  Clock::time_point began_;                       // the attempt that stream_ is, or will be
   Clock::time_point last_heard_;                  // when the stream has said something
   std::optional<OwnEntry> own_entry_, own_told_;  // news, and what was said last
-  Backoff backoff_{std::chrono::milliseconds(100), kMostApiWait};
   Backoff ask_backoff_{std::chrono::milliseconds(500), std::chrono::seconds(30)};
   Clock::time_point ask_at_ = Clock::time_point::min();
-  std::string trouble_;
 };
 
 }  // namespace flannel

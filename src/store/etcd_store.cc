@@ -127,7 +127,7 @@ class EtcdStore : public LeaseStore {
 
   std::string name_;
   EtcdLayout layout_;
-  EtcdWatch::OnState on_state_;
+  WatchAttempts::OnTrouble on_state_;
   EtcdClient client_;
   EtcdLease etcd_lease_{client_};
   OwnKey own_{layout_};

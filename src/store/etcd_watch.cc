@@ -12,13 +12,13 @@ Task<std::optional<LeaseUpdate>> EtcdWatch::next(Deadline deadline) {
   for (;;) {
     std::string failure;
     if (!stream_) {
-      began_ = Clock::now();
+      attempts_.begin(Clock::now());
     }
     try {
       LeaseUpdate update = co_await try_next(deadline);
       co_return update;
     } catch (const DeadlineExceeded& late) {
-      if (following_) {
+      if (attempts_.is_connected()) {
         co_return std::nullopt;
       }
       failure = late.what();
@@ -32,7 +32,9 @@ Task<std::optional<LeaseUpdate>> EtcdWatch::next(Deadline deadline) {
       failure = error.what();
       client_.recover_from(failure);
     }
-    co_await sleep_for(failed(failure));
+    attempts_.set_trouble(failure);
+    stream_.reset();
+    co_await sleep_for(attempts_.end(Clock::now()));
   }
 }
 
@@ -51,9 +53,9 @@ Task<LeaseUpdate> EtcdWatch::try_next(Deadline deadline) {
     if (!lost.empty()) {
       log_warning("{}: listing the leases again", lost);
       stream_.reset();
-      following_ = false;
       next_revision_ = 0;
-      co_await sleep_for(backoff_.next());
+      co_await sleep_for(attempts_.end(Clock::now()));
+      attempts_.begin(Clock::now());
       continue;
     }
     follow(message);
@@ -124,8 +126,9 @@ Task<void> EtcdWatch::open() {
 
 Task<EtcdWatch::Message> EtcdWatch::read(Deadline deadline) {
   // Only the first answer is due at once, and a message that has begun is read to its end.
-  const Deadline due = following_ ? kNever : Clock::now() + kEtcdCallTime;
-  const bool more = co_await stream_->next_message(following_ ? deadline : due);
+  const bool following = attempts_.is_connected();
+  const Deadline due = following ? kNever : Clock::now() + kEtcdCallTime;
+  const bool more = co_await stream_->next_message(following ? deadline : due);
   if (!more) {
     throw std::runtime_error("etcd ended the watch");
   }
@@ -188,8 +191,7 @@ void EtcdWatch::follow(const Message& message) {
     throw std::runtime_error("etcd ended the watch: " + response.cancel_reason);
   }
   seen_ = response.header;
-  following_ = true;
-  set_trouble("");
+  attempts_.connected();
   recognised_ = recognised_ || !response.created;
   if (message.last_revision != 0) {
     // Not the header's: a watch that catches up gets its events in several responses, all with
@@ -199,27 +201,6 @@ void EtcdWatch::follow(const Message& message) {
     next_revision_ = newest_revision_ + 1;
   } else if (!response.created) {
     next_revision_ = std::max(next_revision_, response.header.revision + 1);  // progress
-  }
-}
-
-// How long to wait. An attempt that took long was part of the wait: a host that is away swallows
-// what we send, and its return is to be noticed within kMostEtcdWait.
-EtcdWatch::Clock::duration EtcdWatch::failed(const std::string& reason) {
-  Clock::duration spent = Clock::now() - began_;
-  if (following_ && spent > std::chrono::seconds(5)) {
-    backoff_.reset();
-  }
-  if (std::exchange(following_, false)) {
-    spent = {};
-  }
-  stream_.reset();
-  set_trouble(reason);
-  return std::max<Clock::duration>(backoff_.next() - spent, {});
-}
-
-void EtcdWatch::set_trouble(const std::string& trouble) {
-  if (trouble != std::exchange(trouble_, trouble) && on_state_) {
-    on_state_(trouble);
   }
 }
 

@@ -1,0 +1,34 @@
+#include "store/watch_attempts.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace flannel {
+
+void WatchAttempts::begin(Clock::time_point now) {
+  began_ = now;
+  connected_ = false;
+}
+
+void WatchAttempts::connected() {
+  connected_ = true;
+  set_trouble("");
+}
+
+// One that was never connected was part of the wait: a host that is away swallows what we send.
+WatchAttempts::Clock::duration WatchAttempts::end(Clock::time_point now) {
+  const bool was_connected = std::exchange(connected_, false);
+  if (was_connected && has_lasted(now)) {
+    backoff_.reset();
+  }
+  const Clock::duration waited = was_connected ? Clock::duration::zero() : now - began_;
+  return std::max<Clock::duration>(backoff_.next() - waited, Clock::duration::zero());
+}
+
+void WatchAttempts::set_trouble(const std::string& trouble) {
+  if (trouble != std::exchange(trouble_, trouble) && on_trouble_) {
+    on_trouble_(trouble);
+  }
+}
+
+}  // namespace flannel
