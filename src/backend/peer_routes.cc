@@ -12,17 +12,16 @@ constexpr std::uint32_t kIpv6Metric = 1024;
 
 }  // namespace
 
-PeerRoutes::PeerRoutes(const Node& node, std::size_t peers) : node_(node) {
-  routes_.reserve(peers);
-  nexthops_.reserve(node.nexthops.enabled ? peers : 0);
-}
-
-// Ids must not depend on when a peer came, or a restart would change them: a hash of the subnet.
-std::uint32_t PeerRoutes::id_of(const Prefix& subnet) const {
+std::uint32_t nexthop_id(const Scope& scope, const Prefix& subnet) {
   const std::array<std::uint8_t, 16> bytes = subnet.ip.bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), subnet.ip.size());
   const std::size_t at = (stable_hash(text) + subnet.length) % kNexthopIds;
-  return node_.scope.first_nexthop + static_cast<std::uint32_t>(at);
+  return scope.first_nexthop + static_cast<std::uint32_t>(at);
+}
+
+PeerRoutes::PeerRoutes(const Node& node, std::size_t peers) : node_(node) {
+  routes_.reserve(peers);
+  nexthops_.reserve(node.nexthops.enabled ? peers : 0);
 }
 
 Result<void> PeerRoutes::add_direct(const Prefix& subnet, const IpAddr& node, Over over) {
@@ -51,7 +50,7 @@ void PeerRoutes::add(const Prefix& subnet, const IpAddr& via, const Dev& dev, bo
   Route route;
   route.key = {subnet, subnet.family() == Family::v4 ? 0 : kIpv6Metric};
   if (node_.nexthops.enabled) {
-    route.nexthop = id_of(subnet);
+    route.nexthop = nexthop_id(node_.scope, subnet);
     nexthops_.push_back({{route.nexthop}, via, dev, onlink});
   } else {
     route.via = via;

@@ -13,6 +13,10 @@
 
 namespace flannel {
 
+// The id of the nexthop object to `subnet`, unless another peer's subnet or somebody else has the
+// same. It must not depend on when a peer came, or a restart would change it: a hash of the subnet.
+std::uint32_t nexthop_id(const Scope& scope, const Prefix& subnet);
+
 class PeerRoutes {
  public:
   // For about `peers` routes.
@@ -32,7 +36,6 @@ class PeerRoutes {
   void finish(Plan& plan);
 
  private:
-  std::uint32_t id_of(const Prefix& subnet) const;
   std::vector<std::uint32_t> unusable_ids(const Table<Nexthop>& by_id) const;
   void make_plain(const std::vector<std::uint32_t>& unusable);
 

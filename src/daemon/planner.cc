@@ -3,9 +3,25 @@
 #include <algorithm>
 #include <iterator>
 
+#include "backend/peer_routes.h"
 #include "base/printable.h"
 
 namespace flannel {
+namespace {
+
+std::set<std::uint32_t> nexthop_ids(const Scope& scope, PeerList peers) {
+  std::set<std::uint32_t> ids;
+  for (const Lease* peer : peers) {
+    for (const Family family : kFamilies) {
+      if (const std::optional<Prefix>& subnet = peer->key.family(family)) {
+        ids.insert(nexthop_id(scope, *subnet));
+      }
+    }
+  }
+  return ids;
+}
+
+}  // namespace
 
 bool Planner::invalidate_paths(const HostChanges& changes) {
   const bool any = paths_.invalidate(changes);
@@ -41,7 +57,7 @@ NetState Planner::plan(const Snapshot& kernel) {
   Plan plan = plan_for_all(kernel);
   changes_.clear();
   nexthops_ = nexthops(kernel);
-  unusable_ids_ = std::move(plan.unusable_ids);
+  unusable_ids_ = {plan.unusable_ids.begin(), plan.unusable_ids.end()};
   skipped_ = std::move(plan.skipped);
   log_refusals();
   return std::move(plan.state);
@@ -64,21 +80,52 @@ NetState Planner::preview(const Snapshot& kernel) {
   return plan_for_all(kernel).state;
 }
 
+// The peers that did not change and have a nexthop id of one that did: hardly ever any, so that
+// they are looked for only where `have`, which is as planned last, or unusable_ids_ says so.
+std::vector<const Lease*> Planner::sharing_ids(PeerList gone, PeerList come,
+                                               const NetState& have) const {
+  const Scope& scope = inputs_.overlay.scope;
+  const std::set<std::uint32_t> before = nexthop_ids(scope, gone), after = nexthop_ids(scope, come);
+  const auto is_shared = [this](std::uint32_t id) { return unusable_ids_.contains(id); };
+  const auto is_anothers = [&](std::uint32_t id) {
+    return is_shared(id) || (!before.contains(id) && have.of<Nexthop>().find({id}) != nullptr);
+  };
+  std::vector<const Lease*> sharing;
+  if (std::ranges::none_of(before, is_shared) && std::ranges::none_of(after, is_anothers)) {
+    return sharing;
+  }
+  const auto has_id = [&](const std::optional<Prefix>& subnet) {
+    const std::uint32_t id = subnet ? nexthop_id(scope, *subnet) : 0;
+    return before.contains(id) || after.contains(id);
+  };
+  for (const Lease* peer : inputs_.peers.usable()) {
+    const bool changed = std::ranges::find(come, peer) != come.end();
+    if (!changed && (has_id(peer->key.v4) || has_id(peer->key.v6))) {
+      sharing.push_back(peer);
+    }
+  }
+  return sharing;
+}
+
 std::optional<PlanDelta> Planner::plan_changes(const Snapshot& kernel) {
-  NexthopUse use = nexthops(kernel);
+  const NexthopUse use = nexthops(kernel);
   if (changes_.all() || use != nexthops_) {
     return std::nullopt;
   }
-  // Whose id another peer has as well is no matter of one peer.
-  std::ranges::copy(unusable_ids_, std::back_inserter(use.taken));
-  const std::vector<const Lease*> gone = changes_.gone(), come = changes_.come(inputs_.peers);
+  std::vector<const Lease*> gone = changes_.gone(), come = changes_.come(inputs_.peers);
   const Paths& paths =
       inputs_.overlay.traits.uses_paths ? paths_.paths_to_more(come, host_) : paths_.known();
+  const std::vector<const Lease*> sharing = sharing_ids(gone, come, kernel.ours);
+  std::ranges::copy(sharing, std::back_inserter(gone));
+  std::ranges::copy(sharing, std::back_inserter(come));
   Plan before = plan_for(gone, paths, use), after = plan_for(come, paths, use);
-  if (!before.skipped.empty() || !after.skipped.empty() || !before.unusable_ids.empty() ||
-      !after.unusable_ids.empty()) {
+  if (!before.skipped.empty() || !after.skipped.empty()) {
     return std::nullopt;
   }
+  for (const std::uint32_t id : before.unusable_ids) {
+    unusable_ids_.erase(id);
+  }
+  unusable_ids_.insert(after.unusable_ids.begin(), after.unusable_ids.end());
   changes_.clear();
   return PlanDelta{std::move(before.state), std::move(after.state)};
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -44,7 +45,7 @@ class Planner {
   // For all peers. Logs which of them are refused or skipped, each once.
   NetState plan(const Snapshot& kernel);
   // How that differs from what this or plan() gave last, from the peers alone that changed.
-  // Nothing where a full plan is needed: many have changed, or what is theirs depends on others.
+  // Nothing where a full plan is needed: many have changed, or something is refused or skipped.
   std::optional<PlanDelta> plan_changes(const Snapshot& kernel);
   // As plan(), but the state for plan_changes() and the log stays as it is.
   NetState preview(const Snapshot& kernel);
@@ -56,6 +57,7 @@ class Planner {
   NexthopUse nexthops(const Snapshot& kernel) const;
   Plan plan_for(PeerList peers, const Paths& paths, NexthopUse nexthops) const;
   Plan plan_for_all(const Snapshot& kernel);
+  std::vector<const Lease*> sharing_ids(PeerList gone, PeerList come, const NetState& have) const;
   void log_refusals();
 
   const Inputs inputs_;
@@ -63,9 +65,9 @@ class Planner {
   TrafficWish traffic_;
   HostNetwork& host_;
   PathCache paths_;
-  PeerChanges changes_;  // since the last plan
-  NexthopUse nexthops_;  // of the last plan
-  std::vector<std::uint32_t> unusable_ids_;
+  PeerChanges changes_;                   // since the last plan
+  NexthopUse nexthops_;                   // of the last plan
+  std::set<std::uint32_t> unusable_ids_;  // as Plan has them, of the last plan
   std::vector<Refused> skipped_;
   StandingWarnings refusals_;
 };
