@@ -1,6 +1,6 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd kube-tools demo test test-asan test-release test-e2e soak fuzz lint release image bench bench-etcd bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
+.PHONY: help newer-etcd kube-tools demo test test-asan test-release test-e2e soak fuzz lint release image bench bench-etcd bench-kube bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
@@ -8,6 +8,7 @@ BUILD ?= build/release
 FUZZ_SECONDS ?= 20
 SEEDS ?= 5000
 PEERS ?= 0,1000,5000,10000,20000
+NODES ?= 0,1000,5000,15000
 FIRST_SEED ?= 1000
 
 help:
@@ -24,6 +25,7 @@ help:
 	@echo "make image      build build/image/image.tar, an OCI image, and the same as a layout"
 	@echo "make bench      measure (needs root; see docs/developing.md)"
 	@echo "make bench-etcd  the same with leases in etcd; FLANNELD_REFERENCE=PATH: beside another flanneld"
+	@echo "make bench-kube  the same with leases in the Nodes of a kube-apiserver"
 	@echo "make bench-firewall  firewall rules: what they cost, how soon they are back; the same"
 	@echo "make bench-cni  the CNI plugin; CNI_REFERENCE=FOLDER: beside the plugins there"
 	@echo "make install    copy the release and a systemd unit to PREFIX ($(PREFIX))"
@@ -110,6 +112,10 @@ bench: release
 bench-etcd: release
 	@scripts/install-dependencies bench
 	@python3 test/bench/etcd.py $(PEERS) flannel-cpp=build/release/bin/flanneld $(if $(FLANNELD_REFERENCE),flannel=$(FLANNELD_REFERENCE))
+
+bench-kube: release newer-etcd kube-tools
+	@scripts/install-dependencies bench
+	@FLANNEL_ETCD=$$(scripts/build-etcd) python3 test/bench/kube.py $$(scripts/build-kube cluster)/kube $(NODES) flannel-cpp=build/release/bin/flanneld $(if $(FLANNELD_REFERENCE),flannel=$(FLANNELD_REFERENCE))
 
 bench-firewall: release
 	@scripts/install-dependencies bench
