@@ -22,6 +22,8 @@ constexpr std::size_t kReceiveSize = 65'536;
 constexpr std::size_t kFewAnswers = 16;
 constexpr int kRequestReceiveBuffer = 4 << 20;
 constexpr int kNotificationReceiveBuffer = 16 << 20;
+// More than that can hold: the kernel counts it twice, and a message as 768 bytes at least.
+constexpr int kMostPending = 65'536;
 constexpr int kDumpTries = 10;
 
 [[noreturn]] void fail_with_errno(std::string_view what) {
@@ -291,12 +293,12 @@ bool NotificationSocket::join(int group) {
 
 bool NotificationSocket::drain(const std::function<void(const MessageView&)>& take) {
   bool complete = true;
-  for (;;) {
+  for (int left = kMostPending; left > 0; --left) {
     const ssize_t got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (got < 0 && errno == ENOBUFS) {
       complete = false;
     } else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      return complete;
+      break;
     } else if (got < 0 && errno != EINTR) {
       fail_with_errno("notifications");
     } else if (got >= 0) {
@@ -306,6 +308,7 @@ bool NotificationSocket::drain(const std::function<void(const MessageView&)>& ta
       }
     }
   }
+  return complete;
 }
 
 }  // namespace flannel::netlink

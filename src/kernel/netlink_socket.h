@@ -83,7 +83,9 @@ class NotificationSocket {
 
   int fd() const { return fd_.get(); }
 
-  // Hands every pending message to `take`. False where some were lost (ENOBUFS).
+  // Hands every pending message to `take`; of those that come meanwhile, as from a program that
+  // changes something without pause, some are left for the next call. False where some were lost
+  // (ENOBUFS).
   bool drain(const std::function<void(const MessageView&)>& take);
 
  private:

@@ -40,29 +40,26 @@ FileWatch::FileWatch(const asio::any_io_executor& executor, const std::filesyste
   }
 }
 
-// True where one of the events is about our file.
-bool FileWatch::drain() {
+// True where one of the events is about our file. Some of them at a time: a program that writes
+// beside it without pause would keep us here.
+bool FileWatch::read_some() {
   bool ours = false;
   alignas(inotify_event) std::array<char, 4096> buffer;
-  for (;;) {
-    const ssize_t got = ::read(events_.native_handle(), buffer.data(), buffer.size());
-    if (got <= 0) {
-      return ours;
-    }
-    for (ssize_t at = 0; at < got;) {
-      const inotify_event* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
-      const std::string_view name = event->len > 0 ? event->name : "";
-      // The -shm file changes with every look at the database.
-      ours = ours || event->len == 0 || (name.starts_with(name_) && !name.ends_with("-shm"));
-      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-    }
+  const ssize_t got = ::read(events_.native_handle(), buffer.data(), buffer.size());
+  for (ssize_t at = 0; at < got;) {
+    const inotify_event* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+    const std::string_view name = event->len > 0 ? event->name : "";
+    // The -shm file changes with every look at the database.
+    ours = ours || event->len == 0 || (name.starts_with(name_) && !name.ends_with("-shm"));
+    at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
   }
+  return ours;
 }
 
 Task<void> FileWatch::changed_or(std::chrono::steady_clock::time_point deadline) {
   using namespace asio::experimental::awaitable_operators;
   deadline_.expires_at(deadline);
-  while (!drain() && std::chrono::steady_clock::now() < deadline) {
+  while (!read_some() && std::chrono::steady_clock::now() < deadline) {
     co_await (events_.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable) ||
               deadline_.async_wait(asio::use_awaitable));
   }

@@ -21,7 +21,7 @@ class FileWatch {
   Task<void> changed_or(std::chrono::steady_clock::time_point deadline);
 
  private:
-  bool drain();
+  bool read_some();
 
   std::string directory_, name_;
   asio::posix::stream_descriptor events_;

@@ -2,16 +2,49 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/post.hpp>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 
 #include "base/directory_fixture.h"
 #include "base/file.h"
 #include "base/loop_fixture.h"
+#include "base/wake.h"
 
 namespace flannel {
 namespace {
 
-class NextTextTest : public LoopTest {
+class FileWatchTest : public LoopTest {
+ protected:
+  TestDirectory directory;
+};
+
+TEST_F(FileWatchTest, WhoWritesBesideTheFileWithoutPauseKeepsNobodyWaiting) {
+  const std::string file = directory.file("conf"),
+                    others[] = {directory.file("a"), directory.file("b")};
+  ASSERT_TRUE(replace_file(file, "1", 0644));
+  FileWatch watch(loop.get_executor(), file);
+  for (int i = 0; i < 2'000; ++i) {  // in turn, since the kernel merges events that are alike
+    std::ofstream(others[i % 2], std::ios::app) << i;
+  }
+  ASSERT_TRUE(replace_file(file, "2", 0644));
+  bool changed = false;
+  asio::co_spawn(loop, watch.changed_or(kNever),
+                 [&](const std::exception_ptr&) { changed = true; });
+  int turns_of_others = 0;
+  const std::function<void()> take_turns = [&] {
+    ++turns_of_others;
+    if (!changed) {
+      asio::post(loop, take_turns);
+    }
+  };
+  asio::post(loop, take_turns);
+  run_until([&] { return changed; });
+  EXPECT_GT(turns_of_others, 5);
+}
+
+class NextTextTest : public FileWatchTest {
  protected:
   // Waits for another text than `last`, while `change` happens.
   std::string text_after(const std::string& last, const std::function<void()>& change) {
@@ -26,8 +59,6 @@ class NextTextTest : public LoopTest {
     run_until([&text] { return !text.empty(); });
     return text;
   }
-
-  TestDirectory directory;
 };
 
 TEST_F(NextTextTest, AFileThatIsReplaced) {

@@ -1,5 +1,11 @@
 // What the real kernel says of the host: default routes, and whose addresses are what.
 
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include <cstring>
+
+#include "kernel/netlink_socket.h"
 #include "test/kernel/kernel_fixture.h"
 
 namespace flannel {
@@ -113,6 +119,24 @@ TEST_P(RealHost, ShowsDuplicateAddresses) {
       }
     }
   }
+}
+
+TEST_P(RealHost, WhoChangesItWithoutPauseKeepsNobodyWaiting) {
+  netlink::NotificationSocket notifications;
+  ifreq request{};
+  std::strncpy(request.ifr_name, "eth0", sizeof request.ifr_name - 1);
+  const UniqueFd any(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const auto change = [&] {
+    request.ifr_mtu = request.ifr_mtu == 1400 ? 1500 : 1400;
+    EXPECT_EQ(::ioctl(any.get(), SIOCSIFMTU, &request), 0);
+  };
+  change();
+  bool begun = false;
+  EXPECT_TRUE(notifications.drain([&](const netlink::MessageView&) {
+    begun = true;
+    change();
+  }));
+  EXPECT_TRUE(begun);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, RealHost, testing::Values("real"),
