@@ -1,7 +1,9 @@
 #include "rpc/http2_client.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <iterator>
 
 namespace flannel {
 namespace {
@@ -52,7 +54,9 @@ struct Http2Client::State {
   std::vector<Endpoint> endpoints;
   TlsSource tls;
   Keepalive keepalive;
-  std::size_t next = 0;  // the endpoint to begin with
+  Resolver resolver;
+  std::size_t next = 0;                  // the endpoint to begin with
+  std::vector<Transport::Address> last;  // of each endpoint, the address last connected to
   std::shared_ptr<Http2Connection> connection;
   std::shared_ptr<Transport> dialing;  // being connected
   bool busy = false;                   // dial() runs
@@ -62,12 +66,14 @@ struct Http2Client::State {
 };
 
 Http2Client::Http2Client(asio::any_io_executor executor, std::vector<Endpoint> endpoints,
-                         TlsSource tls, Keepalive keepalive)
+                         TlsSource tls, Keepalive keepalive, Resolver resolver)
     : state_(std::make_shared<State>()) {
   state_->executor = std::move(executor);
   state_->endpoints = std::move(endpoints);
   state_->tls = std::move(tls);
   state_->keepalive = keepalive;
+  state_->resolver = std::move(resolver);
+  state_->last.resize(state_->endpoints.size());
 }
 
 Http2Client::~Http2Client() {
@@ -123,10 +129,10 @@ Task<void> Http2Client::dial(std::shared_ptr<State> state) {
   std::string failures;
   bool connected = false;
   for (std::size_t tries = 0; tries < state->endpoints.size() && !connected; ++tries) {
-    const Endpoint endpoint = state->endpoints[state->next];
-    state->next = (state->next + 1) % state->endpoints.size();
+    const std::size_t number = state->next;
+    state->next = (number + 1) % state->endpoints.size();
     try {
-      co_await dial_endpoint(state, endpoint);
+      co_await dial_endpoint(state, number);
       connected = true;
     } catch (const std::exception& error) {  // shown to the callers when no endpoint is left
       failures += (failures.empty() ? "" : "; ") + std::string(error.what());
@@ -141,8 +147,13 @@ Task<void> Http2Client::dial(std::shared_ptr<State> state) {
   state->changed.notify();
 }
 
-Task<void> Http2Client::dial_endpoint(std::shared_ptr<State> state, Endpoint endpoint) {
-  const std::vector<Transport::Address> addresses = co_await resolve(endpoint);
+Task<void> Http2Client::dial_endpoint(std::shared_ptr<State> state, std::size_t number) {
+  const Endpoint endpoint = state->endpoints[number];
+  std::vector<Transport::Address> addresses = co_await state->resolver(endpoint);
+  const auto last = std::ranges::find(addresses, state->last[number]);
+  if (last != addresses.end()) {
+    std::ranges::rotate(addresses, std::next(last));
+  }
   const bool secure = endpoint.tls.value_or(false);
   std::string failure;
   for (const Transport::Address& address : addresses) {
@@ -155,6 +166,7 @@ Task<void> Http2Client::dial_endpoint(std::shared_ptr<State> state, Endpoint end
     failure = co_await connect(state->executor, transport, endpoint, address);
     state->dialing.reset();
     if (failure.empty() && !state->closed) {
+      state->last[number] = address;
       state->connection =
           Http2Connection::start(state->executor, transport, secure ? "https" : "http",
                                  endpoint.authority(), state->keepalive);

@@ -1,6 +1,7 @@
 // The one HTTP/2 connection to a service that has several addresses.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,8 +12,9 @@
 namespace flannel {
 
 // A new connection is made when a request needs one, by trying the endpoints in turn, from the one
-// after the last used: a server that went silent is asked last. There is no waiting and no second
-// round: the caller has the Backoff.
+// after the last used: a server that went silent is asked last. So are the addresses of an
+// endpoint, as those of several servers with one name. There is no waiting and no second round: the
+// caller has the Backoff.
 //
 // A host that is away swallows what we send it; the kernel would ask again at growing intervals,
 // so a new attempt each second notices its return sooner. Who took the connection and has many
@@ -22,10 +24,12 @@ inline constexpr std::chrono::seconds kShakeHandsWithin{10};
 
 class Http2Client {
  public:
+  using Resolver = std::function<Task<std::vector<Transport::Address>>(Endpoint)>;
+
   // At least one endpoint. Those whose `tls` is true are spoken to in TLS, which `tls` is for; it
   // may be empty where there are none.
   Http2Client(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,
-              Keepalive keepalive = {});
+              Keepalive keepalive = {}, Resolver resolver = resolve);
   Http2Client(const Http2Client&) = delete;
   Http2Client& operator=(const Http2Client&) = delete;
   // Ends the connection and all its streams.
@@ -46,7 +50,7 @@ class Http2Client {
   struct State;  // shared with the coroutine that connects
 
   static Task<void> dial(std::shared_ptr<State> state);
-  static Task<void> dial_endpoint(std::shared_ptr<State> state, Endpoint endpoint);
+  static Task<void> dial_endpoint(std::shared_ptr<State> state, std::size_t number);
 
   std::shared_ptr<State> state_;
 };

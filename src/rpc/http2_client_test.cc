@@ -45,6 +45,34 @@ TEST_F(Http2ClientTest, ASilentServerIsNoticedAndTheNextOneAsked) {
   EXPECT_EQ(other.connections(), 1);
 }
 
+// As a name of several API servers has them.
+TEST_F(Http2ClientTest, TheAddressesOfAnEndpointAreAskedInTurn) {
+  Listener one(loop, kSettings), two(loop, kSettings), gone(loop, "");
+  std::vector<Transport::Address> addresses;
+  for (const Listener* listener : {&one, &gone, &two}) {
+    addresses.emplace_back(
+        tcp::endpoint(asio::ip::address_v4::loopback(), listener->endpoint().port));
+  }
+  gone.close();
+  const auto resolver = [&](Endpoint) -> Task<std::vector<Transport::Address>> {
+    co_return addresses;
+  };
+  Http2Client client(loop.get_executor(), {{.host = "kube.test", .port = 1}}, nullptr,
+                     {.ping_after = 20ms, .pong_within = 20ms}, resolver);
+  const auto ask = [&] { EXPECT_EQ(outcome(client), "kube.test:1: no sign of life for 40 ms"); };
+  const auto connections = [&] { return std::pair(one.connections(), two.connections()); };
+  ask();
+  EXPECT_EQ(connections(), std::pair(1, 0));
+  ask();
+  EXPECT_EQ(connections(), std::pair(1, 1)) << "the one between them cannot be reached";
+  std::ranges::reverse(addresses);  // as servers of names like to do
+  ask();
+  EXPECT_EQ(connections(), std::pair(2, 1));
+  addresses = {addresses.front()};
+  ask();
+  EXPECT_EQ(connections(), std::pair(2, 2)) << "the last one is not there any more";
+}
+
 TEST_F(Http2ClientTest, ReachesAUnixSocket) {
   const std::string path = fmt::format("/tmp/flannel-http2-{}.sock", ::getpid());
   asio::local::stream_protocol::acceptor acceptor(loop, path);
