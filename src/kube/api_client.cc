@@ -84,8 +84,11 @@ Task<ApiClient::Attempt> ApiClient::attempt(ApiRequest request, bool rejected, D
       co_return Attempt{.stream = std::move(stream)};
     }
     const std::string body = co_await read_error(stream, deadline);
-    co_return Attempt{
-        .error = make_api_error(what, stream.status(), body, retry_after(stream.headers()))};
+    std::optional<seconds> later = retry_after(stream.headers());
+    if (!later && stream.status() == 429) {  // as of a proxy that does not say when
+      later = seconds(0);
+    }
+    co_return Attempt{.error = make_api_error(what, stream.status(), body, later)};
   } catch (const StreamReset& reset) {
     if (!reset.refused) {
       throw ConnectionError(reset.what());
@@ -97,10 +100,12 @@ Task<ApiClient::Attempt> ApiClient::attempt(ApiRequest request, bool rejected, D
 Task<Http2Stream> ApiClient::open(ApiRequest request, Deadline deadline) {
   bool rejected = false;
   int unseen = 0;
-  seconds wait{1};
   for (;;) {
+    co_await wait_out(deadline);
     Attempt now = co_await attempt(request, rejected, deadline);
     if (now.stream) {
+      refusal_.reset();
+      next_wait_ = seconds(1);
       co_return std::move(*now.stream);
     }
     if (!now.error) {
@@ -119,16 +124,27 @@ Task<Http2Stream> ApiClient::open(ApiRequest request, Deadline deadline) {
     if (!error.retry_after) {
       throw error;
     }
-    // Longer and longer, and each node after another time: they may all have been refused at once.
-    const seconds least = std::min(std::max(*error.retry_after, wait), kLongestWait);
-    wait = 2 * least;
-    std::uniform_int_distribution<std::int64_t> jitter(0, std::chrono::milliseconds(least).count());
-    const auto pause = least + std::chrono::milliseconds(jitter(random_));
-    if (deadline - steady_clock::now() < pause) {
-      throw error;
-    }
-    co_await sleep_for(pause);
+    postpone(error);
   }
+}
+
+// Where that takes too long, the server's answer is what it was.
+Task<void> ApiClient::wait_out(Deadline deadline) {
+  while (refusal_ && steady_clock::now() < ask_at_) {
+    if (deadline < ask_at_) {
+      throw ApiError(*refusal_);
+    }
+    co_await sleep_for(ask_at_ - steady_clock::now());
+  }
+}
+
+// Longer and longer, and each node until another time: they may all have been refused at once.
+void ApiClient::postpone(const ApiError& refusal) {
+  const seconds least = std::min(std::max(*refusal.retry_after, next_wait_), kLongestWait);
+  next_wait_ = 2 * least;
+  std::uniform_int_distribution<std::int64_t> jitter(0, std::chrono::milliseconds(least).count());
+  ask_at_ = steady_clock::now() + least + std::chrono::milliseconds(jitter(random_));
+  refusal_ = refusal;
 }
 
 Task<std::string> ApiClient::call(ApiRequest request, Deadline deadline) {
@@ -197,6 +213,7 @@ void ApiClient::take(ApiTarget target) {
   }
   target_ = std::move(target);
   if (other_server) {
+    refusal_.reset();
     http2_ = std::make_unique<Http2Client>(executor_, std::vector{target_->endpoint},
                                            [this] { return tls_; });
   } else if (other_tls) {

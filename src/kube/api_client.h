@@ -29,9 +29,10 @@ inline constexpr std::size_t kMostApiAnswer = 8 << 20;
 // we cannot say who we are) and DeadlineExceeded.
 //
 // What needs nobody's attention is done here: who we are is said anew after a 401, once; what the
-// server wants to be asked later (Retry-After) is asked later, as long as the deadline allows; a
-// request that the server did not look at is sent again; a server that cannot serve us (5xx) has
-// its connection given up, so that the next request may come to another one.
+// server wants to be asked later (429, Retry-After) is asked later, and nothing else before, as
+// long as the deadline allows; a request that the server did not look at is sent again; a server
+// that cannot serve us (5xx) has its connection given up, so that the next request may come to
+// another one.
 class ApiClient {
  public:
   ApiClient(asio::any_io_executor executor, std::unique_ptr<ApiAccess> access);
@@ -54,6 +55,8 @@ class ApiClient {
   Task<Attempt> attempt(ApiRequest request, bool rejected, Deadline deadline);
   Task<void> refresh(bool rejected);
   void take(ApiTarget target);
+  Task<void> wait_out(Deadline deadline);
+  void postpone(const ApiError& refusal);
 
   asio::any_io_executor executor_;
   std::unique_ptr<ApiAccess> access_;
@@ -61,6 +64,10 @@ class ApiClient {
   std::string trouble_;              // why there is none that is newer
   TlsContext tls_;                   // of `target_`
   std::unique_ptr<Http2Client> http2_;
+  // What the server last wanted to be asked later, and when that is; nothing once it has served us.
+  std::optional<ApiError> refusal_;
+  Deadline ask_at_;
+  std::chrono::seconds next_wait_{1};
   std::minstd_rand random_{std::random_device{}()};
 };
 

@@ -78,6 +78,19 @@ TEST_F(ApiClientTest, WaitsNoLongerThanTheDeadline) {
   EXPECT_EQ(requests.size(), 1U);
 }
 
+// Whoever asks: those who failed ask again within a second, and there may be thousands of nodes.
+TEST_F(ApiClientTest, WhatIsPostponedIsNotAskedBefore) {
+  answers({refusal("429", "too many"), {.body = "ok"}});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(failure_of({.path = "/"}, 100ms), "GET /: HTTP status 429: too many");
+    EXPECT_EQ(requests.size(), 1U);
+  }
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(body_of({.path = "/other"}), "ok");
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, 500ms);
+  EXPECT_EQ(body_of({.path = "/"}), "ok");
+}
+
 TEST_F(ApiClientTest, AServerThatCannotServeIsLeft) {
   answers({refusal("500", "etcd is away"), {.body = "ok"}});
   EXPECT_EQ(failure_of({.path = "/api/v1/nodes?watch=true"}),
