@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "base/printable.h"
 #include "kube/protobuf_magic.h"
@@ -33,21 +34,28 @@ std::string short_text(pbf_reader& reader, std::string_view name,
   return std::string(view);
 }
 
-void read_annotation(std::string_view view, std::string_view prefix, Annotations& annotations) {
-  std::string_view key;
-  std::string_view value;
-  each_field("annotation", view, [&](pbf_reader& reader) {
+// The first two fields, which are texts: an annotation's key and value, a condition's type and
+// status.
+std::pair<std::string_view, std::string_view> read_pair(std::string_view message,
+                                                        std::string_view view) {
+  std::pair<std::string_view, std::string_view> out;
+  each_field(message, view, [&](pbf_reader& reader) {
     switch (reader.tag_and_type()) {
       case bytes(1):
-        key = protobuf::view_of(reader);
+        out.first = protobuf::view_of(reader);
         break;
       case bytes(2):
-        value = protobuf::view_of(reader);
+        out.second = protobuf::view_of(reader);
         break;
       default:
         reader.skip();
     }
   });
+  return out;
+}
+
+void read_annotation(std::string_view view, std::string_view prefix, Annotations& annotations) {
+  const auto [key, value] = read_pair("annotation", view);
   if (!key.starts_with(prefix)) {
     return;
   }
@@ -101,30 +109,13 @@ void read_spec(std::string_view view, NodeObject& node) {
   }
 }
 
-void read_condition(std::string_view view, NodeObject& node) {
-  std::string_view type;
-  std::string_view status;
-  each_field("NodeCondition", view, [&](pbf_reader& reader) {
-    switch (reader.tag_and_type()) {
-      case bytes(1):
-        type = protobuf::view_of(reader);
-        break;
-      case bytes(2):
-        status = protobuf::view_of(reader);
-        break;
-      default:
-        reader.skip();
-    }
-  });
-  if (type == "NetworkUnavailable") {
-    node.network_unavailable = status.substr(0, kMostNodeName);
-  }
-}
-
 void read_status(std::string_view view, NodeObject& node) {
   each_field("NodeStatus", view, [&](pbf_reader& reader) {
     if (reader.tag_and_type() == bytes(4)) {
-      read_condition(protobuf::view_of(reader), node);
+      const auto [type, status] = read_pair("NodeCondition", protobuf::view_of(reader));
+      if (type == "NetworkUnavailable") {
+        node.network_unavailable = status.substr(0, kMostNodeName);
+      }
     } else {
       reader.skip();
     }
