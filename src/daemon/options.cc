@@ -268,6 +268,13 @@ void read_environment(KubeOptions& kube,
   kube.pod_name = variable("POD_NAME");
   kube.service_host = variable("KUBERNETES_SERVICE_HOST");
   kube.service_port = variable("KUBERNETES_SERVICE_PORT");
+  const auto either = [&](const std::string& upper, const std::string& lower) {
+    const std::string value = variable(upper);
+    return value.empty() ? variable(lower) : value;
+  };
+  kube.proxies = {.https = either("HTTPS_PROXY", "https_proxy"),
+                  .http = either("HTTP_PROXY", "http_proxy"),
+                  .no_proxy = either("NO_PROXY", "no_proxy")};
 }
 
 }  // namespace

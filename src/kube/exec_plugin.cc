@@ -30,6 +30,9 @@ std::string exec_info(const ExecCommand& command, const KubeCluster& cluster,
     if (!cluster.certificate_name.empty()) {
       about["tls-server-name"] = cluster.certificate_name;
     }
+    if (!cluster.proxy_url.empty()) {
+      about["proxy-url"] = cluster.proxy_url;
+    }
     if (!cluster.verify) {
       about["insecure-skip-tls-verify"] = true;
     }

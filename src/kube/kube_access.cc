@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/printable.h"
 #include "kube/exec_plugin.h"
 #include "kube/kubeconfig.h"
@@ -34,6 +35,30 @@ Result<std::string> bearer(std::string token, std::string_view from) {
 Result<std::string> bearer_of_file(const std::string& path) {
   Result<std::string> text = read_file(path, kMostToken);
   return text ? bearer(std::move(*text), path) : text;
+}
+
+// Of a server whose endpoint is known. Error: which proxy cannot be used. It is logged, since what
+// it says is else hard to understand.
+Result<void> set_proxy(const ProxyVariables& variables, const std::string& configured,
+                       Endpoint& server) {
+  if (configured.empty()) {
+    Result<std::optional<Proxy>> proxy = proxy_for(variables, server);
+    if (!proxy) {
+      return std::unexpected(proxy.error());
+    }
+    server.proxy = std::move(*proxy);
+  } else {
+    Result<Proxy> proxy = parse_proxy(configured);
+    if (!proxy) {
+      return fail("proxy-url: {}", proxy.error().text);
+    }
+    server.proxy = std::move(*proxy);
+  }
+  if (server.proxy) {
+    log_info("{} is reached by the proxy {}", server.to_text(),
+             authority(server.proxy->host, server.proxy->port));
+  }
+  return {};
 }
 
 class FixedAccess : public ApiAccess {
@@ -77,8 +102,8 @@ class PodAccess : public ApiAccess {
 
 class KubeconfigAccess : public ApiAccess {
  public:
-  KubeconfigAccess(std::string path, std::string api_url)
-      : path_(std::move(path)), api_url_(std::move(api_url)) {}
+  KubeconfigAccess(std::string path, std::string api_url, ProxyVariables proxies)
+      : path_(std::move(path)), api_url_(std::move(api_url)), proxies_(std::move(proxies)) {}
 
   std::string server() const override { return server_; }
 
@@ -159,6 +184,9 @@ class KubeconfigAccess : public ApiAccess {
       return fail("{}: server: {}", path_, url.error().text);
     }
     url->endpoint.certificate_name = cluster.certificate_name;
+    if (const Result<void> set = set_proxy(proxies_, cluster.proxy_url, url->endpoint); !set) {
+      return fail("{}: {}", path_, set.error().text);
+    }
     return ApiTarget{.endpoint = std::move(url->endpoint),
                      .base_path = std::move(url->base_path),
                      .tls = {},
@@ -200,7 +228,8 @@ class KubeconfigAccess : public ApiAccess {
 
   std::string path_;
   std::string api_url_;  // empty: the kubeconfig's
-  std::string text_;     // that all below is of
+  ProxyVariables proxies_;
+  std::string text_;  // that all below is of
   Kubeconfig config_;
   ApiTarget target_;  // without the identity
   std::string server_;
@@ -220,6 +249,9 @@ Result<std::unique_ptr<ApiAccess>> pod_access(const KubeOptions& options) {
   if (!endpoint) {
     return fail("KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT: {}", endpoint.error().text);
   }
+  if (const Result<void> set = set_proxy(options.proxies, "", *endpoint); !set) {
+    return std::unexpected(set.error());
+  }
   auto access = std::make_unique<PodAccess>(std::move(*endpoint), options.service_account_folder);
   if (const Result<ApiTarget> now = access->read(); !now) {
     return std::unexpected(now.error());
@@ -232,7 +264,8 @@ Result<std::unique_ptr<ApiAccess>> pod_access(const KubeOptions& options) {
 Result<std::unique_ptr<ApiAccess>> make_api_access(const KubeOptions& options) {
   constexpr std::string_view kWhat = "fail to create kubernetes config";
   if (!options.kubeconfig_file.empty()) {
-    auto access = std::make_unique<KubeconfigAccess>(options.kubeconfig_file, options.api_url);
+    auto access = std::make_unique<KubeconfigAccess>(options.kubeconfig_file, options.api_url,
+                                                     options.proxies);
     if (const Result<void> read = access->read(); !read) {
       return fail("{}: {}", kWhat, read.error().text);
     }
@@ -242,6 +275,9 @@ Result<std::unique_ptr<ApiAccess>> make_api_access(const KubeOptions& options) {
     Result<ApiUrl> url = parse_api_url(options.api_url, false);
     if (!url) {
       return fail("{}: kube-api-url: {}", kWhat, url.error().text);
+    }
+    if (const Result<void> set = set_proxy(options.proxies, "", url->endpoint); !set) {
+      return fail("{}: {}", kWhat, set.error().text);
     }
     return std::make_unique<FixedAccess>(ApiTarget{.endpoint = std::move(url->endpoint),
                                                    .base_path = std::move(url->base_path),

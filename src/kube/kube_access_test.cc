@@ -69,6 +69,54 @@ TEST_F(KubeAccessTest, APodIsAskedForNothing) {
   EXPECT_EQ(target()->tls.ca.text, "CA 2");
 }
 
+// As client-go does it.
+TEST_F(KubeAccessTest, AProxyIsTheKubeconfigsOrThatOfTheVariables) {
+  const auto kubeconfig = [&](const std::string& field) {
+    write("config",
+          "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\nclusters:\n"
+          "- name: c\n  cluster:\n    server: https://kube.test:6443\n" +
+              field);
+    options.kubeconfig_file = directory.file("config");
+    return open();
+  };
+  const auto proxy = [&] {
+    const std::optional<Proxy> found = target()->endpoint.proxy;
+    return found ? authority(found->host, found->port) : "";
+  };
+  options.proxies = {.https = "http://one:3128", .http = "", .no_proxy = "kube.test"};
+  kubeconfig("");
+  EXPECT_EQ(proxy(), "");
+  kubeconfig("    proxy-url: http://u:geheim@two:8080\n");
+  EXPECT_EQ(proxy(), "two:8080") << "NO_PROXY says nothing of this one";
+  EXPECT_EQ(kubeconfig("    proxy-url: socks5://u:geheim@two:8080\n"),
+            "fail to create kubernetes config: " + directory.file("config") +
+                ": proxy-url: a proxy of the scheme \"(hidden)\" is not supported, one with "
+                "http:// is");
+  options.proxies.no_proxy = "";
+  kubeconfig("");
+  EXPECT_EQ(proxy(), "one:3128");
+  options.proxies.https = "https://one";
+  EXPECT_TRUE(kubeconfig("").contains("HTTPS_PROXY: a proxy of the scheme \"https\" is not"));
+  options.kubeconfig_file = "";
+  options.api_url = "http://kube.test:8080";
+  options.proxies.http = "three";
+  open();
+  EXPECT_EQ(proxy(), "three:80");
+  write("token", "one");
+  write("ca.crt", "CA");
+  options.api_url = "";
+  options.service_host = "10.96.0.1";
+  options.service_port = "443";
+  options.service_account_folder = directory.path();
+  EXPECT_EQ(open(),
+            "fail to create kubernetes config: HTTPS_PROXY: a proxy of the scheme \"https\" is not "
+            "supported, one with http:// is; NO_PROXY may name 10.96.0.1, so that it is reached "
+            "directly");
+  options.proxies.no_proxy = "10.96.0.0/12";
+  open();
+  EXPECT_EQ(proxy(), "");
+}
+
 TEST_F(KubeAccessTest, NowhereIsSaidAtOnce) {
   EXPECT_EQ(open(),
             "fail to create kubernetes config: this is no pod (KUBERNETES_SERVICE_HOST and "

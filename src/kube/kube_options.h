@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "rpc/proxy.h"
+
 namespace flannel {
 
 struct KubeOptions {
@@ -14,6 +16,8 @@ struct KubeOptions {
 
   // Of the pod, by environment variables: NODE_NAME, or else POD_NAMESPACE and POD_NAME.
   std::string node_name, pod_namespace, pod_name;
+
+  ProxyVariables proxies;  // by HTTPS_PROXY, …; a kubeconfig's own proxy goes before them
 
   // What every pod finds: by environment variables KUBERNETES_SERVICE_HOST and …_PORT, and the
   // folder with `token` and `ca.crt`.

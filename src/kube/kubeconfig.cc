@@ -121,9 +121,7 @@ KubeCluster read_cluster(Reader& reader, const json::object& object) {
   if (!out.verify && out.ca != PemSource()) {
     reader.refuse("insecure-skip-tls-verify", "true, and a certificate-authority is given as well");
   }
-  if (!reader.text(object, "proxy-url").empty()) {
-    reader.refuse("proxy-url", "proxies are not supported");
-  }
+  out.proxy_url = reader.text(object, "proxy-url");
   return out;
 }
 

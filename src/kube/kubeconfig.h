@@ -28,6 +28,7 @@ struct KubeCluster {
   PemSource ca;
   bool verify = true;
   std::string certificate_name;  // tls-server-name
+  std::string proxy_url;         // may have a password
   // It has settings for exec plugins (`client.authentication.k8s.io/exec`), which we do not hand
   // on.
   bool exec_settings = false;
@@ -61,7 +62,7 @@ struct Kubeconfig {
 };
 
 // `path` is the text's file, which relative paths in it are relative to. What we cannot do is
-// refused: a proxy, auth-provider, impersonation. Error: names file and field, and has no secrets.
+// refused: auth-provider, impersonation. Error: names file and field, and has no secrets.
 Result<Kubeconfig> parse_kubeconfig(std::string_view text, const std::string& path);
 
 struct ApiUrl {

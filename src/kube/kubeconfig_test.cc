@@ -76,8 +76,6 @@ TEST(KubeconfigTest, WhatIsWrongIsNamed) {
       {"current-context: a\ncontexts: {b: c}", "/etc/k/config: contexts: not a list"},
       {"current-context: a\ncontexts: [{name: a, context: {cluster: b}}]",
        "/etc/k/config: context \"a\": clusters: none is called \"b\""},
-      {with("    proxy-url: http://p\n", ""),
-       "/etc/k/config: cluster \"c\": proxy-url: proxies are not supported"},
       {with("    insecure-skip-tls-verify: maybe\n", ""),
        "/etc/k/config: cluster \"c\": insecure-skip-tls-verify: neither true nor false"},
       {with("    insecure-skip-tls-verify: true\n    certificate-authority: x\n", ""),

@@ -77,11 +77,15 @@ Result<Endpoint> parse_host_port(std::string_view text, std::string_view whole,
 
 }  // namespace
 
+std::string authority(const std::string& host, std::uint16_t port) {
+  return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
 std::string Endpoint::authority() const {
   if (is_unix()) {
     return "localhost";
   }
-  return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+  return flannel::authority(host, port);
 }
 
 std::string Endpoint::to_text() const {

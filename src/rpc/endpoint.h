@@ -11,6 +11,17 @@
 
 namespace flannel {
 
+// `10.0.0.1:2379`, `[fd99::1]:2379`.
+std::string authority(const std::string& host, std::uint16_t port);
+
+// An HTTP proxy without TLS, which connects us to a server.
+struct Proxy {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string authorization;  // the header's value; empty: without the header
+  bool operator==(const Proxy&) const = default;
+};
+
 struct Endpoint {
   std::string host;         // a name or an address without brackets; empty for a unix socket
   std::uint16_t port = 0;   // 0 for a unix socket
@@ -18,6 +29,7 @@ struct Endpoint {
   // What the scheme says; nothing where the text had none, so that the caller's rule decides.
   std::optional<bool> tls;
   std::string certificate_name;  // whom its certificate is for, where that is not `host`
+  std::optional<Proxy> proxy;    // by which it is reached
 
   bool is_unix() const { return !socket_path.empty(); }
   // For HTTP's :authority and for messages: `10.0.0.1:2379`, `[fd99::1]:2379`; `localhost` for a

@@ -11,16 +11,23 @@
 
 #include "base/file.h"
 #include "base/ip.h"
+#include "rpc/proxy.h"
 
 namespace flannel {
 
 using boost::system::error_code;
 
+namespace {
+constexpr std::size_t kMostConnectAnswer = 16 << 10;  // headers of proxies are some hundred bytes
+}
+
 Transport::Transport(asio::any_io_executor executor, TlsContext tls)
     : context_(std::move(tls)), socket_(executor) {}
 
 Task<void> Transport::connect(Endpoint endpoint, Address address) {
-  peer_ = endpoint.is_unix() ? endpoint.to_text() : endpoint.authority();
+  peer_ = endpoint.is_unix() ? endpoint.to_text()
+          : endpoint.proxy   ? "the proxy " + authority(endpoint.proxy->host, endpoint.proxy->port)
+                             : endpoint.authority();
   error_code error;
   socket_.open(address.protocol(), error);
   if (!error) {
@@ -35,7 +42,29 @@ Task<void> Transport::connect(Endpoint endpoint, Address address) {
   }
 }
 
+// Byte by byte: what comes behind the answer is the server's.
+Task<void> Transport::pass_proxy(Endpoint endpoint) {
+  const std::string request = connect_request(*endpoint.proxy, endpoint.authority());
+  co_await write(request);
+  std::string head;
+  while (!head.ends_with("\r\n\r\n") && head.size() < kMostConnectAnswer) {
+    char byte = 0;
+    const std::span<char> next(&byte, 1);
+    co_await read_some(next);
+    head += byte;
+  }
+  if (const Result<void> connected = check_connect_answer(head); !connected) {
+    throw ConnectionError(fmt::format("connect to {} by {}: {}", endpoint.authority(), peer_,
+                                      connected.error().text));
+  }
+  peer_ = endpoint.authority();
+  heard_ = false;
+}
+
 Task<void> Transport::handshake(Endpoint endpoint) {
+  if (endpoint.proxy) {
+    co_await pass_proxy(endpoint);
+  }
   if (!context_) {
     co_return;
   }
@@ -150,19 +179,20 @@ Task<std::vector<Transport::Address>> resolve(Endpoint endpoint) {
     co_return out;
   }
   error_code error;
+  const std::string& host = endpoint.proxy ? endpoint.proxy->host : endpoint.host;
+  const std::uint16_t port = endpoint.proxy ? endpoint.proxy->port : endpoint.port;
   // Names cost Asio a thread of its own; most endpoints are addresses.
-  const asio::ip::address literal = asio::ip::make_address(endpoint.host, error);
+  const asio::ip::address literal = asio::ip::make_address(host, error);
   if (!error) {
-    const asio::ip::tcp::endpoint address(literal, endpoint.port);
+    const asio::ip::tcp::endpoint address(literal, port);
     out.emplace_back(address);
     co_return out;
   }
   asio::ip::tcp::resolver resolver(co_await asio::this_coro::executor);
-  const asio::ip::tcp::resolver::results_type found =
-      co_await resolver.async_resolve(endpoint.host, std::to_string(endpoint.port),
-                                      asio::redirect_error(asio::use_awaitable, error));
+  const asio::ip::tcp::resolver::results_type found = co_await resolver.async_resolve(
+      host, std::to_string(port), asio::redirect_error(asio::use_awaitable, error));
   if (error) {
-    throw ConnectionError(fmt::format("look up {}: {}", endpoint.host, error.message()));
+    throw ConnectionError(fmt::format("look up {}: {}", host, error.message()));
   }
   for (const auto& entry : found) {
     out.emplace_back(entry.endpoint());

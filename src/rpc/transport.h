@@ -29,9 +29,9 @@ class Transport {
 
   // Both throw ConnectionError.
   Task<void> connect(Endpoint endpoint, Address address);
-  // With TLS: the certificate must be trusted and be for the endpoint's host (or its
-  // `certificate_name`), unless none is verified, and the server must speak HTTP/2. Without,
-  // nothing.
+  // By way of a proxy: that has to connect us. With TLS: the certificate must be trusted and be for
+  // the endpoint's host (or its `certificate_name`), unless none is verified, and the server must
+  // speak HTTP/2. Without, nothing.
   Task<void> handshake(Endpoint endpoint);
 
   // At least one byte; throws ConnectionError at the end of the stream too.
@@ -49,6 +49,7 @@ class Transport {
  private:
   using Socket = asio::generic::stream_protocol::socket;
 
+  Task<void> pass_proxy(Endpoint endpoint);
   [[noreturn]] void broken(const boost::system::error_code& error) const;
 
   TlsContext context_;
@@ -58,7 +59,8 @@ class Transport {
   bool heard_ = false;  // the server has said something
 };
 
-// The addresses behind an endpoint, in the resolver's order. Throws ConnectionError.
+// The addresses behind an endpoint, or behind its proxy, in the resolver's order. Throws
+// ConnectionError.
 Task<std::vector<Transport::Address>> resolve(Endpoint endpoint);
 
 }  // namespace flannel

@@ -1,11 +1,13 @@
-// Fuzzes lists of endpoints: any text gives endpoints that are read again from their own text, or
-// an error; neither the error nor the text for people has a part of what may be a password.
+// Fuzzes lists of endpoints and proxies, and what a proxy answers: any text gives endpoints that
+// are read again from their own text, or an error; neither the error nor the text for people has a
+// part of what may be a password.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "rpc/endpoint.h"
+#include "rpc/proxy.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace flannel;
@@ -23,6 +25,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Result<std::vector<Endpoint>> read = parse_endpoints(guarded);
   if ((read && !read->back().is_unix()) || (!read && read.error().text.contains(kSecret)) ||
       without_credentials(guarded).contains(kSecret)) {
+    std::abort();
+  }
+  const Result<Proxy> proxy = parse_proxy(guarded);
+  const Result<Proxy> other = parse_proxy(text);
+  if ((!proxy && proxy.error().text.contains(kSecret)) || (other && other->port == 0)) {
+    std::abort();
+  }
+  is_without_proxy(text, {.host = "kube.test", .port = 443});
+  is_without_proxy(text, {.host = "fd99::1", .port = 443});
+  const Result<void> connected = check_connect_answer(text);
+  if (connected && !text.starts_with("HTTP/1.")) {
     std::abort();
   }
   return 0;
