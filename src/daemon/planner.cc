@@ -21,6 +21,28 @@ std::set<std::uint32_t> nexthop_ids(const Scope& scope, PeerList peers) {
   return ids;
 }
 
+// Where settings cannot be written, takes those out of `wanted` that the overlay works without, and
+// says which of them are not as wanted. The others stay: they are tried, and refused by name.
+std::vector<std::string> leave_out_fixed(const Snapshot& kernel, Table<Sysctl>& wanted) {
+  std::vector<std::string> texts;
+  if (!kernel.fixed_settings) {
+    return texts;
+  }
+  wanted.remove_if([&](const Sysctl& row) {
+    const Sysctl* const now = kernel.ours.of<Sysctl>().find(row.key);
+    const std::string& value = now != nullptr ? now->value : kernel.fixed_settings->accept_ra;
+    if (is_protection(row) && value != row.value) {
+      texts.push_back(fmt::format(
+          "router advertisements are not kept off {}: net.ipv6.conf.{}.{} is {} and cannot be set "
+          "to {} here ({}); `{}` on the host does it",
+          row.key.dev.text(), row.key.dev.text(), row.key.name, printable(value), row.value,
+          kernel.fixed_settings->reason, row.text()));
+    }
+    return is_protection(row);
+  });
+  return texts;
+}
+
 }  // namespace
 
 bool Planner::invalidate_paths(const HostChanges& changes) {
@@ -59,12 +81,13 @@ NetState Planner::plan(const Snapshot& kernel) {
   nexthops_ = nexthops(kernel);
   unusable_ids_ = {plan.unusable_ids.begin(), plan.unusable_ids.end()};
   skipped_ = std::move(plan.skipped);
-  log_refusals();
+  unprotected_ = leave_out_fixed(kernel, plan.state.of<Sysctl>());
+  log_warnings();
   return std::move(plan.state);
 }
 
-void Planner::log_refusals() {
-  std::set<std::string> now;
+void Planner::log_warnings() {
+  std::set<std::string> now(unprotected_.begin(), unprotected_.end());
   const auto add = [&now](std::span<const Refused> peers, std::string_view what) {
     for (const Refused& peer : peers) {
       now.insert(
@@ -73,11 +96,13 @@ void Planner::log_refusals() {
   };
   add(inputs_.peers.refused(), "refused");
   add(skipped_, "skipped");
-  refusals_.set(now);
+  warnings_.set(now);
 }
 
 NetState Planner::preview(const Snapshot& kernel) {
-  return plan_for_all(kernel).state;
+  Plan plan = plan_for_all(kernel);
+  leave_out_fixed(kernel, plan.state.of<Sysctl>());
+  return std::move(plan.state);
 }
 
 // The peers that did not change and have a nexthop id of one that did: hardly ever any, so that

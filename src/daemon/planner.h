@@ -42,7 +42,7 @@ class Planner {
   // Invalidates the paths that `changes` may have changed; true where that is anything.
   bool invalidate_paths(const HostChanges& changes);
 
-  // For all peers. Logs which of them are refused or skipped, each once.
+  // For all peers. Logs which of them are refused or skipped, and unprotected(), each once.
   NetState plan(const Snapshot& kernel);
   // How that differs from what this or plan() gave last, from the peers alone that changed.
   // Nothing where a full plan is needed: many have changed, or something is refused or skipped.
@@ -52,13 +52,16 @@ class Planner {
 
   // Peers that the backend cannot use.
   const std::vector<Refused>& skipped() const { return skipped_; }
+  // Settings that protect and are not as they should be, and that nobody here may write: they are
+  // not planned. A sentence each.
+  const std::vector<std::string>& unprotected() const { return unprotected_; }
 
  private:
   NexthopUse nexthops(const Snapshot& kernel) const;
   Plan plan_for(PeerList peers, const Paths& paths, NexthopUse nexthops) const;
   Plan plan_for_all(const Snapshot& kernel);
   std::vector<const Lease*> sharing_ids(PeerList gone, PeerList come, const NetState& have) const;
-  void log_refusals();
+  void log_warnings();
 
   const Inputs inputs_;
   const NexthopChoice nexthop_choice_;
@@ -69,7 +72,8 @@ class Planner {
   NexthopUse nexthops_;                   // of the last plan
   std::set<std::uint32_t> unusable_ids_;  // as Plan has them, of the last plan
   std::vector<Refused> skipped_;
-  StandingWarnings refusals_;
+  std::vector<std::string> unprotected_;
+  StandingWarnings warnings_;
 };
 
 }  // namespace flannel

@@ -204,6 +204,9 @@ json::array warning_texts(const DaemonState& state) {
   if (const ExternalInterface* external = state.external()) {
     add(state.overlay->backend->warnings(*external));
   }
+  if (state.planner) {
+    add(state.planner->unprotected());
+  }
   add(state.host_warnings());
   add(state.forward_drops());
   return all;

@@ -31,8 +31,9 @@ struct OpResult {
 // What a dump found.
 struct Snapshot {
   NetState ours;
-  bool nexthops_supported = true;             // kernel >= 5.3
-  std::vector<std::uint32_t> taken_nexthops;  // ids of our range that somebody else uses, sorted
+  bool nexthops_supported = true;               // kernel >= 5.3
+  std::optional<FixedSettings> fixed_settings;  // nothing where settings can be written
+  std::vector<std::uint32_t> taken_nexthops;    // ids of our range that somebody else uses, sorted
   // What the Go reference may have left and no rule makes ours (is_left_by_reference).
   Table<Route> leftovers;
   // What is on our devices and not ours: an administrator's addresses, routes, permanent neighbours

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/file.h"
 
@@ -26,20 +27,33 @@ std::string value_of(const Sysctl& setting) {
   return text ? text->substr(0, text->find('\n')) : setting.key.name == kDisableIpv6 ? "1" : "0";
 }
 
-// Where /proc/sys is read-only, as in containers without privileges, or not ours to write: EROFS,
-// whatever the reason, unless the setting is as wanted.
+// What it fails with counts unless the setting is as wanted all the same.
 OpResult write_setting(const Sysctl& setting) {
   const UniqueFd file(::open(path_of(setting).c_str(), O_WRONLY | O_CLOEXEC));
-  if (file && ::write(file.get(), setting.value.data(), setting.value.size()) ==
-                  static_cast<ssize_t>(setting.value.size())) {
+  if (file && ::write(file.get(), setting.value.data(), setting.value.size()) >= 0) {
     return {};
   }
   const int reason = errno;
   if (value_of(setting) == setting.value) {
     return {};
   }
-  return {EROFS, fmt::format("net.ipv6.conf.{}.{} cannot be set to {}: {}", setting.key.dev.text(),
-                             setting.key.name, setting.value, std::strerror(reason))};
+  return {reason,
+          fmt::format(
+              "net.ipv6.conf.{}.{} cannot be set to {}: {}{}", setting.key.dev.text(),
+              setting.key.name, setting.value, std::strerror(reason),
+              is_fixed(reason) ? fmt::format("; `{}` on the host mends it", setting.text()) : "")};
+}
+
+// They are all of one kind: a folder of one mount, written with the rights that one has in the
+// network namespace (net/sysctl_net.c).
+std::optional<FixedSettings> find_fixed_settings() {
+  const Sysctl of_new_devices{{"default", std::string(kAcceptRa)}, ""};
+  const UniqueFd file(::open(path_of(of_new_devices).c_str(), O_WRONLY | O_CLOEXEC));
+  if (file || !is_fixed(errno)) {
+    return std::nullopt;
+  }
+  std::string reason = std::strerror(errno);
+  return FixedSettings{.reason = std::move(reason), .accept_ra = value_of(of_new_devices)};
 }
 
 }  // namespace
@@ -53,6 +67,7 @@ void SysctlPart::dump(const Scope&, Snapshot& snapshot) {
     }
   }
   snapshot.ours.of<Sysctl>() = Table<Sysctl>(std::move(settings));
+  snapshot.fixed_settings = find_fixed_settings();
 }
 
 std::vector<OpResult> SysctlPart::apply(std::span<const Op> ops) {

@@ -24,9 +24,11 @@ struct Outcome {
   std::optional<std::size_t> waits_for;
 };
 
-// Whether what refused the op tells when it is gone: the route that is in the way of another.
-inline bool tells_when_it_goes(const Op& op, int error) {
-  return error == EEXIST && std::holds_alternative<Route>(op.object);
+// Whether trying the op again between passes is of no use: the route that is in the way of another
+// tells when it goes, and where settings cannot be written that lasts; they are listed again soon.
+inline bool waits_for_pass(const Op& op, int error) {
+  return (error == EEXIST && std::holds_alternative<Route>(op.object)) ||
+         (is_fixed(error) && std::holds_alternative<Sysctl>(op.object));
 }
 
 // Applies `ops`, which are in the order of diff(), and returns what became of each. A device that

@@ -65,7 +65,7 @@ bool Reconciler::calls_for_pass(const Change& change) {
   const bool held_down = hold_down_.find(change.object, Clock::now()) != nullptr;
   // What failed is tried again by itself: that it is as it was is no reason to do so at once.
   const Problem* const problem = find_problem(change.object);
-  const bool retried = problem != nullptr && !tells_when_it_goes(problem->op, problem->error);
+  const bool retried = problem != nullptr && !waits_for_pass(problem->op, problem->error);
   return differs && !(held_down && problem != nullptr) && (news || !retried);
 }
 

@@ -274,7 +274,7 @@ void Reconciler::retry() {
   std::vector<Op> ops;
   for (std::size_t n = 0; n < std::min(report_.problems.size(), kFew); ++n) {
     Problem& problem = report_.problems[retried_++ % report_.problems.size()];
-    const bool waits = tells_when_it_goes(problem.op, problem.error);
+    const bool waits = waits_for_pass(problem.op, problem.error);
     const bool held = hold_down_.find(problem.op.object, last_retry_) != nullptr;
     if (!waits && !held && pending_.find(problem.op.object) == nullptr) {
       tried.push_back(&problem);
