@@ -17,6 +17,8 @@ namespace flannel {
 namespace {
 
 constexpr int kTries = 5;  // against others who write at the same time
+// How long a watch of our own Node may say nothing before the Node is asked for all the same.
+constexpr std::chrono::minutes kMostOwnSilence{1};
 
 class KubeStore : public LeaseStore {
  public:
@@ -46,7 +48,10 @@ class KubeStore : public LeaseStore {
   }
 
  private:
+  Task<Result<Lease>> take_subnets(AcquireRequest request);
   Task<Result<NodeObject>> own_node();
+  Task<std::optional<NodeObject>> changed_node();
+  void note_use(bool is_of_use);
   Task<Result<NodeObject>> publish(NodeObject node, LeaseAttrs attrs);
   Result<LeaseKey> own_subnets(const NodeObject& node, const NetworkConfig& network) const;
 
@@ -56,6 +61,10 @@ class KubeStore : public LeaseStore {
   std::string seen_;  // the newest version that a watch has seen
   // Our own Node as config() has read it, for who needs it next.
   std::optional<NodeObject> fresh_;
+  // Our Node was of no use as of `read_version_` (empty: it was not there), and is followed.
+  bool is_useless_ = false;
+  std::string read_version_;
+  std::optional<NodeStream> own_stream_;
   std::optional<std::string> network_unavailable_;  // as our Node had it last
 };
 
@@ -68,6 +77,7 @@ Task<std::optional<std::string>> KubeStore::config() {
   }
   co_await own_.learn_name();
   fresh_ = co_await api_->get(own_.name());
+  note_use(true);  // as it was before does not matter any more
   co_return std::move(*text);
 }
 
@@ -76,8 +86,10 @@ Task<Result<NodeObject>> KubeStore::own_node() {
   std::optional<NodeObject> node = std::exchange(fresh_, {});
   if (!node) {
     co_await own_.learn_name();
-    node = co_await api_->get(own_.name());
+    Task<std::optional<NodeObject>> read = is_useless_ ? changed_node() : api_->get(own_.name());
+    node = co_await std::move(read);
   }
+  read_version_ = node ? node->version : "";
   if (!node) {
     co_return fail("there is no Node \"{}\" (yet)", printable(own_.name()));
   }
@@ -85,13 +97,54 @@ Task<Result<NodeObject>> KubeStore::own_node() {
   co_return std::move(*node);
 }
 
+// Our Node when it has changed: who waits for a podCIDR asks the server for nothing meanwhile, but
+// for once a minute.
+Task<std::optional<NodeObject>> KubeStore::changed_node() {
+  if (!own_stream_) {
+    own_stream_.emplace(co_await api_->watch_one(own_.name()));
+  }
+  const Deadline silent = std::chrono::steady_clock::now() + kMostOwnSilence;
+  try {
+    for (bool goes_on = true; goes_on;) {
+      std::optional<std::vector<NodeEvent>> events = co_await own_stream_->read(silent);
+      goes_on = events.has_value();
+      const std::vector<NodeEvent> all = std::move(events).value_or(std::vector<NodeEvent>());
+      const NodeEvent* news = nullptr;  // the last one counts
+      for (const NodeEvent& event : all) {
+        const bool is_ours = event.node.name == own_.name();
+        news = is_ours && event.node.version != read_version_ ? &event : news;
+        goes_on = goes_on && event.type != NodeEvent::Type::error;
+      }
+      if (news != nullptr) {
+        const bool is_gone = news->type == NodeEvent::Type::deleted;
+        co_return is_gone ? std::nullopt : std::optional(news->node);
+      }
+    }
+  } catch (const DeadlineExceeded&) {  // it is asked for
+  } catch (...) {
+    own_stream_.reset();
+    throw;
+  }
+  own_stream_.reset();
+  std::optional<NodeObject> node = co_await api_->get(own_.name());
+  co_return node;
+}
+
+// Whether our Node, as it was read last, may be as it has to be.
+void KubeStore::note_use(bool is_of_use) {
+  is_useless_ = !is_of_use;
+  if (is_of_use) {
+    own_stream_.reset();
+  }
+}
+
 Task<Result<NodeFacts>> KubeStore::facts() {
   Result<NodeObject> node = co_await own_node();
-  if (!node) {
-    co_return std::unexpected(node.error());
+  Result<NodeFacts> facts = node ? facts_of(node->annotations) : std::unexpected(node.error());
+  note_use(facts.has_value());
+  if (facts) {
+    fresh_ = std::move(*node);
   }
-  Result<NodeFacts> facts = facts_of(node->annotations);
-  fresh_ = std::move(*node);
   co_return facts;
 }
 
@@ -124,6 +177,12 @@ Result<LeaseKey> KubeStore::own_subnets(const NodeObject& node,
 }
 
 Task<Result<Lease>> KubeStore::acquire(AcquireRequest request) {
+  Result<Lease> lease = co_await take_subnets(std::move(request));
+  note_use(lease.has_value());
+  co_return lease;
+}
+
+Task<Result<Lease>> KubeStore::take_subnets(AcquireRequest request) {
   Result<NodeObject> node = co_await own_node();
   if (!node) {
     co_return std::unexpected(node.error());

@@ -45,6 +45,16 @@ class KubeStoreTest : public StoreFixture {
     change(node);
     api.put(node);
   }
+  // The first that comes from now on.
+  std::string next_request() {
+    api.take_requests();
+    std::vector<std::string> requests;
+    run_until([&] {
+      requests = requests.empty() ? api.take_requests() : requests;
+      return !requests.empty();
+    });
+    return requests.front();
+  }
   std::vector<std::string> patches() {
     std::vector<std::string> requests = api.take_requests();
     std::erase_if(requests, [](const std::string& each) { return !each.starts_with("PATCH"); });
@@ -113,6 +123,68 @@ TEST_F(KubeStoreTest, WaitsForAPodCidrThatFits) {
   EXPECT_EQ(to_text(run(store->acquire(request(dual)))->key), "10.244.7.0-24&fc00::-64");
   set_own([](NodeObject& node) { node.pod_cidrs = {"10.244.7.0/24"}; });
   EXPECT_EQ(refusal(dual), "IPv6 is enabled but node \"own\" has no IPv6 podCIDR");
+}
+
+// What happens to it is heard, and nothing asked for meanwhile.
+TEST_F(KubeStoreTest, ANodeThatIsOfNoUseIsWatchedUntilItIs) {
+  const std::string watch =
+      "GET /api/v1/nodes?watch=true&allowWatchBookmarks=true&resourceVersion=0&"
+      "fieldSelector=metadata.name%3Down";
+  std::optional<Result<Lease>> lease;
+  const auto begin = [&] {
+    lease.reset();
+    asio::co_spawn(loop, store->acquire(request()),
+                   [&](const std::exception_ptr&, Result<Lease> got) { lease = std::move(got); });
+  };
+  api.remove("own");
+  EXPECT_EQ(refusal(), "there is no Node \"own\" (yet)");
+  EXPECT_EQ(api.take_requests(), std::vector<std::string>{"GET /api/v1/nodes/own"});
+  begin();
+  EXPECT_EQ(next_request(), watch);
+  loop.run_for(std::chrono::milliseconds(20));
+  EXPECT_FALSE(lease);
+  api.put({.name = "another", .pod_cidrs = {"10.244.9.0/24"}});
+  api.put({.name = "own"});
+  run_until([&] { return lease.has_value(); });
+  EXPECT_EQ(lease->error().text, "node \"own\" pod cidr not assigned");
+  begin();
+  set_own([](NodeObject& node) { node.annotations["unrelated"] = "x"; });
+  set_own([](NodeObject& node) { node.pod_cidrs = {"10.244.1.0/24"}; });
+  run_until([&] { return lease.has_value(); });
+  while (!*lease) {  // they came one by one
+    begin();
+    run_until([&] { return lease.has_value(); });
+  }
+  EXPECT_EQ((*lease)->key, key_of("10.244.1.0-24"));
+  EXPECT_EQ(api.take_requests(), std::vector<std::string>{"PATCH /api/v1/nodes/own/status"});
+}
+
+TEST_F(KubeStoreTest, AWatchOfANodeThatIsOfNoUseMayEnd) {
+  set_own([](NodeObject& node) { node.pod_cidrs.clear(); });
+  refusal();
+  const auto next = [&](const std::function<void()>& happens) {
+    std::optional<std::string> text;
+    asio::co_spawn(loop, store->acquire(request()),
+                   [&](const std::exception_ptr&, const Result<Lease>& lease) {
+                     text = lease ? to_text(lease->key) : lease.error().text;
+                   });
+    next_request();
+    happens();
+    run_until([&] { return text.has_value(); });
+    return text.value_or("");
+  };
+  EXPECT_EQ(next([&] { api.end_watches(); }), "node \"own\" pod cidr not assigned");
+  EXPECT_EQ(next([&] { api.error(410, "Expired"); }), "node \"own\" pod cidr not assigned");
+  EXPECT_EQ(next([&] { api.remove("own"); }), "there is no Node \"own\" (yet)");
+  api.put({.name = "own", .pod_cidrs = {"10.244.3.0/24"}});
+  EXPECT_EQ(acquire().key, key_of("10.244.3.0-24"));
+}
+
+TEST_F(KubeStoreTest, AnnotationsOfNoUseAreReadAgain) {
+  set_own([](NodeObject& node) { node.annotations["node-public-ip"] = "here"; });
+  EXPECT_FALSE(run(store->facts()));
+  set_own([](NodeObject& node) { node.annotations["node-public-ip"] = "203.0.113.7"; });
+  EXPECT_EQ(run(store->facts())->public_ip, *IpAddr::parse("203.0.113.7"));
 }
 
 TEST_F(KubeStoreTest, AnOverwriteIsPublishedAndTheLeaseKeepsItsAddress) {

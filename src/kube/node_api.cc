@@ -53,6 +53,10 @@ std::string node_path(std::string_view name) {
   return fmt::format("{}/{}", kNodes, escape(name));
 }
 
+std::string selector(std::string_view name) {
+  return "fieldSelector=metadata.name%3D" + escape(name);
+}
+
 // The server has not the state that was asked for, and will not have it: it is compacted (410), or
 // its history has not come so far (504, and 400 where the version is none of its).
 bool has_other_history(const ApiError& error) {
@@ -199,14 +203,17 @@ Task<NodeApi::Page> NodeApi::read_page(std::string query, NodeList& list) {
   co_return out;
 }
 
-Task<NodeStream> NodeApi::watch(std::string version) {
+// Of all, or of that name.
+Task<NodeStream> NodeApi::open_watch(std::string version, std::string name) {
+  const std::string only = name.empty() ? "" : "&" + selector(name);
   for (;;) {
+    const bool metadata = form_ == Form::metadata && name.empty();
     ApiRequest request{
-        .path = fmt::format("{}?watch=true&allowWatchBookmarks=true&resourceVersion={}", kNodes,
-                            escape(version)),
-        .accept = form_ == Form::metadata ? kMetadata
-                  : is_json()             ? kJson
-                                          : kProtobuf};
+        .path = fmt::format("{}?watch=true&allowWatchBookmarks=true&resourceVersion={}{}", kNodes,
+                            escape(version), only),
+        .accept = metadata    ? kMetadata
+                  : is_json() ? kJson
+                              : kProtobuf};
     try {
       Http2Stream stream = co_await client_->open(std::move(request), call_time());
       check_type(stream);
@@ -244,7 +251,7 @@ Task<std::optional<NodeObject>> NodeApi::get(std::string name, std::string versi
 
 Task<std::optional<NodeObject>> NodeApi::list_one(std::string name) {
   One one;
-  co_await list_pages("fieldSelector=metadata.name%3D" + escape(name), one);
+  co_await list_pages(selector(name), one);
   co_return std::move(one.node);
 }
 

@@ -62,7 +62,9 @@ class NodeApi {
   // its history is another one, is asked for what it has now.
   Task<std::string> list(std::string version, NodeList& list);
   // What happens after `version`: metadata or whole Nodes.
-  Task<NodeStream> watch(std::string version);
+  Task<NodeStream> watch(std::string version) { return open_watch(std::move(version), ""); }
+  // A whole Node as the server has it at hand, if it has one, and what happens to it after that.
+  Task<NodeStream> watch_one(std::string name) { return open_watch("0", std::move(name)); }
   // A whole Node; as it is now or, which costs less, not older than `version`. Nothing: there is
   // none.
   Task<std::optional<NodeObject>> get(std::string name, std::string version = {});
@@ -84,6 +86,7 @@ class NodeApi {
   Task<std::string> list_pages(std::string query, NodeList& list);
   Task<Page> read_page(std::string query, NodeList& list);
   Task<std::optional<NodeObject>> list_one(std::string name);
+  Task<NodeStream> open_watch(std::string version, std::string name);
 
   std::unique_ptr<ApiClient> client_;
   std::string prefix_;

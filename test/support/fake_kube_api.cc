@@ -108,6 +108,13 @@ std::string_view parameter(std::string_view query, std::string_view name) {
   return {};
 }
 
+// Of `fieldSelector=metadata.name%3DNAME`.
+std::string selected_name(std::string_view query) {
+  const std::string_view selector = parameter(query, "fieldSelector");
+  const std::size_t mark = selector.find("%3D");
+  return mark == std::string_view::npos ? "" : std::string(selector.substr(mark + 3));
+}
+
 std::string frame(const std::string& message) {
   std::string out;
   for (int shift = 24; shift >= 0; shift -= 8) {
@@ -247,9 +254,8 @@ FakeKubeApi::Reply FakeKubeApi::answer_list(const Request& request, std::string_
   if (!wanted.empty() && std::stoull(std::string(wanted)) > version) {
     return status(504, "Timeout", "Too large resource version");
   }
-  const std::string_view selected = parameter(query, "fieldSelector");
-  if (!selected.empty()) {
-    const auto found = nodes_.find(std::string(selected.substr(selected.find("%3D") + 3)));
+  if (const std::string selected = selected_name(query); !selected.empty()) {
+    const auto found = nodes_.find(selected);
     return reply_of(list_body(found, found == nodes_.end() ? found : std::next(found)),
                     "application/vnd.kubernetes.protobuf");
   }
@@ -281,7 +287,7 @@ FakeKubeApi::Reply FakeKubeApi::answer_list(const Request& request, std::string_
 
 FakeKubeApi::Reply FakeKubeApi::answer_watch(const Request& request, std::string_view query) {
   const std::uint64_t from = std::stoull(std::string(parameter(query, "resourceVersion")));
-  if (from < compacted_) {
+  if (from != 0 && from < compacted_) {
     return status(410, "Expired", "too old resource version");
   }
   const std::string_view accept = find_header(request.headers, "accept");
@@ -292,8 +298,14 @@ FakeKubeApi::Reply FakeKubeApi::answer_watch(const Request& request, std::string
       reply_of("", form_ == Form::json ? "application/json"
                                        : "application/vnd.kubernetes.protobuf;stream=watch");
   reply.end = false;
+  const std::string selected = selected_name(query);
+  for (const auto& [name, node] : nodes_) {
+    if (from == 0 && (selected.empty() || selected == name)) {  // any state, and what follows
+      reply.body += event("ADDED", node);
+    }
+  }
   for (const Past& past : history_) {
-    if (past.version > from) {
+    if (from != 0 && past.version > from) {
       reply.body += event(past.type, past.node);
     }
   }
