@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "kube/kube_store.h"
-#include "kube/node_annotations.h"
 #include "store/etcd_store.h"
 #include "store/lease_file.h"
 #include "store/local_store.h"
@@ -12,6 +11,7 @@
 #include "test/support/etcd_server.h"
 #include "test/support/fake_kube_api.h"
 #include "test/support/fake_store.h"
+#include "test/support/lease_nodes.h"
 
 namespace flannel {
 // A store to be tested, and what somebody else may write to it.
@@ -140,23 +140,10 @@ class KubeSubject : public Subject {
   }
   void write_config(const std::string&) override {}  // a file
   void put(const std::string& key, const std::string& value) override {
-    NodeObject node{.name = node_name(key)};
-    const LeaseKey subnets = *parse_lease_key(key);
-    for (const Family family : kFamilies) {
-      if (subnets.family(family)) {
-        node.pod_cidrs.push_back(subnets.family(family)->to_text());
-      }
-    }
     const Result<LeaseAttrs> attrs = parse_lease_attrs(value);
-    const AnnotationChanges annotations = changes_to(attrs.value_or(LeaseAttrs()), {}).value();
-    for (const auto& [name, text] : annotations) {
-      if (text) {
-        node.annotations[name] = *text;
-      }
-    }
-    if (attrs && attrs->public_ipv6) {
-      node.annotations["public-ipv6"] = attrs->public_ipv6->to_text();
-    } else if (!attrs) {
+    NodeObject node = node_of_lease(
+        node_name(key), {*parse_lease_key(key), attrs.value_or(LeaseAttrs()), std::nullopt});
+    if (!attrs) {
       node.annotations["backend-data"] = value;
     }
     api_.put(std::move(node));

@@ -33,6 +33,7 @@ class FakeKubeApi {
   void put(NodeObject node);
   void remove(const std::string& name);
   NodeObject node(const std::string& name) const { return nodes_.at(name); }
+  const std::map<std::string, NodeObject>& nodes() const { return nodes_; }
   // What each Node has beside what we use, in metadata and the rest: managedFields, images, ….
   std::size_t padding_metadata = 0, padding_rest = 0;
 

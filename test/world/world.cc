@@ -20,6 +20,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr unsigned kPeers = 6;
+// Of so many worlds one has its leases in Nodes, where more has to happen between processes.
+constexpr unsigned kInNodes = 8;
 // How soon all is well after whatever lasted however long. What has to happen takes some ten
 // milliseconds; the rest is for machines that are busy with other tests.
 constexpr milliseconds kSoon{3'000};
@@ -61,24 +63,23 @@ Daemon::Timing fast() {
 
 }  // namespace
 
-World::World(std::uint64_t seed) : random_(in_new_namespace(seed)), peers_(kPeers) {
-  store_.config = kConfigs[below(std::size(kConfigs))];
-  choose_firewall();
-  network_ = *parse_network_config(*store_.config);
+World::World(std::uint64_t seed) : story_(in_new_namespace(seed)), peers_(kPeers) {
+  std::string config = kConfigs[below(std::size(kConfigs))];
+  choose_firewall(config);
+  network_ = *parse_network_config(config);
   backend_ = *make_backend(network_);
   scope_ = make_scope(network_, *backend_);
   choose_nexthops();
   named_interface_ = below(2) == 0;
   vandal_ = kernel_with(std::make_unique<FirewallPart>(resync()));
   make_host();
+  const bool in_nodes = seed % kInNodes == 0;
+  store_ = in_nodes ? make_node_store(config, directory_.path()) : make_memory_store(config);
   plant_foreign_objects();
   foreign_ = foreign_now();
-  tell(fmt::format("{} named interface {}", *store_.config, named_interface_));
+  tell(fmt::format("{} named interface {}, leases in {}", config, named_interface_,
+                   in_nodes ? "Nodes" : "memory"));
   start_daemon();
-}
-
-std::uint32_t World::below(std::uint32_t bound) {
-  return static_cast<std::uint32_t>(random_() % bound);
 }
 
 // As often as not so that peers who come and go lead from one kind of route to the other.
@@ -101,7 +102,7 @@ void World::start_daemon() {
   kernel_ = kernel_with(make_firewall_part(resync()));
   running_ = std::make_unique<Running>(*kernel_);
   running_->daemon.emplace(running_->io, options_, running_->faulty, *kernel_,
-                           store_.open(running_->io.get_executor()), fast());
+                           store_->open(running_->io.get_executor()), fast());
   running_->daemon->start();
 }
 
@@ -113,7 +114,8 @@ void World::end_daemon() {
 void World::run_daemon(milliseconds time) {
   const auto end = std::chrono::steady_clock::now() + time;
   while (running_ && std::chrono::steady_clock::now() < end) {
-    running_->io.run_one_until(end);
+    store_->run();
+    running_->io.run_one_until(std::min(end, std::chrono::steady_clock::now() + store_->turn()));
     if (running_->faulty.killed()) {
       tell("  (it is gone)");
       end_daemon();
@@ -175,67 +177,24 @@ Lease World::make_peer(unsigned number) {
 
 void World::change_peer() {
   const unsigned number = below(kPeers);
+  const std::string node = fmt::format("n{}", number);
   std::optional<Lease>& peer = peers_[number];
   const Lease next = make_peer(number);
   if (peer && (below(3) == 0 || peer->key != next.key)) {
     tell("peer leaves " + to_text(peer->key));
-    store_.remove(peer->key);
+    store_->remove(node, peer->key);
     peer.reset();
     if (below(2) == 0) {
       return;
     }
   }
   tell("peer " + to_text(next.key) + " " + to_json(next.attrs));
-  store_.put(next);
+  store_->put(node, next);
   peer = next;
 }
 
 void World::change_store() {
-  switch (below(8)) {
-    case 0:
-      tell("the store is away");
-      return store_.fail_with("the store is away");
-    case 1:
-      tell("the store is back");
-      return store_.fail_with("");
-    case 2:
-      tell("events are lost");
-      return store_.lose_events();
-    case 3:
-      tell("a junk entry");
-      return store_.put_bad({fmt::format("10.5.{}.0-99", below(200)), "not a subnet"});
-    case 4:
-    case 5:
-    case 6:
-      return change_own_lease();
-    default:
-      tell("a peer outside the network");
-      return store_.put({*parse_lease_key("10.77.1.0-24"),
-                         *parse_lease_attrs(R"({"PublicIP":"198.18.0.99","BackendType":"vxlan"})"),
-                         {}});
-  }
-}
-
-void World::change_own_lease() {
-  if (!running_ || !running_->daemon->state().lease()) {
-    return;
-  }
-  Lease own = *running_->daemon->state().lease();
-  switch (below(3)) {
-    case 0:
-      tell("our own lease is removed");
-      return store_.remove(own.key);
-    case 1:
-      tell("junk under our own key");
-      return store_.put_bad({to_text(own.key), "junk"});
-    default:
-      // A third time within a minute would be another node with our address.
-      if (usurped_++ < 2) {
-        tell("our own lease is written by somebody else");
-        own.attrs.backend_data = R"({"VNI":1,"VtepMAC":"02:00:00:00:77:77"})";
-        store_.put(own);
-      }
-  }
+  store_->change(story_, running_ ? running_->daemon->state().lease() : nullptr);
 }
 
 // Through the daemon's page; that a dump is interrupted meanwhile is the asker's trouble alone.
@@ -294,10 +253,7 @@ NetState World::wanted() {
     return {};
   }
   Peers peers(network_, *state.lease());
-  LeaseUpdate update{.snapshot = true};
-  for (const auto& [key, lease] : store_.leases()) {
-    update.leases.push_back(lease);
-  }
+  LeaseUpdate update{.snapshot = true, .leases = store_->leases()};
   peers.apply(update);
   Paths paths;
   for (const Lease* peer : peers.usable()) {
@@ -324,7 +280,7 @@ NetState World::wanted() {
 
 bool World::settles() {
   tell("nothing happens");
-  store_.fail_with("");
+  store_->recover();
   restore_host();
   if (!running_ || running_->faulty.killed()) {
     start_daemon();

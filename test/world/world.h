@@ -1,6 +1,6 @@
 // One node in a world that does anything to it: the daemon in this process, the real kernel in a
-// network namespace of its own, a store in memory, peers that come, go and change. What happens is
-// drawn from a seed.
+// network namespace of its own, a store in memory or an API server of Kubernetes, peers that come,
+// go and change. What happens is drawn from a seed.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,15 +9,14 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "base/directory_fixture.h"
 #include "daemon/daemon.h"
 #include "kernel/host_kernel.h"
-#include "test/support/fake_store.h"
 #include "test/support/faulty_kernel.h"
+#include "test/world/world_store.h"
 
 namespace flannel {
 
@@ -42,7 +41,7 @@ class World {
   std::string foreign_now() const;
 
   // What happened so far, for a failed test's message.
-  const std::string& story() const { return story_; }
+  const std::string& story() const { return story_.text(); }
 
  private:
   struct Running {
@@ -55,12 +54,13 @@ class World {
   void make_host();
   void plant_foreign_objects();
   void plant_foreign_rules();
-  std::uint32_t below(std::uint32_t bound);
-  void tell(const std::string& what) { story_ += what + "\n"; }
+  std::uint32_t below(std::uint32_t bound) { return story_.below(bound); }
+  void tell(const std::string& what) { story_.tell(what); }
 
   void choose_nexthops();
-  // The tool for firewall rules, which a world has for good, and which rules are wanted.
-  void choose_firewall();
+  // The tool for firewall rules, which a world has for good and `config` names, and which rules are
+  // wanted.
+  void choose_firewall(std::string& config);
   void choose_rules();
   std::chrono::milliseconds resync() const;
   static std::unique_ptr<HostKernel> kernel_with(std::unique_ptr<Part> firewall);
@@ -70,7 +70,6 @@ class World {
 
   void change_peer();
   void change_store();
-  void change_own_lease();
   void change_daemon();
   void ask_for_plan();
   void change_kernel();
@@ -84,7 +83,7 @@ class World {
   static void in_batch(const std::string& lines);
   void restore_host();
 
-  std::mt19937_64 random_;
+  Story story_;
   NetworkConfig network_;
   std::unique_ptr<Backend> backend_;
   Scope scope_;
@@ -92,16 +91,14 @@ class World {
   Options options_;               // of the daemon that runs, or ran last
   std::string iptables_ = "nft";  // the kind of iptables that the host has
   bool named_interface_ = true;   // by --iface; else that of the default route
-  unsigned usurped_ = 0;          // how often somebody else wrote our lease
   bool host_changed_ = false;     // the underlay is not as it should be, or a route is in our way
   TestDirectory directory_;
-  FakeStore store_;
+  std::unique_ptr<WorldStore> store_;
   std::vector<std::optional<Lease>> peers_;
   std::unique_ptr<HostKernel> kernel_;  // the daemon's
   std::unique_ptr<HostKernel> vandal_;  // everybody else's
   std::unique_ptr<Running> running_;
   std::string foreign_;
-  std::string story_;
 };
 
 }  // namespace flannel

@@ -67,10 +67,10 @@ std::string with(std::string text, char place, const std::string& by) {
 }  // namespace
 
 // iptables costs a program a change, and so is chosen less often.
-void World::choose_firewall() {
+void World::choose_firewall(std::string& config) {
   const std::uint32_t tool = below(8);
   if (tool > 1) {
-    store_.config->insert(1, R"("EnableNFTables":true,)");
+    config.insert(1, R"("EnableNFTables":true,)");
   }
   iptables_ = tool == 0 ? "legacy" : "nft";
   for (const std::string name : {"iptables", "ip6tables"}) {
