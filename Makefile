@@ -1,6 +1,6 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd kube-tools demo test test-asan test-release test-e2e soak fuzz lint release image bench bench-etcd bench-kube bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
+.PHONY: help newer-etcd kube-tools demo test test-asan test-release test-e2e soak fuzz lint release release-arm64 image bench bench-etcd bench-kube bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
@@ -10,6 +10,8 @@ SEEDS ?= 5000
 PEERS ?= 0,1000,5000,10000,20000
 NODES ?= 0,1000,5000,15000
 FIRST_SEED ?= 1000
+NATIVE := $(shell dpkg --print-architecture 2>/dev/null)
+ARCHS ?= $(NATIVE)
 
 help:
 	@echo "make demo       build, and show a three-node overlay on this machine (root)"
@@ -22,7 +24,7 @@ help:
 	@echo "make fuzz       fuzz every parser of foreign bytes, FUZZ_SECONDS each (20)"
 	@echo "make lint       clang-format and clang-tidy, warnings as errors"
 	@echo "make release    build build/release/bin/flanneld, flannelctl and flannel"
-	@echo "make image      build build/image/image.tar, an OCI image, and the same as a layout"
+	@echo "make image      build build/image/image.tar, an OCI image, and the same as a layout; ARCHS=\"amd64 arm64\": of both"
 	@echo "make bench      measure (needs root; see docs/developing.md)"
 	@echo "make bench-etcd  the same with leases in etcd; FLANNELD_REFERENCE=PATH: beside another flanneld"
 	@echo "make bench-kube  the same with leases in the Nodes of a kube-apiserver"
@@ -39,9 +41,20 @@ release:
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target flanneld flannelctl flannel
 
-image: release
+# On another machine, with a compiler and libraries for it.
+release-arm64:
+	@scripts/install-dependencies build arm64
+	@echo "== Building the release for arm64"
+	@scripts/sysroot arm64 build/sysroot-arm64
+	@cmake --preset release-arm64 >/dev/null
+	@cmake --build --preset release-arm64 --target flanneld flannelctl flannel
+
+# The release for an architecture: its target's name, and its folder's.
+release_for = release$(if $(filter-out $(NATIVE),$(1)),-$(1))
+
+image: $(foreach arch,$(ARCHS),$(call release_for,$(arch)))
 	@scripts/install-dependencies image
-	@scripts/image build/image $$(dpkg --print-architecture)=build/release/bin
+	@scripts/image build/image $(foreach arch,$(ARCHS),$(arch)=build/$(call release_for,$(arch))/bin)
 
 demo: release
 	@echo "== A three-node vxlan overlay in network namespaces of this machine"
@@ -60,7 +73,7 @@ kube-tools:
 	@scripts/build-kube cluster runtime chart >/dev/null
 
 ifeq ($(CI),true)
-test test-asan: kube-tools
+test test-asan: kube-tools release-arm64
 endif
 
 test: newer-etcd

@@ -12,14 +12,35 @@ import tarfile
 import tempfile
 
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "flannel-cpp/packages")
+LISTS = "/var/lib/apt/lists"
+
+
+def apt_options(arch):
+    """Of apt for an architecture. For another than this machine's it has a state of its own, as old as the machine's:
+    nothing is installed, and the machine knows of no second architecture."""
+    if arch == subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip():
+        return []
+    state = os.path.join(CACHE, arch, "apt")
+    stamp = os.path.join(state, "updated")
+    settings = {"APT::Architecture": arch, "APT::Architectures": arch, "APT::Sandbox::User": "root",
+                "Dir::State": state, "Dir::State::status": "/dev/null", "Dir::Cache": state}
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    if not os.path.exists(stamp) or os.path.getmtime(stamp) < os.path.getmtime(LISTS):
+        os.makedirs(os.path.join(state, "lists/partial"), exist_ok=True)
+        os.makedirs(os.path.join(state, "archives/partial"), exist_ok=True)
+        subprocess.run(["apt-get", "-q", *options, "update"], check=True, stdout=subprocess.DEVNULL)
+        with open(stamp, "w", encoding="utf-8"):
+            pass
+    return options
 
 
 def fetch(packages, arch):
     """Of each of the packages the newest version that apt knows, and its file."""
     folder = os.path.join(CACHE, arch)
     os.makedirs(folder, exist_ok=True)
+    options = apt_options(arch)
     names = [f"{package}:{arch}" for package in packages]
-    known = subprocess.check_output(["apt-cache", "show", "--no-all-versions", *names], text=True)
+    known = subprocess.check_output(["apt-cache", *options, "show", "--no-all-versions", *names], text=True)
     found, missing = {}, []
     for package in known.strip().split("\n\n"):
         of = dict(re.findall(r"^(Package|Version|Architecture): (.*)$", package, re.M))
@@ -28,8 +49,8 @@ def fetch(packages, arch):
         if not os.path.exists(os.path.join(folder, file)):
             missing.append(f"{of['Package']}:{arch}={of['Version']}")
     if missing:
-        subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *missing], cwd=folder, check=True,
-                       stdout=subprocess.DEVNULL)
+        command = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", *options, "download", *missing]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     return found
 
 

@@ -1,9 +1,11 @@
 // The image: what it is made of, that it is the same each time, and that its programs run in it.
+#include <elf.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "base/directory_fixture.h"
@@ -16,6 +18,13 @@ namespace {
 
 namespace json = boost::json;
 
+// Programs of the release for arm64 (make release-arm64).
+const std::string kArm64 = FLANNEL_SOURCE_DIR "/build/release-arm64/bin";
+
+bool has_arm64() {
+  return std::filesystem::exists(kArm64 + "/flannel");
+}
+
 class Image : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -26,7 +35,10 @@ class Image : public testing::Test {
           file("bin") + "/$name $name; done");
     built_ = build("first");
     if (built_.status == 0) {
-      unpack();
+      unpack("root", 0);
+      if (has_arm64()) {
+        unpack("arm64", 1);
+      }
     }
   }
   static void TearDownTestSuite() { directory_.reset(); }
@@ -37,7 +49,11 @@ class Image : public testing::Test {
 
   static std::string file(const std::string& name) { return directory_->file(name); }
   static ProcessOutput build(const std::string& to) {
-    return run_process(FLANNEL_SOURCE_DIR "/scripts/image", {file(to), "amd64=" + file("bin")}, "");
+    std::vector<std::string> words = {file(to), "amd64=" + file("bin")};
+    if (has_arm64()) {
+      words.push_back("arm64=" + kArm64);
+    }
+    return run_process(FLANNEL_SOURCE_DIR "/scripts/image", words, "");
   }
   // A file of the image by its descriptor.
   static json::value blob(const json::value& descriptor) {
@@ -47,12 +63,15 @@ class Image : public testing::Test {
   static std::string path_of(const std::string& digest) {
     return file("first/layout/blobs/sha256/") + digest.substr(digest.find(':') + 1);
   }
-  static void unpack() {
+  // The file of the layer that is the image of the architecture at this place.
+  static std::string layer(std::size_t place) {
     const json::value top = json::parse(read_file(file("first/layout/index.json")).value());
     const json::value index = blob(top.at("manifests").at(0));
-    const json::value manifest = blob(index.at("manifests").at(0));
-    const std::string layer(manifest.at("layers").at(0).at("digest").as_string());
-    shell("mkdir " + file("root") + " && tar -xzf " + path_of(layer) + " -C " + file("root"));
+    const json::value manifest = blob(index.at("manifests").at(place));
+    return path_of(std::string(manifest.at("layers").at(0).at("digest").as_string()));
+  }
+  static void unpack(const std::string& to, std::size_t place) {
+    shell("mkdir " + file(to) + " && tar -xzf " + layer(place) + " -C " + file(to));
   }
   // Runs it in the image, in a network namespace of its own, with the kernel's own file systems.
   static ProcessOutput run(const std::string& command) {
@@ -103,6 +122,46 @@ TEST_F(Image, RunsEveryProgram) {
   }
   EXPECT_NE(output("head -n 1 /etc/ssl/certs/ca-certificates.crt").find("BEGIN CERTIFICATE"),
             std::string::npos);
+}
+
+// Of an ELF file: what it runs on. Of any other EM_NONE.
+unsigned machine_of(const std::filesystem::path& path) {
+  Elf64_Ehdr header{};
+  std::ifstream(path).read(reinterpret_cast<char*>(&header), sizeof header);
+  return std::string_view(reinterpret_cast<const char*>(header.e_ident), SELFMAG) == ELFMAG
+             ? header.e_machine
+             : EM_NONE;
+}
+
+TEST_F(Image, IsForArm64Too) {
+  NEEDS(has_arm64(), "no programs for arm64: make release-arm64");
+  NEEDS(succeeds("command -v qemu-aarch64-static"), "no qemu-user-static");
+  std::size_t programs = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(file("arm64"))) {
+    const unsigned machine = entry.is_regular_file() ? machine_of(entry.path()) : EM_NONE;
+    EXPECT_TRUE(machine == EM_NONE || machine == EM_AARCH64) << entry.path();
+    programs += machine == EM_AARCH64 ? 1 : 0;
+  }
+  EXPECT_GT(programs, 100U);  // with the extensions of iptables
+  EXPECT_LT(std::filesystem::file_size(layer(1)), 25'000'000U);
+  shell("cp $(command -v qemu-aarch64-static) " + file("arm64/qemu"));
+  const std::pair<const char*, const char*> cases[] = {
+      {"/opt/bin/flanneld --version", FLANNEL_VERSION},
+      {"/opt/bin/flannelctl version", FLANNEL_VERSION},
+      {"/flannel", "supportedVersions"},
+      // qemu has no netlink for these, but the linker of their libraries.
+      {"/lib/ld-linux-aarch64.so.1 --list /usr/sbin/nft", "libnftables.so.1 (0x"},
+      {"/lib/ld-linux-aarch64.so.1 --list /usr/sbin/iptables-nft", "libnftnl.so.11 (0x"},
+      {"/usr/sbin/ip6tables-legacy --version", "(legacy)"},
+      {"/bin/sh -c 'echo $0 runs' it", "it runs"},
+      {"/bin/cp -f /flannel /tmp/flannel", ""},
+      {"/tmp/flannel", "supportedVersions"},
+  };
+  for (const auto& [command, text] : cases) {
+    const std::string in_image = "chroot " + file("arm64") + " /qemu " + command;
+    const std::string said = shell("CNI_COMMAND=VERSION " + in_image + " </dev/null 2>&1");
+    EXPECT_TRUE(said.contains(text) && !said.contains("not found")) << command << ": " << said;
+  }
 }
 
 // What manifests of others call: kubespray, Talos, kops, minikube, Magnum.
