@@ -99,6 +99,7 @@ test-release: release
 test-e2e: image newer-etcd kube-tools
 	@test/e2e/run test
 	@test/e2e/run test --dual-stack --nftables
+	@test/e2e/run test --legacy
 
 soak:
 	@scripts/install-dependencies build test

@@ -100,10 +100,16 @@ class Checks:
         self.check(f"{name}: hostPort from outside", lambda: self.fetch(cluster.cp, there, HOST_PORT))
         self.check(f"{name}: hostPort from a pod of another node", lambda: self.fetch(client, there, HOST_PORT))
 
+    def has_legacy_rules(self):
+        legacy, nft = (self.client.node.run(f"iptables-{kind}-save") for kind in ("legacy", "nft"))
+        return "FLANNEL-POSTRTG" in legacy and "KUBE-SERVICES" in legacy and "FLANNEL" not in nft
+
     def cluster_itself(self):
         cluster = self.cluster
         api = f"https://{SERVICES[0][1]}/readyz"
         self.check("API server from a pod", lambda: self.client.run("curl", "-sk", "-m", "2", "--noproxy", "*", api))
+        if cluster.legacy:
+            self.check("rules are of the legacy iptables alone", self.has_legacy_rules)
         self.check("kubectl exec", lambda: "client" in cluster.kubectl("exec", "client", "--", "hostname"))
         self.check("kubectl logs", lambda: "serving" in cluster.kubectl("logs", "server"))
 

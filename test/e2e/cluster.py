@@ -81,10 +81,11 @@ class Pod:
 
 
 class Cluster:
-    """`programs`: kube, etcd, containerd with its shim beside it, ctr, runc. `families`: 1, or 2 for dual stack."""
+    """`programs`: kube, etcd, containerd with its shim beside it, ctr, runc. `families`: 1, or 2 for dual stack.
+    `legacy`: nodes have the legacy kind of iptables, and kube-proxy uses it."""
 
-    def __init__(self, folder, programs, families=1):
-        self.folder, self.programs, self.families = folder, programs, families
+    def __init__(self, folder, programs, families=1, legacy=False):
+        self.folder, self.programs, self.families, self.legacy = folder, programs, families, legacy
         self.cp = self.machine("cp")
         self.plugins = []  # CNI plugins that nodes have before flannel comes
 
@@ -208,6 +209,11 @@ class Cluster:
         path = os.path.dirname(self.programs["containerd"])
         for plugin in self.plugins:
             node.run("cp", plugin, "/opt/cni/bin/")
+        if self.legacy:
+            for program in ("iptables", "ip6tables"):
+                for name in (program, f"{program}-save", f"{program}-restore"):
+                    kind = name.replace("tables", "tables-legacy")
+                    node.run("ln", "-sfn", f"/usr/sbin/{kind}", f"/etc/alternatives/{name}")
         node.daemon("containerd", self.programs["containerd"], "-c", f"{node.folder}/containerd.toml", path=path)
         ctr = [self.programs["ctr"], "-a", SOCKET]
         wait("containerd", lambda: node.run(*ctr, "version"))
@@ -219,7 +225,8 @@ class Cluster:
                     f"--node-ip={addresses}", path=path)
         # conntrack's limits are not a namespace's to set.
         node.daemon("kube-proxy", self.programs["kube"], "kube-proxy", f"--kubeconfig={self.folder}/proxy.kubeconfig",
-                    f"--hostname-override={node.name}", "--proxy-mode=nftables", f"--cluster-cidr={self._ranges(PODS)}",
+                    f"--hostname-override={node.name}", f"--proxy-mode={'iptables' if self.legacy else 'nftables'}",
+                    f"--cluster-cidr={self._ranges(PODS)}",
                     "--conntrack-max-per-core=0", "--conntrack-min=0", "--conntrack-tcp-timeout-established=0",
                     "--conntrack-tcp-timeout-close-wait=0")
 

@@ -45,22 +45,71 @@ def wait(what, condition, limit=120, step=0.1):
     raise RuntimeError(f"{what}: not within {limit} s" + (f"; last: {last}" if last else ""))
 
 
+class Hierarchy:
+    """Of cgroups: where it is mounted, with which options, and the folder there that machines' are in."""
+
+    def __init__(self, mounted, options="", ours=""):
+        self.mounted, self.options, self.unified = mounted, options, not options
+        self.folder = f"{mounted}{ours}/flannel-e2e"
+
+    def mount(self):
+        os.makedirs(self.mounted, exist_ok=True)
+        if self.unified:
+            run("mount", "-t", "cgroup2", "cgroup2", self.mounted)
+        else:
+            run("mount", "-t", "cgroup", "-o", self.options, "cgroup", self.mounted)
+
+    def make(self, name):
+        """The cgroup of a machine, which is the root to it."""
+        for folder in (self.folder, f"{self.folder}/{name}"):
+            os.makedirs(folder, exist_ok=True)
+            if self.options == "cpuset":  # a new one has no processors, and takes no process
+                for file in ("cpuset.cpus", "cpuset.mems"):
+                    write(f"{folder}/{file}", read(f"{os.path.dirname(folder)}/{file}"))
+            elif self.unified:
+                delegate(os.path.dirname(folder))
+        return f"{self.folder}/{name}"
+
+
+def delegate(group):
+    """Lets the children of a cgroup v2 have all controllers that it has."""
+    for controller in read(f"{group}/cgroup.controllers").split():
+        write(f"{group}/cgroup.subtree_control", f"+{controller}")
+
+
+def first_leaf(group):
+    """Where processes of a machine begin."""
+    return f"{group}/init" if os.path.isdir(f"{group}/init") else group
+
+
+def leave_root(group):
+    """With cgroup v2 what gives controllers to its children has no processes."""
+    if os.path.exists(f"{group}/cgroup.controllers"):
+        os.mkdir(f"{group}/init")
+        for pid in read(f"{group}/cgroup.procs").split():
+            write(f"{group}/init/cgroup.procs", pid)
+        delegate(group)
+
+
 def hierarchies():
-    """Of each cgroup v1 hierarchy: what to mount it with, where it is mounted, and where in it we are."""
+    """Those of cgroup v1 that have controllers; where there are none, that of v2."""
     ours = {}
     for line in read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in filter(None, controllers.split(",")):
             ours[controller] = path.rstrip("/")
-    found = []
+    first, second = [], []
     for line in read("/proc/self/mounts").splitlines():
-        _, folder, kind, options, *_ = line.split()
+        _, mounted, kind, options, *_ = line.split()
         controllers = [option for option in options.split(",") if option in ours]
         if kind == "cgroup" and controllers:
-            found.append((",".join(controllers), folder, ours[controllers[0]]))
-    if not found:
-        raise RuntimeError("machines need cgroup v1 hierarchies; a host with cgroup v2 alone is not supported")
-    return found
+            names = [f"none,{name}" if "=" in name else name for name in controllers]
+            first.append(Hierarchy(mounted, ",".join(names), ours[controllers[0]]))
+        elif kind == "cgroup2":
+            second.append(Hierarchy(mounted))
+    if not first and not second:
+        raise RuntimeError("machines need cgroups, and none are mounted here")
+    return first or second[:1]
 
 
 class Machine:
@@ -77,7 +126,7 @@ class Machine:
     def start(self):
         """Boots it: also once more, after end(), with the files that it had."""
         os.makedirs(self.folder, exist_ok=True)
-        groups = [self._make_cgroup(*hierarchy) for hierarchy in hierarchies()]
+        groups = [hierarchy.make(self.name) for hierarchy in hierarchies()]
         write(f"{self.folder}/cgroups", groups)
         ready, told = os.pipe()
         # unshare complains when what it waits for is killed.
@@ -94,21 +143,12 @@ class Machine:
             first.kill()
             raise RuntimeError(f"{self.name}: {answer or 'it did not start'}")
         write(f"{self.folder}/pid", read(f"/proc/{first.pid}/task/{first.pid}/children").strip())
-
-    def _make_cgroup(self, controllers, mounted, ours):
-        parent = f"{mounted}{ours}/flannel-e2e"
-        mine = f"{parent}/{self.name}"
-        for folder in (parent, mine):
-            os.makedirs(folder, exist_ok=True)
-            if controllers == "cpuset":  # a new one has no processors, and takes no process
-                for file in ("cpuset.cpus", "cpuset.mems"):
-                    write(f"{folder}/{file}", read(f"{os.path.dirname(folder)}/{file}"))
-        return mine
+        for group in groups:
+            leave_root(group)
 
     def _join(self):
         for group in json.loads(read(f"{self.folder}/cgroups")):
-            with open(f"{group}/cgroup.procs", "w", encoding="utf-8") as file:
-                file.write(str(os.getpid()))
+            write(f"{first_leaf(group)}/cgroup.procs", str(os.getpid()))
 
     def argv(self, *words):
         return ["nsenter", "-t", str(self.pid), "-a", *map(str, words)]
@@ -165,10 +205,8 @@ def boot(folder):
     run("mount", "-t", "proc", "proc", "/proc")
     run("mount", "-t", "sysfs", "sysfs", "/sys")
     run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/sys/fs/cgroup")
-    for controllers, mounted, _ in mounts:
-        os.makedirs(mounted, exist_ok=True)
-        options = f"none,{controllers}" if "=" in controllers else controllers
-        run("mount", "-t", "cgroup", "-o", options, "cgroup", mounted)
+    for hierarchy in mounts:
+        hierarchy.mount()
     run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     for path in ("/run/netns", "/run/lock"):
         os.makedirs(path)
