@@ -92,6 +92,18 @@ void enter(const std::vector<Op>& done, NetState& state) {
   }
 }
 
+void put_back(const Op& undone, const NetState& before, NetState& state) {
+  std::visit(
+      [&]<class T>(const T& row) {
+        if (const T* was = before.of<T>().find(row.key)) {
+          state.of<T>().put(*was);
+        } else {
+          state.of<T>().remove(row.key);
+        }
+      },
+      undone.object);
+}
+
 bool is_news(const Change& change, const NetState& have) {
   return std::visit(
       [&]<class T>(const T& row) {

@@ -25,6 +25,8 @@ bool has_routes_of_one_key(const Snapshot& have);
 
 // Enters what was done.
 void enter(const std::vector<Op>& done, NetState& state);
+// The object of `undone` is in `state` as it was `before`, or not at all.
+void put_back(const Op& undone, const NetState& before, NetState& state);
 
 // Whether it says anything that `have` does not.
 bool is_news(const Change& change, const NetState& have);

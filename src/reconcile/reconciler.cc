@@ -197,9 +197,21 @@ void Reconciler::pass() {
 void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes,
                                bool all, KindSet news) {
   const bool as_wanted = all && report_.problems.empty() && pending_.empty();
-  if (as_wanted && !has_routes_of_one_key(have_)) {  // as almost always: nothing is copied
-    have_.ours = want_;
-    dump_needed_.reset();
+  // With a link that goes or changes the kernel may drop what lies on it.
+  const bool links_stay = std::ranges::none_of(ops, [](const Op& op) {
+    return op.verb != Op::Verb::add && std::holds_alternative<Link>(op.object);
+  });
+  const auto undone =
+      std::ranges::count_if(outcomes, [](const Outcome& each) { return !each.result.ok(); });
+  if (all && (as_wanted || links_stay) && static_cast<std::size_t>(undone) <= kFew &&
+      !has_routes_of_one_key(have_)) {  // as almost always
+    const NetState before = std::exchange(have_.ours, want_);
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      if (!outcomes[i].result.ok()) {
+        put_back(ops[i], before, have_.ours);
+      }
+    }
+    dump_needed_ = news;  // what failed for a known reason is as the mirror has it
     return;
   }
   std::vector<Op> done;
@@ -209,7 +221,6 @@ void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Out
     }
   }
   const KindSet unsure = unsure_after(done, have_);
-  // What failed for a known reason is as the mirror has it.
   dump_needed_ = news | unsure;
   if (unsure.any()) {
     need_pass();

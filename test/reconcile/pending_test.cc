@@ -129,6 +129,25 @@ TEST_F(ReconcilerTest, RulesAreNotListedAgainWithADevice) {
   EXPECT_EQ(kernel.listed_kinds, all_kinds() & ~kinds<Ruleset>());
 }
 
+// Which would list all that was just made.
+TEST_F(ReconcilerTest, ThatSomethingIsAnsweredLaterOrRefusedCausesNoDumpOfTheRest) {
+  want = overlay(200);
+  want.of<Ruleset>().put({{FirewallTool::iptables, Family::v4, "nat"}, {"-A ours"}});
+  want.of<Ruleset>().put({{FirewallTool::iptables, Family::v4, "filter"}, {"-A ours"}});
+  const auto is_rules = [](const Op& op) { return std::holds_alternative<Ruleset>(op.object); };
+  kernel.later = is_rules;
+  start();
+  ASSERT_TRUE(run_until([&] { return reconciler->report().passes > 0; }));
+  reconciler->wake();
+  ASSERT_TRUE(run_until([&] { return reconciler->report().passes > 1; }));
+  const auto ops = kernel.applied.size();
+  kernel.answer();
+  ASSERT_TRUE(run_until([&] { return kernel.state == want && reconciler->under_way().empty(); }));
+  io.run_for(milliseconds(5));
+  EXPECT_EQ(kernel.dumps, 1U);
+  EXPECT_EQ(kernel.applied.size(), ops + 2) << "what is there is not put again";
+}
+
 // By the time that the kernel names for them, and what is listed at other times is not.
 TEST_F(ReconcilerTest, KindsAreListedAtTimesOfTheirOwn) {
   audit = std::chrono::minutes(5);
