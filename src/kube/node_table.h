@@ -47,6 +47,7 @@ class NodeTable {
   const std::map<std::string, Unknown>& unknown() const { return unknown_; }
   // There is no Node of that name any more.
   void forget(const std::string& name) { unknown_.erase(name); }
+  void forget_unknown() { unknown_.clear(); }
 
  private:
   struct Node {

@@ -179,12 +179,8 @@ Task<bool> NodeWatch::read(Deadline deadline) {
   }
   last_heard_ = Clock::now();
   if (events) {
-    const bool had_unknown = !table_.unknown().empty();
     for (const NodeEvent& event : *events) {
       take(event);
-    }
-    if (!had_unknown) {
-      ask_at_ = std::max(ask_at_, last_heard_ + timing_.collect);
     }
     co_return true;
   }
@@ -229,10 +225,33 @@ void NodeWatch::take_error(const ApiStatus& status) {
   throw std::runtime_error(text);
 }
 
+// The podCIDRs of those that are to be asked for.
+class NodeWatch::Answers : public NodeList {
+ public:
+  explicit Answers(NodeTable& table) : table_(table) {}
+
+  void start() override {}
+  void add(NodeObject node) override { table_.learn(node); }
+
+ private:
+  NodeTable& table_;
+};
+
+// The watch goes on from where it is meanwhile, so that whoever leaves is seen leaving.
+Task<void> NodeWatch::ask_for_all() {
+  log_info("{}: {}: listing the nodes for their podCIDRs", api_->name(),
+           counted(table_.unknown().size(), "new node"));
+  Answers answers(table_);
+  co_await api_->list(version_, answers);
+  table_.forget_unknown();
+  ask_at_ = Clock::now() + timing_.collect;
+}
+
 Task<void> NodeWatch::ask() {
   const auto& unknown = table_.unknown();
   if (unknown.size() > kMostAsked) {
-    throw ListAgain(counted(unknown.size(), "new node"));
+    co_await ask_for_all();
+    co_return;
   }
   const auto inquiry = std::make_shared<Inquiry>(co_await asio::this_coro::executor);
   for (const auto& [name, node] : unknown) {
@@ -254,9 +273,8 @@ Task<void> NodeWatch::ask() {
   attempts_.set_trouble(inquiry->failure);
   if (inquiry->failure.empty()) {
     ask_backoff_.reset();
-  } else {
-    ask_at_ = Clock::now() + ask_backoff_.next();
   }
+  ask_at_ = Clock::now() + (inquiry->failure.empty() ? timing_.collect : ask_backoff_.next());
 }
 
 }  // namespace flannel

@@ -30,8 +30,8 @@ class NodeWatch : public LeaseWatch {
  public:
   struct Timing {
     std::chrono::milliseconds most_silence = kMostSilence;
-    // How long after a Node that is to be asked for others may come that are asked for with it.
-    std::chrono::milliseconds collect{10};
+    // Between two times that Nodes are asked for: those that come meanwhile are asked for together.
+    std::chrono::milliseconds collect{50};
   };
 
   // `seen` is the newest version that any watch of the store has seen; a list is no older.
@@ -49,6 +49,7 @@ class NodeWatch : public LeaseWatch {
 
  private:
   using Clock = WatchAttempts::Clock;
+  class Answers;
   class Listing;
   struct ListAgain;
 
@@ -62,6 +63,7 @@ class NodeWatch : public LeaseWatch {
   void take_error(const ApiStatus& status);
   LeaseUpdate take_update();
   Task<void> ask();
+  Task<void> ask_for_all();
 
   const Timing timing_;
   std::shared_ptr<NodeApi> api_;

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <set>
+#include <utility>
 
 #include "kube/node_watch_fixture.h"
 
@@ -64,37 +67,65 @@ TEST_F(NodeWatchTest, APodCidrMayComeAfterTheAnnotations) {
   EXPECT_EQ(update.bad_removed.size(), 1U);
 }
 
-TEST_F(NodeWatchTest, TwentyAreAskedForAtATime) {
-  next();
-  answer("/nodes/", {.never = true});
-  EXPECT_EQ(next_within(5ms), std::nullopt);
-  for (int i = 3; i < 100; ++i) {
-    api.put(peer(i));
+// Of a watch that has asked for a Node, and asks for the next ones when these have all come,
+// however slow this machine is.
+class ManyNewNodesTest : public NodeWatchTest {
+ protected:
+  ManyNewNodesTest() {
+    run(patient.next(kNever));
+    put(200, 200);
+    EXPECT_EQ(run(patient.next(kNever)), LeaseUpdate{.leases = {lease(peer(200))}});
+    api.take_requests();
   }
-  std::optional<LeaseUpdate> update;
-  asio::co_spawn(loop, watch.next(kNever),
-                 [&](const std::exception_ptr&, std::optional<LeaseUpdate> got) { update = got; });
+
+  void put(int first, int last) {
+    for (int i = first; i <= last; ++i) {
+      api.put(peer(i));
+    }
+  }
+
+  NodeWatch patient = [this] {
+    timing.collect = 3s;
+    return open();
+  }();
+};
+
+TEST_F(ManyNewNodesTest, TwentyAreAskedForAtATime) {
+  answer("/nodes/", {.never = true});
+  put(3, 99);
+  asio::co_spawn(loop, patient.next(kNever), asio::detached);
   std::size_t asked = 0;
   run_until([&] { return (asked += requests_with("/nodes/").size()) >= 20; });
   loop.run_for(50ms);
   EXPECT_EQ(asked + requests_with("/nodes/").size(), 20U);
 }
 
-TEST_F(NodeWatchTest, ManyNewNodesAreListed) {
-  timing.collect = 3s;  // however slow this machine is
-  NodeWatch patient = open();
-  run(patient.next(kNever));
-  EXPECT_EQ(run(patient.next(std::chrono::steady_clock::now() + 5ms)), std::nullopt);
-  api.take_requests();
-  for (int i = 3; i < 200; ++i) {
-    api.put(peer(i));
-  }
+TEST_F(ManyNewNodesTest, TheyAreListedAndWhoLeavesIsSeenLeaving) {
+  put(3, 199);
+  api.remove("n1");
+  EXPECT_EQ(run(patient.next(kNever)), LeaseUpdate{.removed = {lease(peer(1)).key}});
   const LeaseUpdate update = run(patient.next(kNever)).value();
-  EXPECT_TRUE(update.snapshot);
-  EXPECT_EQ(update.leases.size(), 199U);
+  EXPECT_FALSE(update.snapshot);
+  EXPECT_EQ(update.leases.size(), 197U);
   EXPECT_EQ(api.take_requests(),
             std::vector<std::string>{
-                "GET /api/v1/nodes?resourceVersionMatch=NotOlderThan&resourceVersion=299"});
+                "GET /api/v1/nodes?resourceVersionMatch=NotOlderThan&resourceVersion=301"});
+}
+
+TEST_F(ManyNewNodesTest, ThoseThatTheListLacksAreGone) {
+  put(3, 199);
+  bool have_left = false;  // when the list has been asked for
+  api.instead = [&](const FakeKubeApi::Request& request) -> std::optional<FakeKubeApi::Reply> {
+    if (request.path().contains("NotOlderThan") && !std::exchange(have_left, true)) {
+      for (int i = 3; i < 100; ++i) {
+        api.remove(fmt::format("n{}", i));
+      }
+    }
+    return std::nullopt;
+  };
+  EXPECT_EQ(run(patient.next(kNever)).value().leases.size(), 100U);
+  EXPECT_EQ(run(patient.next(std::chrono::steady_clock::now() + 50ms)), std::nullopt);
+  EXPECT_TRUE(requests_with("/nodes/").empty());
 }
 
 TEST_F(NodeWatchTest, ANodeThatCannotBeHadNowIsAskedForAgain) {
