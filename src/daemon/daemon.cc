@@ -174,7 +174,8 @@ void Daemon::start_loops() {
   spawn(state_.peer_watch->remove_departed());
   spawn(run_forever("kernel notifications", timing_.failures,
                     [this] { return state_.reconciler->follow_kernel(); }));
-  spawn(run_forever("network configuration", timing_.failures, [this] { return follow_config(); }));
+  spawn(run_forever("network configuration", timing_.failures,
+                    [this] { return state_.config_watch->follow(); }));
   spawn(run_forever("interfaces", timing_.failures, [this] { return state_.host->run(); }));
 }
 

@@ -66,7 +66,6 @@ class Daemon {
   // Where parts report what concerns several others.
   Task<void> follow_store();
   void start_reconciling();
-  Task<void> follow_config();
   Result<void> take_up_config(const std::string& text);
   void write_subnet_file();
   void check_ready();

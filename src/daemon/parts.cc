@@ -27,6 +27,7 @@ void Daemon::make_parts() {
   known.set_host(state_.host->use());
   state_.peer_watch = std::make_unique<PeerWatch>(executor, *state_.store, std::move(known),
                                                   own.key, timing_.departures);
+  state_.config_watch = std::make_unique<ConfigWatch>(*state_.store, overlay.text);
   const Peers& peers = *state_.peers();
   if (const std::optional<LastKnownStateFile> file = state_.state_file()) {
     state_.writer = std::make_unique<StateWriter>(
@@ -76,6 +77,8 @@ void Daemon::connect_parts() {
     }
   };
 
+  state_.config_watch->on_change = [this](const std::string& text) { return take_up_config(text); };
+
   HostWatch& host = *state_.host;
   host.on_look = [this] { state_.store->host_changed(); };
   host.on_trouble = [this] {
@@ -120,10 +123,7 @@ void Daemon::store_state(StoreHealth::Use use, const std::string& trouble) {
 // The store has said who is there.
 Task<void> Daemon::follow_store() {
   if (const LastKnownState* const fallback = state_.fallback.get()) {
-    const std::optional<std::string> text = co_await state_.store->config();
-    if (text && *text != state_.overlay->text) {
-      throw Fatal("the network configuration changed while the store was away: starting anew");
-    }
+    state_.config_watch->look(co_await state_.store->config());
     Result<NodeFacts> facts = co_await state_.store->facts();
     if (!facts) {
       throw std::runtime_error(facts.error().text);
@@ -158,18 +158,6 @@ void Daemon::start_reconciling() {
   }
 }
 
-Task<void> Daemon::follow_config() {
-  for (std::string last = state_.overlay->text;;) {
-    last = co_await state_.store->next_config(std::move(last));
-    const Result<void> taken = take_up_config(last);
-    state_.config_trouble =
-        taken ? ""
-              : "the network configuration has changed, and is not taken up: " + taken.error().text;
-    log_trouble(!taken, taken ? "the network configuration has changed, and is taken up"
-                              : state_.config_trouble);
-  }
-}
-
 // Error: why it cannot be used, or takes a restart. Then all is as before.
 Result<void> Daemon::take_up_config(const std::string& text) {
   Overlay& now = *state_.overlay;
@@ -184,6 +172,9 @@ Result<void> Daemon::take_up_config(const std::string& text) {
   }
   const std::vector<std::string> reasons =
       restart_reasons(now.config, next->config, now.traits.live_options);
+  if (!reasons.empty() && state_.fallback.get() != nullptr) {
+    throw Fatal("the network configuration changed while the store was away: starting anew");
+  }
   if (!reasons.empty()) {
     return fail("it takes a restart of flanneld, for {}", fmt::join(reasons, "; "));
   }

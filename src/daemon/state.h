@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/engine.h"
+#include "daemon/config_watch.h"
 #include "daemon/fallback_state.h"
 #include "daemon/host_watch.h"
 #include "daemon/options.h"
@@ -33,7 +34,6 @@ struct DaemonState {
   const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::string no_status_socket;     // why there is none; empty where there is
   std::string no_bridge_netfilter;  // why it is not loaded
-  std::string config_trouble;       // why the network configuration in use is not the store's
 
   // What a step waits for, in one sentence; empty when none does.
   std::string reason = "starting";
@@ -49,6 +49,7 @@ struct DaemonState {
   std::unique_ptr<HostWatch> host;
   std::unique_ptr<OwnLease> own;
   std::unique_ptr<PeerWatch> peer_watch;
+  std::unique_ptr<ConfigWatch> config_watch;
   std::unique_ptr<StateWriter> writer;  // none where no state is kept
   std::unique_ptr<Planner> planner;
   std::unique_ptr<Reconciler> reconciler;

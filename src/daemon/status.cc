@@ -197,9 +197,9 @@ json::array warning_texts(const DaemonState& state) {
   }
   if (state.overlay) {
     add(warnings(state.overlay->config));
-    if (!state.config_trouble.empty()) {
-      add({state.config_trouble});
-    }
+  }
+  if (state.config_watch && !state.config_watch->trouble().empty()) {
+    add({state.config_watch->trouble()});
   }
   if (const ExternalInterface* external = state.external()) {
     add(state.overlay->backend->warnings(*external));

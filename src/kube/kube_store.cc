@@ -35,8 +35,9 @@ class KubeStore : public LeaseStore {
   Result<NetworkConfig> parse_config(const std::string& text) const override {
     return parse_network_config(text, ConfigChecks::kube);
   }
-  Task<std::string> next_config(std::string last) override {
-    return next_text(options_.net_conf_path, std::move(last));
+  // While the file cannot be read it is as before.
+  Task<std::optional<std::string>> next_config(std::optional<std::string> last) override {
+    co_return co_await next_text(options_.net_conf_path, std::move(last));
   }
   Task<Result<NodeFacts>> facts() override;
   Task<Result<Lease>> acquire(AcquireRequest request) override;

@@ -322,6 +322,9 @@ Result<NetworkConfig> read_config(const json::object& object, ConfigChecks check
 
 // A field that is missing may be one that is not known.
 Result<NetworkConfig> parse_network_config(std::string_view text, ConfigChecks checks) {
+  if (text.size() > kMostConfigBytes) {
+    return fail("a text of over {} kB is no network configuration", kMostConfigBytes >> 10);
+  }
   const Result<json::object> object = parse_object(text);
   if (!object) {
     return std::unexpected(object.error());

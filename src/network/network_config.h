@@ -45,6 +45,9 @@ enum class ConfigChecks {
   kube,  // JSON and types only; the node's podCIDR is what counts
 };
 
+// As much as a ConfigMap can have, and etcd takes in nearly no longer value.
+inline constexpr std::size_t kMostConfigBytes = 1 << 20;
+
 // Parses and validates. Keys match without regard to case, a later duplicate wins, unknown keys
 // are ignored, as Go's encoding/json has it, though not silently. Error texts begin as the
 // reference's, and name the field and its value.

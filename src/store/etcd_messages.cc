@@ -175,7 +175,8 @@ std::string encode(const WatchCreateRequest& request) {
   pbf_writer create(writer, 1);
   write_keys(create, request.key, request.range_end);
   create.add_int64(3, request.start_revision);
-  create.add_bool(4, true);  // progress_notify: a quiet watch learns how far the store is
+  create.add_bool(4, request.progress);
+  create.add_int64(7, request.watch_id);
   create.commit();
   return out;
 }

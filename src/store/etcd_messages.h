@@ -82,6 +82,10 @@ struct WatchCreateRequest {
   std::string key;
   std::string range_end;
   std::int64_t start_revision = 0;
+  // What the answers have as theirs; 0: etcd chooses, and the first of a stream is 0.
+  std::int64_t watch_id = 0;
+  // A quiet watch is told how far the store is.
+  bool progress = true;
 };
 struct Event {
   bool deleted = false;  // else put
@@ -96,6 +100,7 @@ struct RangeResponse {  // but for its entries
 struct WatchResponse {  // but for its events
   static constexpr const char* kName = "WatchResponse";
   ResponseHeader header;
+  std::int64_t watch_id = 0;
   bool created = false;
   bool canceled = false;
   std::int64_t compact_revision = 0;  // why it was canceled: older history is gone

@@ -5,6 +5,7 @@
 #include <ranges>
 
 #include "base/log.h"
+#include "store/config_key.h"
 #include "store/etcd_client.h"
 #include "store/etcd_lease.h"
 #include "store/etcd_watch.h"
@@ -104,6 +105,7 @@ class EtcdStore : public LeaseStore {
       : name_("etcd " + to_text(endpoints)),
         layout_(std::move(options.prefix)),
         on_state_(std::move(options.on_state)),
+        config_(executor),
         client_(std::move(executor), in_random_order(std::move(endpoints)), std::move(tls),
                 {std::move(options.username), std::move(options.password)}) {
     name_ += " " + layout_.prefix();
@@ -111,11 +113,14 @@ class EtcdStore : public LeaseStore {
 
   std::string name() const override { return name_; }
   Task<std::optional<std::string>> config() override;
+  Task<std::optional<std::string>> next_config(std::optional<std::string> last) override {
+    return config_.changes().next(*this, std::move(last));
+  }
   Task<Result<Lease>> acquire(AcquireRequest request) override;
   Task<Result<Lease>> renew(Lease lease) override;
   void host_changed() override { client_.host_changed(); }
   std::unique_ptr<LeaseWatch> watch() override {
-    return std::make_unique<EtcdWatch>(client_, layout_, own_, on_state_);
+    return std::make_unique<EtcdWatch>(client_, layout_, own_, config_, on_state_);
   }
 
  private:
@@ -128,6 +133,7 @@ class EtcdStore : public LeaseStore {
   std::string name_;
   EtcdLayout layout_;
   WatchAttempts::OnTrouble on_state_;
+  ConfigKey config_;
   EtcdClient client_;
   EtcdLease etcd_lease_{client_};
   OwnKey own_{layout_};
@@ -135,13 +141,11 @@ class EtcdStore : public LeaseStore {
 
 Task<std::optional<std::string>> EtcdStore::config() {
   EtcdEntry found = co_await client_.get(layout_.config_key());
+  config_.read(found.revision);
   if (!found.entry) {
     co_return std::nullopt;
   }
-  if (found.entry->cut) {
-    throw std::runtime_error(layout_.config_key() + " is too long for a network configuration");
-  }
-  co_return std::move(found.entry->value);
+  co_return std::move(found.entry->value);  // cut where it is too long to be one anyway
 }
 
 Task<Result<Lease>> EtcdStore::acquire(AcquireRequest request) {

@@ -33,6 +33,9 @@ void WatchDecoder::take(const protobuf::FieldStream::Field& field) {
     case bytes(1):
       response_.header = decode_header(field.bytes);
       break;
+    case number(2):
+      response_.watch_id = static_cast<std::int64_t>(field.number);
+      break;
     case number(3):
       response_.created = field.number != 0;
       break;

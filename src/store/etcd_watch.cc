@@ -1,11 +1,25 @@
 #include "store/etcd_watch.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <utility>
 
 #include "base/log.h"
 #include "store/etcd_stream.h"
 
 namespace flannel {
+namespace {
+
+// Of the configuration's watch. Not 0, as etcd would choose for the first: etcd 3.4 answers a watch
+// that it refuses with the number that it was asked for, and sends no more events to the one that
+// has it (server/etcdserver/api/v3rpc/watch.go).
+constexpr std::int64_t kConfigWatch = 1;
+
+std::string compacted(const etcd::WatchResponse& response) {
+  return fmt::format("etcd's history before revision {} is compacted", response.compact_revision);
+}
+
+}  // namespace
 
 Task<std::optional<LeaseUpdate>> EtcdWatch::next(Deadline deadline) {
   const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
@@ -49,6 +63,10 @@ Task<LeaseUpdate> EtcdWatch::try_next(Deadline deadline) {
       co_await open();
     }
     Message message = co_await read(deadline);
+    if (is_of_config(message)) {
+      follow_config(message);
+      continue;
+    }
     const std::string lost = lost_history(message);
     if (!lost.empty()) {
       log_warning("{}: listing the leases again", lost);
@@ -151,6 +169,7 @@ Task<EtcdWatch::Message> EtcdWatch::read(Deadline deadline) {
 
 void EtcdWatch::take_event(Message& message, const etcd::Event& event) const {
   const etcd::KeyValue& entry = event.kv;
+  message.has_config = message.has_config || entry.key == layout_.config_key();
   if (!layout_.has_lease(entry.key)) {
     return;
   }
@@ -167,11 +186,39 @@ void EtcdWatch::take_event(Message& message, const etcd::Event& event) const {
   }
 }
 
+// The leases' watch is answered once, and before there is another one. The answer to one that is
+// refused may have any number.
+bool EtcdWatch::is_of_config(const Message& message) const {
+  const etcd::WatchResponse& response = message.response;
+  return attempts_.is_connected() && (response.created || response.watch_id == kConfigWatch);
+}
+
+// In a store that is at `revision`.
+void EtcdWatch::watch_config(std::int64_t revision) {
+  stream_->write(encode(etcd::WatchCreateRequest{.key = layout_.config_key(),
+                                                 .range_end = {},
+                                                 .start_revision = config_.watch_from(revision),
+                                                 .watch_id = kConfigWatch,
+                                                 .progress = false}));
+}
+
+void EtcdWatch::follow_config(const Message& message) {
+  const etcd::WatchResponse& response = message.response;
+  if (response.compact_revision != 0) {  // since it was read at the start: the next one begins anew
+    throw std::runtime_error(compacted(response));
+  }
+  if (response.canceled) {
+    config_.refused(response.cancel_reason);
+  } else if (message.has_config) {
+    config_.changed();
+  }
+}
+
 // Why the events since next_revision_ cannot be had; empty where they can.
 std::string EtcdWatch::lost_history(const Message& message) const {
   const etcd::WatchResponse& response = message.response;
   if (response.compact_revision != 0) {
-    return fmt::format("etcd's history before revision {} is compacted", response.compact_revision);
+    return compacted(response);
   }
   const etcd::ResponseHeader& header = response.header;
   const bool restored = header.cluster_id != seen_.cluster_id ||
@@ -191,6 +238,9 @@ void EtcdWatch::follow(const Message& message) {
     throw std::runtime_error("etcd ended the watch: " + response.cancel_reason);
   }
   seen_ = response.header;
+  if (!attempts_.is_connected()) {
+    watch_config(response.header.revision);
+  }
   attempts_.connected();
   recognised_ = recognised_ || !response.created;
   if (message.last_revision != 0) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "store/config_key.h"
 #include "store/etcd_client.h"
 #include "store/etcd_entry.h"
 #include "store/own_key.h"
@@ -17,10 +18,18 @@ namespace flannel {
 // another one than before (restored from a backup, or wiped and filled again): revision or term
 // went back, the cluster's ID changed, or it has not the event that we saw last. That one is asked
 // for again as well, since all numbers may have passed those we know by the time we are back.
+//
+// The key of the network configuration is a second watch in the same stream, asked for when the
+// first is answered: a role may have either key without the other.
 class EtcdWatch : public LeaseWatch {
  public:
-  EtcdWatch(EtcdClient& client, EtcdLayout layout, OwnKey& own, WatchAttempts::OnTrouble on_trouble)
-      : client_(client), layout_(std::move(layout)), own_(own), attempts_(std::move(on_trouble)) {}
+  EtcdWatch(EtcdClient& client, EtcdLayout layout, OwnKey& own, ConfigKey& config,
+            WatchAttempts::OnTrouble on_trouble)
+      : client_(client),
+        layout_(std::move(layout)),
+        own_(own),
+        config_(config),
+        attempts_(std::move(on_trouble)) {}
 
   // Throws only when cancelled.
   Task<std::optional<LeaseUpdate>> next(Deadline deadline) override;
@@ -37,6 +46,7 @@ class EtcdWatch : public LeaseWatch {
     explicit Message(const EtcdLayout& layout) : events(layout) {}
 
     etcd::WatchResponse response;
+    bool has_config = false;  // an event of its key
     bool has_newest = false;  // the event that newest_revision_ is of
     // Of the events that are new: the changes, what became of our own key, and the last one.
     EventReader events;
@@ -47,12 +57,16 @@ class EtcdWatch : public LeaseWatch {
 
   Task<Message> read(Deadline deadline);
   void take_event(Message& message, const etcd::Event& event) const;
+  bool is_of_config(const Message& message) const;
+  void watch_config(std::int64_t revision);
+  void follow_config(const Message& message);
   std::string lost_history(const Message& message) const;
   void follow(const Message& message);
 
   EtcdClient& client_;
   EtcdLayout layout_;
   OwnKey& own_;
+  ConfigKey& config_;
   WatchAttempts attempts_;  // connected: stream_ has answered
   std::optional<GrpcStream> stream_;
   std::int64_t next_revision_ = 0;  // the first not seen yet; 0: list first

@@ -65,7 +65,7 @@ Task<void> FileWatch::changed_or(std::chrono::steady_clock::time_point deadline)
   }
 }
 
-Task<std::string> next_text(std::string path, std::string last) {
+Task<std::string> next_text(std::string path, std::optional<std::string> last) {
   constexpr std::chrono::seconds kLookAgain{30};  // for changes that nothing tells of
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   for (;;) {

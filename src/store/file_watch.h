@@ -5,6 +5,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/task.h"
@@ -30,6 +31,6 @@ class FileWatch {
 
 // The file's text, as soon as it is another than `last`: also where the file is reached by links
 // that are exchanged, as those of a ConfigMap. While it cannot be read it is as before.
-Task<std::string> next_text(std::string path, std::string last);
+Task<std::string> next_text(std::string path, std::optional<std::string> last);
 
 }  // namespace flannel

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "store/config_changes.h"
 #include "store/file_watch.h"
 
 namespace flannel {
@@ -16,11 +17,15 @@ constexpr std::pair<std::uint64_t, std::int64_t> kNoOwnRow{0, -1};
 constexpr std::chrono::hours kFar{24 * 365};
 constexpr std::chrono::milliseconds kWriting{10};  // until a writer may be done
 
-// What differs between two looks at the file.
+// What differs between two looks at the file. Each may find another configuration.
 class LocalWatch : public LeaseWatch {
  public:
-  LocalWatch(const asio::any_io_executor& executor, std::shared_ptr<LeaseFile> file, Now now)
-      : file_(std::move(file)), now_(std::move(now)), changes_(executor, file_->path()) {}
+  LocalWatch(const asio::any_io_executor& executor, std::shared_ptr<LeaseFile> file,
+             ConfigChanges& config, Now now)
+      : file_(std::move(file)),
+        config_(config),
+        now_(std::move(now)),
+        changes_(executor, file_->path()) {}
 
   Task<std::optional<LeaseUpdate>> next(Deadline deadline) override {
     for (;;) {
@@ -31,6 +36,7 @@ class LocalWatch : public LeaseWatch {
         file_->expire();
       }
       LeaseUpdate update = look();
+      config_.set();
       if (update != LeaseUpdate{}) {
         co_return update;
       }
@@ -75,6 +81,7 @@ class LocalWatch : public LeaseWatch {
   }
 
   std::shared_ptr<LeaseFile> file_;
+  ConfigChanges& config_;
   Now now_;
   FileWatch changes_;
   // With the last look.
@@ -91,11 +98,15 @@ class LocalStore : public LeaseStore {
       : executor_(std::move(executor)),
         path_(path),
         now_(std::move(now)),
-        file_(std::make_shared<LeaseFile>(path, LeaseFile::IfMissing::create, now_)) {}
+        file_(std::make_shared<LeaseFile>(path, LeaseFile::IfMissing::create, now_)),
+        config_(executor_) {}
 
   std::string name() const override { return "local " + path_; }
 
   Task<std::optional<std::string>> config() override { co_return file()->config(); }
+  Task<std::optional<std::string>> next_config(std::optional<std::string> last) override {
+    return config_.next(*this, std::move(last));
+  }
 
   Task<Result<Lease>> acquire(AcquireRequest request) override {
     co_return file()->acquire(request);
@@ -104,7 +115,7 @@ class LocalStore : public LeaseStore {
   Task<Result<Lease>> renew(Lease lease) override { co_return file()->renew(lease); }
 
   std::unique_ptr<LeaseWatch> watch() override {
-    return std::make_unique<LocalWatch>(executor_, file(), now_);
+    return std::make_unique<LocalWatch>(executor_, file(), config_, now_);
   }
 
  private:
@@ -123,6 +134,7 @@ class LocalStore : public LeaseStore {
   std::string path_;
   Now now_;
   std::shared_ptr<LeaseFile> file_;  // with the watches, which may be of an older one
+  ConfigChanges config_;
 };
 
 // Runs `work` on the file; what it throws is the error.

@@ -59,8 +59,9 @@ class LeaseStore {
     return parse_network_config(text);
   }
 
-  // Returns when that text is another than `last`; never, where the store does not tell of it.
-  virtual Task<std::string> next_config(std::string last);
+  // Returns when config() is another than `last`. A store whose watch notices that has to have one
+  // that is waited for meanwhile. Throws as config(), to be called again then.
+  virtual Task<std::optional<std::string>> next_config(std::optional<std::string> last) = 0;
 
   // Of most nodes nothing is known. Error: what is known makes no sense, until somebody mends it.
   virtual Task<Result<NodeFacts>> facts() { co_return NodeFacts(); }
@@ -87,11 +88,6 @@ class LeaseStore {
 inline Task<LeaseUpdate> LeaseWatch::next() {
   std::optional<LeaseUpdate> update = co_await next(kNever);
   co_return std::move(*update);
-}
-
-inline Task<std::string> LeaseStore::next_config(std::string last) {
-  co_await Wake(co_await asio::this_coro::executor).wait();
-  co_return last;
 }
 
 // Leases live this long unless renewed, in every store (the reference's 24 h).

@@ -22,12 +22,11 @@ class FlanneldFirewallTest : public FlanneldTest {
     ::unsetenv("XTABLES_LOCKFILE");
   }
 
-  void configure(bool nftables) {
+  void configure(bool nftables, const std::string& network = "10.5.0.0/16") {
     ASSERT_TRUE(write_local_config(
         store(),
-        fmt::format(
-            R"({{"Network":"10.5.0.0/16","EnableNFTables":{},"Backend":{{"Type":"vxlan"}}}})",
-            nftables)));
+        fmt::format(R"({{"Network":"{}","EnableNFTables":{},"Backend":{{"Type":"vxlan"}}}})",
+                    network, nftables)));
   }
   void run_daemon(const Arguments& options) {
     if (daemon.pid != 0) {
@@ -74,6 +73,23 @@ TEST_F(FlanneldFirewallTest, RulesAreMadeAndExchangedAndRemoved) {
   EXPECT_TRUE(has("FLANNEL-FWD")) << tables();
   run_daemon({"--iptables-forward-rules=false"});
   EXPECT_FALSE(has("FLANNEL-")) << tables();
+}
+
+// The node's lease is of the old one, and its pods have addresses of it.
+TEST_F(FlanneldFirewallTest, AnotherNetworkTakesARestartInWhichTheOldRulesGo) {
+  for (const bool nftables : {true, false}) {
+    configure(nftables);
+    run_daemon({"--ip-masq"});
+    const std::string before = tables();
+    configure(nftables, "10.6.0.0/16");
+    EXPECT_TRUE(eventually([&] {
+      return waits_for("it takes a restart of flanneld, for Network: ");
+    })) << page("/status");
+    EXPECT_EQ(tables(), before);
+    run_daemon({"--ip-masq"});
+    EXPECT_TRUE(has("10.6.0.0/16")) << tables();
+    EXPECT_FALSE(has("10.5.0.0/16")) << tables();
+  }
 }
 
 // A pod that starts before its packets are masqueraded reaches nobody outside.

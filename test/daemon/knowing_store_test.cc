@@ -54,7 +54,6 @@ TEST_F(KnowingStore, IsToldOnceThatTheNodeIsReady) {
 class ChangedNetwork : public KnowingStore {
  protected:
   void SetUp() override {
-    store.tells_config = true;
     options.ip_masq = true;
     start();
     store.put(peer(1, "198.18.0.1"));
@@ -79,7 +78,7 @@ TEST_F(ChangedNetwork, AnotherMtuIsTakenUp) {
   ASSERT_TRUE(run_until([&] { return subnet_env().contains("FLANNEL_MTU=1350\n"); }));
   ASSERT_TRUE(run_until([&] { return device() != nullptr && device()->mtu == 1350; }));
   EXPECT_EQ(device()->mac, before.mac);
-  EXPECT_EQ(state().config_trouble, "");
+  EXPECT_EQ(state().config_watch->trouble(), "");
 }
 
 TEST_F(ChangedNetwork, DirectRoutesAreTakenUp) {
@@ -105,19 +104,23 @@ TEST_F(ChangedNetwork, TheOtherToolForRulesIsTakenUp) {
 TEST_F(ChangedNetwork, WhatTakesARestartIsSaidAndNothingIsDone) {
   const Link before = *device();
   change(R"(,"VNI":7,"MTU":1400)");
-  ASSERT_TRUE(run_until([&] { return !state().config_trouble.empty(); }));
-  EXPECT_EQ(state().config_trouble,
+  ASSERT_TRUE(run_until([&] { return !state().config_watch->trouble().empty(); }));
+  EXPECT_EQ(state().config_watch->trouble(),
             "the network configuration has changed, and is not taken up: it takes a restart of "
             "flanneld, for Backend.VNI: the backend is made with it");
-  EXPECT_TRUE(status_json(state()).contains(state().config_trouble));
+  EXPECT_TRUE(status_json(state()).contains(state().config_watch->trouble()));
   EXPECT_EQ(*device(), before);
   EXPECT_TRUE(subnet_env().contains("FLANNEL_MTU=1450\n"));
   store.config = R"({"Network":)";
-  ASSERT_TRUE(run_until([&] { return state().config_trouble.contains("is not JSON"); }));
+  ASSERT_TRUE(run_until([&] { return state().config_watch->trouble().contains("is not JSON"); }));
   store.config = R"({"Network":"10.5.0.0/16","Backend":{"Type":"nope"}})";
-  ASSERT_TRUE(run_until([&] { return state().config_trouble.contains("unknown backend type"); }));
+  ASSERT_TRUE(
+      run_until([&] { return state().config_watch->trouble().contains("unknown backend type"); }));
+  store.config.reset();
+  ASSERT_TRUE(run_until([&] { return state().config_watch->trouble().contains("none in fake"); }));
+  EXPECT_EQ(*device(), before);
   change("");
-  EXPECT_TRUE(run_until([&] { return state().config_trouble.empty(); }));
+  EXPECT_TRUE(run_until([&] { return state().config_watch->trouble().empty(); }));
 }
 
 }  // namespace

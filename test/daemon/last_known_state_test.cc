@@ -129,6 +129,33 @@ TEST_F(LastKnownStateTest, HasWhatTheNodePublishedUntilTheStoreSaysWhatItIsToPub
   EXPECT_FALSE(state().fallback.get());
 }
 
+// What takes no restart is taken up.
+TEST_F(LastKnownStateTest, OfAConfigurationThatCanBeTakenUpGoesOn) {
+  reboot_without_store();
+  start();
+  ASSERT_TRUE(run_until([&] { return is_as_planned(); }));
+  store.config =
+      R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","Backend":{"Type":"vxlan","MTU":1400}})";
+  store.fail_with("");
+  EXPECT_TRUE(run_until(
+      [&] { return read_file(options.subnet_file).value_or("").contains("FLANNEL_MTU=1350\n"); }));
+  EXPECT_TRUE(run_until([&] { return state().fallback.get() == nullptr && is_as_planned(); }));
+  EXPECT_EQ(state().config_watch->trouble(), "");
+  EXPECT_EQ(daemon().exit_code(), 0);
+}
+
+// It is no reason to give up what works.
+TEST_F(LastKnownStateTest, OfAConfigurationThatCannotBeUsedGoesOn) {
+  reboot_without_store();
+  start();
+  ASSERT_TRUE(run_until([&] { return is_as_planned(); }));
+  store.config = R"({"Network":)";
+  store.fail_with("");
+  EXPECT_TRUE(run_until([&] { return state().fallback.get() == nullptr && is_as_planned(); }));
+  EXPECT_NE(state().config_watch->trouble(), "");
+  EXPECT_EQ(daemon().exit_code(), 0);
+}
+
 TEST_F(LastKnownStateTest, OfAnotherConfigurationEndsTheDaemonAndTheNextOneBeginsAnew) {
   reboot_without_store();
   start();

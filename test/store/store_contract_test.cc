@@ -6,6 +6,13 @@
 namespace flannel {
 namespace {
 
+// Waits for whatever the watch tells, for the test's life.
+Task<void> drain(LeaseWatch* watch) {
+  for (;;) {
+    co_await watch->next();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, StoreContractTest, every_store_that_chooses(), name_of_store);
 INSTANTIATE_TEST_SUITE_P(Stores, StoreWatchContractTest, every_store(), name_of_store);
 
@@ -13,6 +20,23 @@ TEST_P(StoreContractTest, HasNoConfigurationUntilSomebodyWritesOne) {
   EXPECT_EQ(run(store->config()), std::nullopt);
   subject->write_config("{ \"Network\": \"10.5.0.0/16\" }\n");
   EXPECT_EQ(run(store->config()), "{ \"Network\": \"10.5.0.0/16\" }\n");
+}
+
+// What is written between two looks is told as well, also where it is put back later.
+TEST_P(StoreContractTest, TellsOfAnotherConfiguration) {
+  subject->write_config("first");
+  const std::optional<std::string> first = run(store->config());
+  const std::unique_ptr<LeaseWatch> watch = store->watch();
+  subject->write_config("second");
+  asio::co_spawn(loop, drain(watch.get()), asio::detached);
+  EXPECT_EQ(run(store->next_config(first)), "second");
+  const std::vector<std::optional<std::string>> texts{std::nullopt, "first", "",
+                                                      std::string(100'000, 'x')};
+  for (const std::optional<std::string>& text : texts) {
+    const std::optional<std::string> last = run(store->config());
+    subject->write_config(text);
+    EXPECT_EQ(run(store->next_config(last)), text);
+  }
 }
 
 TEST_P(StoreContractTest, GivesANodeASubnetForADayAndTheSameOneAgain) {

@@ -20,7 +20,8 @@ class Subject {
   virtual ~Subject() = default;
   // Another daemon's, of the same data.
   virtual std::unique_ptr<LeaseStore> open(asio::any_io_executor executor) = 0;
-  virtual void write_config(const std::string& text) = 0;
+  // Nothing: it is removed.
+  virtual void write_config(const std::optional<std::string>& text) = 0;
   // An entry as text, without expiry.
   virtual void put(const std::string& key, const std::string& value) = 0;
   virtual void remove(const std::string& key) = 0;
@@ -33,7 +34,7 @@ class FakeSubject : public Subject {
   std::unique_ptr<LeaseStore> open(asio::any_io_executor executor) override {
     return fake_.open(std::move(executor));
   }
-  void write_config(const std::string& text) override { fake_.config = text; }
+  void write_config(const std::optional<std::string>& text) override { fake_.config = text; }
   void put(const std::string& key, const std::string& value) override {
     const Result<LeaseKey> parsed = parse_lease_key(key);
     const Result<LeaseAttrs> attrs = parse_lease_attrs(value);
@@ -62,7 +63,13 @@ class LocalSubject : public Subject {
   std::unique_ptr<LeaseStore> open(asio::any_io_executor executor) override {
     return make_local_store(std::move(executor), path_, [this] { return now(); }).value();
   }
-  void write_config(const std::string& text) override { file().set_config(text); }
+  void write_config(const std::optional<std::string>& text) override {
+    if (text) {
+      file().set_config(*text);
+    } else {
+      Database(path_).execute("DELETE FROM config");
+    }
+  }
   void put(const std::string& key, const std::string& value) override {
     change([&](const Database& database) {
       Statement(database,
@@ -108,8 +115,12 @@ class EtcdSubject : public Subject {
   std::unique_ptr<LeaseStore> open(asio::any_io_executor executor) override {
     return make_etcd_store(std::move(executor), EtcdOptions{.endpoints = {etcd_.url()}}).value();
   }
-  void write_config(const std::string& text) override {
-    etcd_.ctl({"put", kRoot + "config", text});
+  void write_config(const std::optional<std::string>& text) override {
+    if (text) {
+      etcd_.ctl({"put", kRoot + "config", *text});
+    } else {
+      etcd_.ctl({"del", kRoot + "config"});
+    }
   }
   void put(const std::string& key, const std::string& value) override {
     etcd_.ctl({"put", kRoot + "subnets/" + key, value});
@@ -138,7 +149,7 @@ class KubeSubject : public Subject {
   std::unique_ptr<LeaseStore> open(asio::any_io_executor executor) override {
     return make_kube_store(api_.client(std::move(executor)), {.node_name = "own"});
   }
-  void write_config(const std::string&) override {}  // a file
+  void write_config(const std::optional<std::string>&) override {}  // a file
   void put(const std::string& key, const std::string& value) override {
     const Result<LeaseAttrs> attrs = parse_lease_attrs(value);
     NodeObject node = node_of_lease(

@@ -27,6 +27,7 @@ class FakeKubeApi {
   explicit FakeKubeApi(asio::io_context& loop);
 
   std::unique_ptr<ApiClient> client(asio::any_io_executor executor) const;
+  std::string url() const { return server_.url(); }
 
   // A Node is there, or has changed; its version is the next one, and its UID `UID of NAME` where
   // it has none. Watches hear of it.

@@ -113,11 +113,12 @@ class FakeView : public LeaseStore {
     co_return store_.config;
   }
 
-  Task<std::string> next_config(std::string last) override {
-    while (!store_.tells_config || !store_.config || *store_.config == last) {
+  Task<std::optional<std::string>> next_config(std::optional<std::string> last) override {
+    do {
       co_await sleep_for(std::chrono::milliseconds(1));
-    }
-    co_return *store_.config;
+    } while (store_.config == last);
+    store_.check();  // it is read when it may be another
+    co_return store_.config;
   }
 
   Result<NetworkConfig> parse_config(const std::string& text) const override {

@@ -32,7 +32,6 @@ class FakeStore {
   NodeFacts facts;
   std::string not_told;
   bool refuses_ready = false;  // and that waiting does not help
-  bool tells_config = false;   // when it is another one
 
   // As somebody else would do it. Watches are told, each call by an update of its own.
   void put(const Lease& lease);

@@ -1,0 +1,24 @@
+#include "store/config_changes.h"
+
+#include <utility>
+
+namespace flannel {
+
+Task<std::optional<std::string>> ConfigChanges::next(LeaseStore& store,
+                                                     std::optional<std::string> last) {
+  for (;;) {
+    co_await changed_.wait();
+    std::optional<std::string> text;
+    try {
+      text = co_await store.config();
+    } catch (...) {
+      changed_.set();  // whoever asks again has still to read it
+      throw;
+    }
+    if (text != last) {
+      co_return text;
+    }
+  }
+}
+
+}  // namespace flannel
