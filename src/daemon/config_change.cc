@@ -2,22 +2,15 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <cctype>
 #include <map>
 
+#include "base/ascii_text.h"
 #include "base/printable.h"
 
 namespace flannel {
 namespace {
 
 namespace json = boost::json;
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 // Those that count, by their names regardless of case: a later duplicate wins.
 std::map<std::string, const json::key_value_pair*> options_of(const NetworkConfig& config) {

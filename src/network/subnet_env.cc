@@ -2,20 +2,14 @@
 
 #include <map>
 
+#include "base/ascii_text.h"
+
 namespace flannel {
 namespace {
 
 // The first address of a subnet that a device may have: the base plus one.
 Prefix first_address(const Prefix& subnet) {
   return {IpAddr::from_number(subnet.family(), subnet.ip.number() + 1), subnet.length};
-}
-
-std::string_view trim(std::string_view text) {
-  const std::size_t start = text.find_first_not_of(" \t\r");
-  if (start == std::string_view::npos) {
-    return {};
-  }
-  return text.substr(start, text.find_last_not_of(" \t\r") - start + 1);
 }
 
 // A value without its quotes, or, where it has none, without a comment behind it.

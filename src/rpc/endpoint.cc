@@ -1,29 +1,16 @@
 #include "rpc/endpoint.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <iterator>
 
+#include "base/ascii_text.h"
 #include "base/printable.h"
 
 namespace flannel {
 namespace {
 
 constexpr std::string_view kSchemes[] = {"http", "https", "unix", "unixs"};
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r\n";
-  const std::size_t first = std::min(text.find_first_not_of(kBlanks), text.size());
-  return text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
-}
 
 Result<std::uint16_t> parse_port(std::string_view text, std::string_view whole) {
   std::uint16_t port = 0;

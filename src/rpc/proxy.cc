@@ -1,27 +1,15 @@
 #include "rpc/proxy.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 
+#include "base/ascii_text.h"
 #include "base/base64.h"
 #include "base/ip.h"
 #include "base/printable.h"
 
 namespace flannel {
 namespace {
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
-std::string_view trim(std::string_view text) {
-  const std::size_t first = std::min(text.find_first_not_of(" \t"), text.size());
-  return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
-}
 
 // RFC 3986, 2.1.
 std::optional<std::string> unescape(std::string_view text) {
