@@ -99,7 +99,7 @@ class Distributions : public testing::Test {
       EXPECT_TRUE(eventually([&] { return is_available(); })) << log();
       EXPECT_EQ(server_->annotation("n1", "flannel.alpha.coreos.com/public-ip"), "198.18.0.2");
       for (const std::string& command : it.then) {
-        EXPECT_TRUE(succeeds(command)) << command << '\n' << log();
+        EXPECT_TRUE(eventually([&] { return succeeds(command); })) << command << '\n' << log();
       }
     }
     server_->delete_node("n1");
