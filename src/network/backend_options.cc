@@ -14,9 +14,7 @@ namespace {
 namespace json = boost::json;
 
 bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return lower_case(a) == lower_case(b);
 }
 
 // The one of `known` that was probably meant, whatever its case.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "base/ascii_text.h"
 #include "base/printable.h"
 #include "network/backend_options.h"
 #include "network/json_document.h"
@@ -232,10 +233,7 @@ Result<void> read_backend(const json::object& object, NetworkConfig& config) {
   if (!type) {
     return fail("Backend.{}", type.error().text);
   }
-  config.backend_type = *type;
-  for (char& c : config.backend_type) {
-    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
+  config.backend_type = lower_case(*type);
   return {};
 }
 

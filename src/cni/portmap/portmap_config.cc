@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
-#include <cctype>
 
+#include "base/ascii_text.h"
 #include "cni/protocol/error.h"
 #include "cni/protocol/result.h"
 
@@ -22,9 +22,7 @@ PortMapping parse_mapping(const Fields& fields) {
   PortMapping mapping;
   mapping.container_port = port_of(fields, "containerPort", "container");
   mapping.host_port = port_of(fields, "hostPort", "host");
-  mapping.protocol = fields.text("protocol").value_or("tcp");
-  std::transform(mapping.protocol.begin(), mapping.protocol.end(), mapping.protocol.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+  mapping.protocol = lower_case(fields.text("protocol").value_or("tcp"));
   if (mapping.protocol != "tcp" && mapping.protocol != "udp" && mapping.protocol != "sctp") {
     throw_error(Code::invalid_config, "protocol \"{}\": not tcp, udp or sctp", mapping.protocol);
   }

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <optional>
 
+#include "base/ascii_text.h"
 #include "base/printable.h"
 #include "cni/protocol/error.h"
 
@@ -93,10 +94,8 @@ void check_variables(const std::optional<VerbName>& verb, const Request& request
   }
 }
 
-bool is_true(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return text == "1" || text == "true";
+bool is_true(std::string_view text) {
+  return text == "1" || lower_case(text) == "true";
 }
 
 std::optional<VerbName> find_verb(std::string_view text) {
