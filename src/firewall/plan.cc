@@ -164,6 +164,9 @@ Table<Ruleset> plan_firewall(std::span<const FirewallNetwork> networks,
 
 Result<std::vector<Prefix>> parse_excluded(std::span<const std::string> values,
                                            std::span<const FirewallNetwork> networks) {
+  if (values.size() > kMostExcluded) {
+    return fail("{} networks, of which {} can be excluded", values.size(), kMostExcluded);
+  }
   std::vector<Prefix> out;
   for (const std::string& value : values) {
     const Result<Prefix> prefix = parse_one(value, networks);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,9 +37,13 @@ struct FirewallOptions {
 Table<Ruleset> plan_firewall(std::span<const FirewallNetwork> networks,
                              const FirewallOptions& options);
 
-// Networks that may be excluded: each a network address, neither everything nor multicast, which is
-// never masqueraded, apart from the overlay's networks and from each other. The error names the
-// value. The same twice counts once.
+// Each is a rule that every packet which leaves the overlay is compared with, and all of them are
+// one message to the kernel.
+inline constexpr std::size_t kMostExcluded = 256;
+
+// Networks that may be excluded, kMostExcluded at most: each a network address, neither everything
+// nor multicast, which is never masqueraded, apart from the overlay's networks and from each other.
+// The error names the value. The same twice counts once.
 Result<std::vector<Prefix>> parse_excluded(std::span<const std::string> values,
                                            std::span<const FirewallNetwork> networks);
 

@@ -243,6 +243,8 @@ TEST(ExcludedNetworks, AreRefusedByName) {
   EXPECT_EQ(parsed({"10.5.7.0/24"}), "\"10.5.7.0/24\" overlaps the network 10.5.0.0/16");
   EXPECT_EQ(parsed({"10.0.0.0/8"}), "\"10.0.0.0/8\" overlaps the network 10.5.0.0/16");
   EXPECT_EQ(parsed({"192.0.2.0/24", "192.0.0.0/16"}), "\"192.0.0.0/16\" overlaps \"192.0.2.0/24\"");
+  EXPECT_EQ(parsed(std::vector<std::string>(257, "192.0.2.0/24")),
+            "257 networks, of which 256 can be excluded");
 }
 
 TEST(NftRuleText, IsReadBackAsItWasWritten) {
