@@ -37,15 +37,27 @@ Task<void> Daemon::run() {
     throw Fatal(may.error().text);
   }
   serve_pages();
-  do {
+  bool has_joined = false;
+  while (!has_joined) {
     co_await read_network();
-    co_await claim_devices();
-    co_await choose_interface();
-    co_await prepare_backend();
-  } while (!co_await take_lease());
+    has_joined = co_await join_network();
+  }
   make_parts();
   connect_parts();
   start_loops();
+}
+
+Task<bool> Daemon::join_network() {
+  try {
+    co_await claim_devices();
+    co_await choose_interface();
+    co_await prepare_backend();
+    const bool has_lease = co_await take_lease();
+    co_return has_lease;
+  } catch (const ConfigChanged& change) {
+    log_info("{}", change.what());
+  }
+  co_return false;
 }
 
 void Daemon::serve_pages() {

@@ -54,7 +54,9 @@ class Daemon {
   Task<void> claim_devices();
   Task<void> choose_interface();
   Task<void> prepare_backend();
-  // False where the last known state that the steps before went by is refused: they begin anew.
+  // What follows from the network. False where that is another by now, or the last known state is
+  // refused, by which we went: the steps begin anew.
+  Task<bool> join_network();
   Task<bool> take_lease();
   void make_parts();  // parts.cc
   TrafficWish traffic_wish() const;

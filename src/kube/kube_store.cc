@@ -19,6 +19,7 @@ namespace {
 constexpr int kTries = 5;  // against others who write at the same time
 // How long a watch of our own Node may say nothing before the Node is asked for all the same.
 constexpr std::chrono::minutes kMostOwnSilence{1};
+constexpr std::chrono::seconds kBetweenFileLooks{1};  // at net-conf.json meanwhile
 
 class KubeStore : public LeaseStore {
  public:
@@ -62,6 +63,7 @@ class KubeStore : public LeaseStore {
   std::string seen_;  // the newest version that a watch has seen
   // Our own Node as config() has read it, for who needs it next.
   std::optional<NodeObject> fresh_;
+  std::string net_conf_;  // as config() has read it; empty: it has not
   // Our Node was of no use as of `read_version_` (empty: it was not there), and is followed.
   bool is_useless_ = false;
   std::string read_version_;
@@ -79,6 +81,7 @@ Task<std::optional<std::string>> KubeStore::config() {
   co_await own_.learn_name();
   fresh_ = co_await api_->get(own_.name());
   note_use(true);  // as it was before does not matter any more
+  net_conf_ = *text;
   co_return std::move(*text);
 }
 
@@ -99,15 +102,21 @@ Task<Result<NodeObject>> KubeStore::own_node() {
 }
 
 // Our Node when it has changed: who waits for a podCIDR asks the server for nothing meanwhile, but
-// for once a minute.
+// for once a minute. What is wrong may be the network, too.
 Task<std::optional<NodeObject>> KubeStore::changed_node() {
   if (!own_stream_) {
     own_stream_.emplace(co_await api_->watch_one(own_.name()));
   }
-  const Deadline silent = std::chrono::steady_clock::now() + kMostOwnSilence;
-  try {
-    for (bool goes_on = true; goes_on;) {
-      std::optional<std::vector<NodeEvent>> events = co_await own_stream_->read(silent);
+  using Clock = std::chrono::steady_clock;
+  const Deadline silent = Clock::now() + kMostOwnSilence;
+  for (bool goes_on = true; goes_on && Clock::now() < silent;) {
+    const Result<std::string> net_conf = read_file(options_.net_conf_path);
+    if (net_conf && !net_conf_.empty() && *net_conf != net_conf_) {
+      throw ConfigChanged();
+    }
+    try {
+      std::optional<std::vector<NodeEvent>> events =
+          co_await own_stream_->read(Clock::now() + kBetweenFileLooks);
       goes_on = events.has_value();
       const std::vector<NodeEvent> all = std::move(events).value_or(std::vector<NodeEvent>());
       const NodeEvent* news = nullptr;  // the last one counts
@@ -120,11 +129,11 @@ Task<std::optional<NodeObject>> KubeStore::changed_node() {
         const bool is_gone = news->type == NodeEvent::Type::deleted;
         co_return is_gone ? std::nullopt : std::optional(news->node);
       }
+    } catch (const DeadlineExceeded&) {  // nothing has happened
+    } catch (...) {
+      own_stream_.reset();
+      throw;
     }
-  } catch (const DeadlineExceeded&) {  // it is asked for
-  } catch (...) {
-    own_stream_.reset();
-    throw;
   }
   own_stream_.reset();
   std::optional<NodeObject> node = co_await api_->get(own_.name());

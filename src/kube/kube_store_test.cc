@@ -180,6 +180,18 @@ TEST_F(KubeStoreTest, AWatchOfANodeThatIsOfNoUseMayEnd) {
   EXPECT_EQ(acquire().key, key_of("10.244.3.0-24"));
 }
 
+// A ConfigMap is what can be mended there: the podCIDR of a Node never changes.
+TEST_F(KubeStoreTest, WhereTheNetworkIsOfNoUseAnotherOneIsNoticed) {
+  set_own([](NodeObject& node) { node.pod_cidrs = {"10.99.1.0/24"}; });
+  run(store->config());
+  EXPECT_TRUE(refusal().contains("doesn't contain"));
+  const std::string other = R"({"Network":"10.99.0.0/16"})";
+  EXPECT_TRUE(replace_file(directory.file("net-conf.json"), other, 0644));
+  EXPECT_THROW(run(store->acquire(request())), ConfigChanged);
+  EXPECT_EQ(run(store->config()), other);
+  EXPECT_EQ(run(store->acquire(request(other))).value().key, key_of("10.99.1.0-24"));
+}
+
 TEST_F(KubeStoreTest, AnnotationsOfNoUseAreReadAgain) {
   set_own([](NodeObject& node) { node.annotations["node-public-ip"] = "here"; });
   EXPECT_FALSE(run(store->facts()));

@@ -5,6 +5,7 @@
 // answered is answered: a Result's error is the store's "no".
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -21,6 +22,12 @@ namespace flannel {
 // help.
 struct StoreRefused : std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+
+// The network configuration is another than the one that config() gave, which could not be used as
+// it is: what follows from it begins anew. Where a store says so, facts() and acquire() throw it.
+struct ConfigChanged : std::exception {
+  const char* what() const noexcept override { return "the network configuration has changed"; }
 };
 
 class LeaseWatch {

@@ -33,6 +33,19 @@ TEST_F(KnowingStore, TheNetworkIsReadAsTheStoreReadsIt) {
   EXPECT_TRUE(run_until([&] { return state().overlay != nullptr; })) << state().reason;
 }
 
+TEST_F(KnowingStore, WhatFollowsFromANetworkThatChangesMeanwhileBeginsAnew) {
+  kernel.host_view.interfaces.front().name = "eth9";
+  start();
+  ASSERT_TRUE(run_until([&] { return state().reason.starts_with("no external interface"); }));
+  store.config = R"({"Network":"10.6.0.0/16","Backend":{"Type":"vxlan"}})";
+  store.other_config = true;
+  kernel.host_view.interfaces.front().name = "eth0";
+  EXPECT_TRUE(run_until([&] { return is_as_planned(); })) << state().reason;
+  EXPECT_TRUE(state().overlay->config.v4->network.contains(*state().lease()->key.v4));
+  EXPECT_EQ(state().overlay->text, *store.config);
+  EXPECT_EQ(daemon().exit_code(), 0);
+}
+
 TEST_F(KnowingStore, IsToldOnceThatTheNodeIsReady) {
   store.not_told = "forbidden";
   start();

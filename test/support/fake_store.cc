@@ -4,6 +4,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <deque>
 #include <stdexcept>
+#include <utility>
 
 #include "base/printable.h"
 
@@ -246,6 +247,9 @@ std::vector<Lease> FakeStore::taken() const {
 }
 
 Task<Result<Lease>> FakeView::acquire(AcquireRequest request) {
+  if (std::exchange(store_.other_config, false)) {
+    throw ConfigChanged();
+  }
   store_.check();
   const Result<Choice> choice = choose_subnet(request, store_.taken(), random_below());
   if (!choice) {

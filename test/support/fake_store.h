@@ -32,6 +32,7 @@ class FakeStore {
   NodeFacts facts;
   std::string not_told;
   bool refuses_ready = false;  // and that waiting does not help
+  bool other_config = false;   // acquire() says that it is another one, once
 
   // As somebody else would do it. Watches are told, each call by an update of its own.
   void put(const Lease& lease);
