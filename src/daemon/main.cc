@@ -25,10 +25,12 @@ namespace flannel {
 namespace {
 
 // Tables of thousands of peers go back to the kernel as soon as they are freed. By itself the C
-// library would keep blocks of their size from then on (mallopt(3), M_MMAP_THRESHOLD).
+// library would keep blocks of their size from then on (mallopt(3), M_MMAP_THRESHOLD), and a heap
+// beside for each thread (M_ARENA_MAX).
 void set_up_heap() {
   constexpr int kLarge = 64 << 10;
   ::mallopt(M_MMAP_THRESHOLD, kLarge);
+  ::mallopt(M_ARENA_MAX, 1);
 }
 
 // systemd gives 1,024 descriptors, for the sake of programs that use select(2), and as many more as

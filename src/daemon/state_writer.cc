@@ -1,5 +1,7 @@
 #include "daemon/state_writer.h"
 
+#include <malloc.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 #include <future>
@@ -53,6 +55,7 @@ Task<void> StateWriter::run() {
     co_await changed_.wait(retry);
     co_await sleep_for(timing_.delay);
     changed_.clear();
+    const bool all = unwritten_.all();
     Task<Result<void>> writing = write_unwritten();
     unwritten_.clear();
     const Result<void> result =
@@ -65,6 +68,10 @@ Task<void> StateWriter::run() {
       retry = std::chrono::steady_clock::now() + retries.next();
     }
     set_trouble(result ? "" : result.error().text);
+    if (all) {
+      // What a list of thousands was read and written with lies free between what stays.
+      ::malloc_trim(0);
+    }
   }
 }
 
