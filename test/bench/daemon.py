@@ -69,7 +69,8 @@ class Daemon:
         return out | {"all_ms": self.since_exec_ms(), "cpu_ms": round(self.cpu_ms(), 1)}
 
     def memory(self):
-        return {"rss_kb": status_value(self.pid, "VmRSS"), "peak_kb": status_value(self.pid, "VmHWM")}
+        """Resident, what of that is no page of a file, and the most that was resident."""
+        return {f"{name}_kb": status_value(self.pid, field) for name, field in (("rss", "VmRSS"), ("anon", "RssAnon"), ("peak", "VmHWM"))}
 
     def idle(self):
         csw, cpu = switches(self.pid), self.cpu_ms()

@@ -6,7 +6,8 @@ Everything runs in one network namespace of its own, with 300 more links, as 150
   subnet_ms    exec -> subnet.env is there
   all_ms       exec -> the routes, neighbours and FDB entries of all peers are in the kernel, looked at every 5 ms by
                the number of routes and then counted
-  cpu_ms       CPU time of the daemon until then;  rss_kb, peak_kb  resident memory when idle, and the most
+  cpu_ms       CPU time of the daemon until then;  rss_kb, anon_kb, peak_kb  resident memory when idle, what
+               of it is no page of a file, and the most
   calls        calls to etcd until then
   join_ms      put of one more lease -> its routes are there, p50 and p99 of 200, somewhere among the others and one
                after the other

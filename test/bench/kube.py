@@ -11,7 +11,8 @@ of JSON a case:
   all_ms       exec -> the routes, neighbours and FDB entries of all peers are in the kernel, looked at every 5 ms by
                the number of routes and then counted
   cpu_ms       CPU time of the daemon until then;  rx_kb  what it received until 2 s later, TLS included
-  calls        of the server until then;  rss_kb, peak_kb  resident memory when idle, and the most
+  calls        of the server until then;  rss_kb, anon_kb, peak_kb  resident memory when idle, what
+               of it is no page of a file, and the most
   idle_csw, idle_cpu_ms   context switches and CPU time of the daemon in 10 idle seconds
   join_ms      the annotations of one more Node are written -> its route is there, p50 and p99 of 200, one after the other
   join_cpu_ms, join_calls   for each of these, all that follows from it included
@@ -21,11 +22,12 @@ Then, with 20 statuses a second going on, a tenth of the Nodes is deleted and as
 be written:
   churn_ms     from the beginning until all that came are in the kernel, and until all that left are gone from it, looked
                at every 0.1 s;  written_ms  until all was written
-  churn_cpu_ms, churn_rx_kb, churn_calls   of the daemon until 2 s later;  churn_rss_kb, churn_peak_kb
+  churn_cpu_ms, churn_rx_kb, churn_calls   of the daemon until 2 s later;  churn_rss_kb, churn_anon_kb,
+               churn_peak_kb
 """
 import json, os, re, sys, threading, time
 
-from api_server import NUMBERS, STRATEGIC, ApiServer, name_of, status_patch, subnet_of
+from api_server import MOST_AT_ONCE, NUMBERS, STRATEGIC, ApiServer, name_of, status_patch, subnet_of
 from daemon import Daemon, enter_namespace, run
 from scale import JOINS, switches
 
@@ -108,7 +110,7 @@ def measure(kube, name, flanneld, peers):
     server, daemon = ApiServer(kube), None
     own, joiners = NUMBERS[-1], NUMBERS[peers:peers + JOINS]
     try:
-        server.change_nodes(put=NUMBERS[:peers], put_bare=[own])
+        server.change_nodes(put=NUMBERS[:peers], put_bare=[own], at_once=MOST_AT_ONCE)
         server.wait_for(own)
         out = {"name": name, "nodes": peers, "node_bytes": len(server.whole), "list_ms": min(server.list_ms() for _ in range(3))}
         with open(f"{server.folder}/net-conf.json", "w") as file:
