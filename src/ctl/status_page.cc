@@ -90,7 +90,7 @@ std::string overview(const Reader& status) {
     const std::string expiry = lease["expiry"].exists() ? ", until " + lease["expiry"].text()
                                : status["store"]["last_known_state_of"].exists()
                                    ? ", from last known state"
-                                   : ", a reservation";
+                                   : ", without an end";
     out += line("lease", fmt::format("{} as {}{}", lease["subnets"].list(),
                                      lease["public_ips"].list(), expiry));
   }

@@ -77,10 +77,10 @@ TEST(StatusPage, GivesEachFamilyOfAPeerALine) {
       << page;
 }
 
-TEST(StatusPage, TakesALeaseFromMemoryForNoReservation) {
+TEST(StatusPage, TakesALeaseFromMemoryForNoneWithoutAnEnd) {
   const std::string lease =
       R"("lease":{"subnets":["10.5.60.0/24"],"public_ips":["198.18.0.2"],"expiry":null})";
-  EXPECT_NE(status_page("{" + lease + "}", 50)->find("as 198.18.0.2, a reservation\n"),
+  EXPECT_NE(status_page("{" + lease + "}", 50)->find("as 198.18.0.2, without an end\n"),
             std::string::npos);
   EXPECT_NE(
       status_page(R"({"store":{"last_known_state_of":"2026-11-24T11:00:00Z"},)" + lease + "}", 50)
