@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/log.h"
 #include "kernel/sysctl_part.h"
 
 namespace flannel {
@@ -69,10 +70,16 @@ std::vector<OpResult> HostKernel::apply(std::span<const Op> ops) {
   return results;
 }
 
+// What one part has told is lost with nothing that breaks in another: that one's kinds are listed.
 Changes HostKernel::changes(const Scope& scope) {
   Changes changes;
   for (const std::unique_ptr<Part>& part : parts_) {
-    part->changes(scope, changes);
+    try {
+      part->changes(scope, changes);
+    } catch (const std::system_error& error) {
+      log_warning("notifications: {}", error.what());
+      changes.dump_needed |= part->kinds();
+    }
   }
   return changes;
 }

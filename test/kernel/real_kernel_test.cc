@@ -1,5 +1,7 @@
 // What only the real kernel has: objects of others in every state, and its notifications.
 
+#include <system_error>
+
 #include "reconcile/diff.h"
 #include "reconcile/reconciler.h"
 #include "test/kernel/kernel_fixture.h"
@@ -12,6 +14,26 @@ class RealKernel : public KernelContract {
  protected:
   HostKernel& kernel() { return dynamic_cast<HostKernel&>(*kernel_); }
 };
+
+class BrokenPart : public Part {
+ public:
+  KindSet kinds() const override { return flannel::kinds<Ruleset>(); }
+  void dump(const Scope&, Snapshot&) override {}
+  std::vector<OpResult> apply(std::span<const Op>) override { return {}; }
+  void changes(const Scope&, Changes&) override {
+    throw std::system_error(EBADF, std::generic_category(), "broken");
+  }
+};
+
+TEST_P(RealKernel, NewsOfOnePartAreNotLostWithAnother) {
+  std::vector<std::unique_ptr<Part>> parts;
+  parts.push_back(std::make_unique<BrokenPart>());
+  HostKernel kernel(std::move(parts));
+  shell("ip link set eth0 mtu 1400");
+  const Changes changes = kernel.changes(scope());
+  EXPECT_FALSE(changes.host.empty());
+  EXPECT_EQ(changes.dump_needed, kinds<Ruleset>());
+}
 
 TEST_P(RealKernel, EntriesThatAreNotPermanentAreNotOurs) {
   add(overlay());
