@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "daemon/bridge_netfilter.h"
 #include "daemon/pages.h"
+#include "daemon/traffic.h"
 #include "daemon/wait_for.h"
 #include "network/subnet_env.h"
 
@@ -42,6 +43,7 @@ Task<void> Daemon::run() {
     co_await read_network();
     has_joined = co_await join_network();
   }
+  co_await ask_iptables();
   make_parts();
   connect_parts();
   start_loops();
@@ -163,6 +165,14 @@ Task<Result<Lease>> Daemon::acquire_lease(const LeaseKey& previous) {
     request.avoid.push_back(range.range);
   }
   return state_.store->acquire(std::move(request));
+}
+
+// Also where the configuration wants nftables, which may change while we run.
+Task<void> Daemon::ask_iptables() {
+  const auto networks = firewall_networks(state_.overlay->config, state_.lease()->key);
+  if (state_.options.ip_masq && !state_.options.ip_masq_fully_random_disable && !networks.empty()) {
+    iptables_random_fully_ = co_await host_takes_random_fully(networks.front().network.family());
+  }
 }
 
 void Daemon::start_loops() {

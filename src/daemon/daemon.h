@@ -58,6 +58,7 @@ class Daemon {
   // refused, by which we went: the steps begin anew.
   Task<bool> join_network();
   Task<bool> take_lease();
+  Task<void> ask_iptables();
   void make_parts();  // parts.cc
   TrafficWish traffic_wish() const;
   void connect_parts();  // parts.cc
@@ -85,6 +86,7 @@ class Daemon {
   const Timing timing_;
   DaemonState state_;
   StandingWarnings host_warnings_;
+  bool iptables_random_fully_ = true;  // the host's iptables takes --random-fully
   int exit_code_ = 0;
 };
 

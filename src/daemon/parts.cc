@@ -52,7 +52,9 @@ TrafficWish Daemon::traffic_wish() const {
   FirewallOptions& firewall = wish.firewall;
   const auto networks = firewall_networks(config, state_.lease()->key);
   if (firewall.masquerade && firewall.random_fully && !networks.empty()) {
-    firewall.random_fully = takes_random_fully(firewall.tool, networks.front());
+    firewall.random_fully = firewall.tool == FirewallTool::iptables
+                                ? iptables_random_fully_
+                                : nft_takes_random_fully(networks.front());
   }
   return wish;
 }

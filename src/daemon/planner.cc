@@ -71,7 +71,7 @@ Plan Planner::plan_for_all(const Snapshot& kernel) {
   const Paths& paths =
       inputs_.overlay.traits.uses_paths ? paths_.paths_to(peers, host_, now) : paths_.known();
   Plan plan = plan_for(peers, paths, nexthops(kernel));
-  plan_traffic(inputs_.overlay.config, inputs_.own.key, traffic_, plan.state);
+  plan_traffic(inputs_.overlay.config, inputs_.own.key, traffic_, kernel.rules_suffix, plan.state);
   return plan;
 }
 

@@ -47,7 +47,8 @@ std::vector<std::string> DaemonState::forward_drops() const {
     networks.push_back(each.network);
   }
   try {
-    return find_forward_drops(networks, overlay->traits.links);
+    return find_forward_drops(networks, overlay->traits.links,
+                              reconciler ? reconciler->mirror().rules_suffix : "");
   } catch (const std::system_error& error) {  // a kernel without netfilter drops nothing
     log_verbose(1, "chains of others: {}", error.what());
     return {};

@@ -1,10 +1,16 @@
 #include "daemon/traffic.h"
 
+#include <fcntl.h>
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
 #include <utility>
+
+#include "firewall/iptables.h"
+#include "firewall/random_fully.h"
+#include "process/process.h"
 
 namespace flannel {
 namespace {
@@ -63,10 +69,26 @@ TrafficWish traffic_wish(const NetworkConfig& config, const Options& options,
           options.ip_blackhole_route};
 }
 
+Task<bool> host_takes_random_fully(Family family) {
+  try {
+    Program program(iptables_version_command(family));
+    asio::posix::stream_descriptor events(co_await asio::this_coro::executor,
+                                          ::fcntl(program.fd(), F_DUPFD_CLOEXEC, 0));
+    for (;;) {
+      if (const std::optional<ProcessOutput> output = program.poll()) {
+        co_return iptables_takes_random_fully(std::string_view(output->out));
+      }
+      co_await events.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+    }
+  } catch (const ProcessError&) {  // which the rules themselves will name
+    co_return true;
+  }
+}
+
 void plan_traffic(const NetworkConfig& config, const LeaseKey& own, const TrafficWish& wish,
-                  NetState& state) {
+                  std::string_view suffix, NetState& state) {
   const std::vector<FirewallNetwork> networks = firewall_networks(config, own);
-  state.of<Ruleset>() = plan_firewall(networks, wish.firewall);
+  state.of<Ruleset>() = plan_firewall(networks, wish.firewall, suffix);
   for (const FirewallNetwork& each : networks) {
     if (wish.blackhole_route) {
       state.of<Route>().put(blackhole(each.subnet));

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/task.h"
 #include "daemon/options.h"
 #include "firewall/plan.h"
 #include "kernel/net_state.h"
@@ -29,9 +31,13 @@ struct TrafficWish {
 TrafficWish traffic_wish(const NetworkConfig& config, const Options& options,
                          std::vector<Prefix> masq_excluded);
 
-// Adds what `wish` leads to.
+// Whether the host's iptables takes --random-fully. True where it cannot be told, so that the
+// reason is told of the rules themselves.
+Task<bool> host_takes_random_fully(Family family);
+
+// Adds what `wish` leads to, with rules by the names that end in `suffix`.
 void plan_traffic(const NetworkConfig& config, const LeaseKey& own, const TrafficWish& wish,
-                  NetState& state);
+                  std::string_view suffix, NetState& state);
 
 // What becomes of packets while these rules are missing, in one sentence.
 std::string consequence_without(const Ruleset& rules);

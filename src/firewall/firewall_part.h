@@ -17,6 +17,7 @@
 #include "firewall/nft_tables.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/part.h"
+#include "process/process.h"
 
 namespace flannel {
 
@@ -42,6 +43,13 @@ class FirewallPart : public Part {
  protected:
   // Ops are pending.
   bool is_busy() const { return !queue_.empty(); }
+  // What the names of ours end in, from now on.
+  void set_suffix(std::string suffix);
+  const std::string& suffix() const { return suffix_; }
+  // Of all sets by these names, be they there or not.
+  std::vector<Ruleset::Key> our_keys() const;
+  // changes() is to be called.
+  void wake();
 
  private:
   // What the rules of iptables were when they were listed or written.
@@ -51,11 +59,13 @@ class FirewallPart : public Part {
   };
   // Ops of one family that wait for their turn; of the first the programs run.
   struct Queued {
-    Family family;
+    Family family{};
     std::vector<Op> ops;
     std::optional<IptablesChange> change;
-    std::set<std::string_view> cleared;  // kinds of iptables
-    bool incomplete = false;             // without programs for one of them
+    std::optional<Program> version;             // runs, to tell `host_kind`
+    std::optional<std::string_view> host_kind;  // of its programs; empty: cannot be told
+    std::set<std::string_view> cleared;         // kinds of iptables
+    bool incomplete = false;                    // without programs for one of them
   };
   struct Failed {
     Op op;
@@ -63,16 +73,22 @@ class FirewallPart : public Part {
     std::chrono::steady_clock::time_point when;
   };
 
+  std::optional<Ruleset> read(const Ruleset::Key& key);
   std::optional<Ruleset> read_iptables(const Ruleset::Key& key);
   std::optional<std::vector<std::string>> known_lines(const Ruleset::Key& key,
                                                       const IptablesFingerprint& now);
+  void take_news(Changes& changes);
   // Goes on with what is queued.
   void follow(Changes& changes);
+  std::optional<OpResult> go_on(Queued& first);
   std::optional<OpResult> step(Queued& first);
+  static void ask_version(Queued& first);
+  static std::optional<OpResult> take_version(Queued& first);
+  std::optional<std::string_view> kind_to_clear(Queued& first, const Op& op);
   bool clear_other_kind(Queued& first);
   const Failed* failed_just_now(const Op& op) const;
   void finish(const Queued& done, const OpResult& result, Changes& changes);
-  void note_written(const Ruleset& row, bool incomplete, Changes& changes);
+  OpResult note_written(const Ruleset& row, bool incomplete, Changes& changes);
   void look_again(const Ruleset::Key& key, Changes& changes);
   bool is_queued(const Ruleset::Key& key) const;
   void note_result(const Op& op, const OpResult& result);
@@ -81,11 +97,15 @@ class FirewallPart : public Part {
   void watch(int fd);
 
   std::chrono::milliseconds resync_;
+  std::string suffix_;
   netlink::RequestSocket requests_;
   NftTables tables_;
   netlink::NotificationSocket notifications_;
-  UniqueFd begin_;  // an eventfd: something was queued
-  UniqueFd epoll_;  // of the two and of the program that runs
+  UniqueFd begin_;                                 // an eventfd: of wake()
+  UniqueFd epoll_;                                 // of the two and of the program that runs
+  std::set<Ruleset::Key> touched_;                 // to be looked at again
+  std::set<Ruleset::Key> in_transaction_;          // that is being told of
+  std::map<Ruleset::Key, unsigned> transactions_;  // since its change has begun
   std::map<Ruleset::Key, Known> known_;
   std::deque<Queued> queue_;
   std::map<Ruleset::Key, Failed> failed_;  // the last op

@@ -15,10 +15,10 @@
 
 #include "base/printable.h"
 #include "firewall/iptables_legacy.h"
+#include "firewall/names.h"
 #include "firewall/nft.h"
 #include "firewall/nft_expression.h"
 #include "firewall/nft_message.h"
-#include "firewall/plan.h"
 #include "kernel/netlink_socket.h"
 
 namespace flannel {
@@ -144,11 +144,11 @@ std::string_view family_text(std::uint8_t family) {
   return family == NFPROTO_INET ? "inet" : family == NFPROTO_IPV4 ? "ip" : "ip6";
 }
 
-std::string sentence(Family family, const std::string& chain) {
+std::string sentence(const Prefix& network, const std::string& chain) {
   return fmt::format(
       "{}: {} may drop forwarded packets of pods, whatever other chains accept: let "
-      "it accept the network",
-      to_text(family), printable(chain));
+      "it accept {}",
+      to_text(network.family()), printable(chain), network.to_text());
 }
 
 }  // namespace
@@ -163,32 +163,34 @@ ForwardRule decode_forward_rule(Bytes attributes, Family family, std::string_vie
   for (const NftExpression& each :
        decode_nft_list(fields.bytes(NFTA_RULE_EXPRESSIONS).value_or(Bytes()))) {
     const NftExpression verdict = each.nested(NFTA_IMMEDIATE_DATA).nested(NFTA_DATA_VERDICT);
-    rule.jumps_to_us = rule.jumps_to_us || text_of(verdict, NFTA_VERDICT_CHAIN) == kForwardChain;
+    rule.jumps_to_us = rule.jumps_to_us || text_of(verdict, NFTA_VERDICT_CHAIN) == pods.our_chain;
     rule.drops_all = rule.drops_all || (!conditional && drops(each));
-    rule.names_pods = (names_pods.take(each) && its_chain != kForwardChain) || rule.names_pods;
+    rule.names_pods = (names_pods.take(each) && its_chain != pods.our_chain) || rule.names_pods;
     conditional = conditional || (each.name != "counter" && each.name != "log");
   }
   return rule;
 }
 
 std::vector<std::string> find_forward_drops(std::span<const Prefix> networks,
-                                            std::span<const Dev> devices) {
+                                            std::span<const Dev> devices, std::string_view suffix) {
   netlink::RequestSocket socket(NETLINK_NETFILTER);
-  const PodPackets pods{networks, devices};
+  const IptablesPlace ours = iptables_places(suffix)[1];
+  const PodPackets pods{networks, devices, ours.chain};
   std::set<std::string> found;
   for (const Prefix& network : networks) {
     const Family family = network.family();
     for (const std::uint8_t nft : {nft_family(family), std::uint8_t{NFPROTO_INET}}) {
       for (const BaseChain& chain : list_chains(socket, nft)) {
-        if (chain.table != nft_table_name(family) && may_drop(socket, chain, family, pods)) {
-          found.insert(sentence(family, fmt::format("chain {} of table {} {}", chain.name,
-                                                    family_text(nft), chain.table)));
+        if (chain.table != nft_table_name(family, suffix) &&
+            may_drop(socket, chain, family, pods)) {
+          found.insert(sentence(network, fmt::format("chain {} of table {} {}", chain.name,
+                                                     family_text(nft), chain.table)));
         }
       }
     }
     const std::optional<LegacyTable> legacy = read_legacy_table(family, "filter");
     if (legacy && may_drop(legacy_forward_rules(family, *legacy, pods), false)) {
-      found.insert(sentence(family, "chain FORWARD of the legacy iptables"));
+      found.insert(sentence(network, "chain FORWARD of the legacy iptables"));
     }
   }
   return {found.begin(), found.end()};

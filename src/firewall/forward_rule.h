@@ -15,6 +15,7 @@ namespace flannel {
 struct PodPackets {
   std::span<const Prefix> networks;  // of the overlay
   std::span<const Dev> devices;      // that they come and go by
+  std::string_view our_chain;        // of iptables, that accepts them
 
   bool lie_in(const Prefix& named) const {
     return std::ranges::any_of(networks,

@@ -151,14 +151,16 @@ std::string program_folders() {
          ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
-std::string iptables_version(Family family) {
-  constexpr ProcessLimits kVersionLimits{.time = std::chrono::seconds(5)};
+Program::Command iptables_version_command(Family family) {
   const Result<std::string> path = iptables_program(family, "");
-  try {
-    return path ? run_process(*path, {"--version"}, "", {}, kVersionLimits).out : "";
-  } catch (const ProcessError&) {
-    return "";
+  if (!path) {
+    throw ProcessError(ProcessError::Kind::not_started, path.error().text);
   }
+  return {.path = *path,
+          .arguments = {"--version"},
+          .input = {},
+          .variables = {},
+          .limits = {.time = std::chrono::seconds(5)}};
 }
 
 Result<std::string> iptables_program(Family family, std::string_view suffix) {

@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "base/result.h"
+#include "process/process.h"
 
 namespace flannel {
 
@@ -113,8 +114,8 @@ class Iptables {
 // The path of `iptables` or `ip6tables` with `suffix` behind it. Error: which one is not there.
 Result<std::string> iptables_program(Family family, std::string_view suffix);
 
-// What `iptables --version` prints, which is waited for; empty where it prints nothing.
-std::string iptables_version(Family family);
+// `iptables --version`, which names the kind. Throws ProcessError where there is no such program.
+Program::Command iptables_version_command(Family family);
 
 // The folders that network programs are in, whatever PATH the runtime gave us.
 std::string program_folders();

@@ -103,7 +103,7 @@ std::optional<OpResult> IptablesChange::begin_next() {
   }
   if (row_ < rows_.size()) {
     const Row& row = rows_[row_];
-    const IptablesPlace& place = iptables_place(row.key.table);
+    const IptablesPlace place = iptables_place(row.key);
     const std::string_view chain = lists_all(row) ? "" : builtin_listed_ ? place.chain : place.from;
     const Result<Program::Command> command = listing_of(row.key, chain, kind_);
     if (!command) {
@@ -116,7 +116,7 @@ std::optional<OpResult> IptablesChange::begin_next() {
   std::string input;
   for (const Row& row : rows_) {
     if (*row.have != row.want) {
-      input += iptables_restore_input(iptables_place(row.key.table), *row.have, row.want);
+      input += iptables_restore_input(iptables_place(row.key), *row.have, row.want);
     }
   }
   if (input.empty()) {
@@ -145,7 +145,7 @@ std::optional<OpResult> IptablesChange::listed(const ProcessOutput& output) {
   listing_ += *text;
   const bool is_last = builtin_listed_ || lists_all(row);
   if (is_last) {
-    row.have = our_iptables_lines(iptables_place(row.key.table), listing_);
+    row.have = our_iptables_lines(iptables_place(row.key), listing_);
     listing_.clear();
   }
   builtin_listed_ = !is_last;

@@ -128,7 +128,7 @@ bool IptablesFingerprint::may_be(const std::vector<std::string>& lines) const {
 
 IptablesFingerprint read_iptables_fingerprint(netlink::RequestSocket& socket,
                                               const Ruleset::Key& key) {
-  const IptablesPlace& place = iptables_place(key.table);
+  const IptablesPlace place = iptables_place(key);
   IptablesFingerprint out;
   out.nft = our_nft_rules(socket, key, place);
   if (const std::optional<LegacyTable> table = read_legacy_table(key.family, key.table)) {

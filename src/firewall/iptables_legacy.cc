@@ -1,6 +1,7 @@
 #include "firewall/iptables_legacy.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <sys/socket.h>
@@ -40,8 +41,13 @@ struct V6 {
 
 constexpr int kTriesAtRead = 5;
 
+// No such file: no table of this family has been made in any network namespace.
 bool has_table(const char* names, std::string_view table) {
-  const Result<std::string> text = read_file(names);
+  const UniqueFd file(::open(names, O_RDONLY | O_CLOEXEC));
+  if (!file && errno != ENOENT) {
+    throw std::system_error(errno, std::generic_category(), names);
+  }
+  const Result<std::string> text = file ? read_all(file.get()) : std::string();
   return text && ("\n" + *text).find(fmt::format("\n{}\n", table)) != std::string::npos;
 }
 
@@ -66,8 +72,7 @@ std::optional<LegacyTable> read_table(std::string_view table) {
     size = static_cast<socklen_t>(all.size());
     if (::getsockopt(fd.get(), V::kLevel, V::kGetEntries, all.data(), &size) == 0) {
       all.erase(all.begin(), all.begin() + kHead);
-      const int hook =
-          iptables_place(table).from == "FORWARD" ? NF_INET_FORWARD : NF_INET_POST_ROUTING;
+      const int hook = iptables_from(table) == "FORWARD" ? NF_INET_FORWARD : NF_INET_POST_ROUTING;
       return LegacyTable{std::move(all), info.hook_entry[hook], info.underflow[hook]};
     }
     if (errno != EAGAIN) {
@@ -240,12 +245,12 @@ bool pass(const PodPackets& pods, const char (&device)[IFNAMSIZ]) {
 
 template <class Entry>
 std::vector<ForwardRule> forward_rules(const LegacyTable& table, const PodPackets& pods) {
-  const auto first = static_cast<std::int32_t>(first_of<Entry>(kForwardChain, table.entries));
+  const auto first = static_cast<std::int32_t>(first_of<Entry>(pods.our_chain, table.entries));
   std::vector<ForwardRule> out;
   bool is_ours = false;
   std::size_t offset = 0;
   while (const std::optional<Rule> rule = take_rule<Entry>(table.entries, offset)) {
-    is_ours = rule->begins_chain().value_or(is_ours ? kForwardChain : "") == kForwardChain;
+    is_ours = rule->begins_chain().value_or(is_ours ? pods.our_chain : "") == pods.our_chain;
     Entry entry;
     std::memcpy(&entry, table.entries.data() + rule->offset, sizeof entry);
     const auto& header = header_of(entry);

@@ -55,10 +55,6 @@ std::string removal(std::string_view line) {
 
 }  // namespace
 
-const IptablesPlace& iptables_place(std::string_view table) {
-  return table == kIptablesPlaces[0].table ? kIptablesPlaces[0] : kIptablesPlaces[1];
-}
-
 std::vector<std::string> our_iptables_lines(const IptablesPlace& place, std::string_view listing) {
   std::vector<std::string> chain, jumps, rules;
   while (!listing.empty()) {

@@ -1,26 +1,13 @@
 // Our part of a table of iptables as text: found in a listing, and the input that makes it another.
 #pragma once
 
-#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "firewall/plan.h"
-#include "kernel/ruleset.h"
+#include "firewall/names.h"
 
 namespace flannel {
-
-// A chain of ours, and where it is jumped to from.
-struct IptablesPlace {
-  std::string_view table, from, chain, comment;
-};
-inline constexpr std::array kIptablesPlaces = {
-    IptablesPlace{"nat", "POSTROUTING", kMasqueradeChain, kMasqueradeComment},
-    IptablesPlace{"filter", "FORWARD", kForwardChain, kForwardComment},
-};
-// That of a table which has one.
-const IptablesPlace& iptables_place(std::string_view table);
 
 // What is ours of a listing, be it from `iptables -S` of both chains or `iptables-save`: our chain,
 // the rules elsewhere that jump to it or bear our comment, as all rules of the Go flannel did

@@ -10,7 +10,7 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-const IptablesPlace& kNat = iptables_place("nat");
+const IptablesPlace kNat = iptables_places()[0];
 
 constexpr const char* kJump =
     "-A POSTROUTING -m comment --comment \"flanneld masq\" -j FLANNEL-POSTRTG";

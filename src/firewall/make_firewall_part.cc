@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "firewall/firewall_part.h"
+#include "firewall/hash_name.h"
 #include "kernel/device_claim.h"
 
 namespace flannel {
@@ -28,9 +29,9 @@ class MissingPart : public Part {
   const OpResult answer_;
 };
 
-// The names of our rules are the Go flannel's, so that only one daemon of a network namespace can
-// have rules there: which one, a claim tells. It lasts as long as there are rules, or are being
-// made.
+// Daemons of other networks in this network namespace have rules by the same names as the Go
+// flannel's or by names of their own: which one has the former, a claim tells. It lasts as long as
+// there are rules, or are being made.
 class ClaimedPart : public FirewallPart {
  public:
   using FirewallPart::FirewallPart;
@@ -38,23 +39,29 @@ class ClaimedPart : public FirewallPart {
   void dump(const Scope& scope, Snapshot& snapshot) override {
     network_ = scope.networks.empty() ? "" : scope.networks.front().to_text();
     snapshot.ours.of<Ruleset>() = {};
-    if (!hold()) {
+    const bool held = hold().has_value();
+    snapshot.rules_suffix = suffix();
+    if (!held) {
       return;
     }
     FirewallPart::dump(scope, snapshot);
     if (snapshot.ours.of<Ruleset>().empty() && !is_busy()) {
       (void)claim_.hold({}, network_);  // to claim nothing never fails
+      chosen_ = false;
     }
   }
 
   std::vector<OpResult> apply(std::span<const Op> ops) override {
-    if (hold()) {
-      return FirewallPart::apply(ops);
+    if (const Result<void> held = hold(); !held) {
+      return refuse(ops, held.error().text +
+                             ", or give one of them --iptables-forward-rules=false, and no "
+                             "--ip-masq");
     }
-    return std::vector<OpResult>(
-        ops.size(), {.error = EBUSY,
-                     .text = "another flanneld on this node has its rules there: give one of them "
-                             "--iptables-forward-rules=false, and no --ip-masq"});
+    const std::vector<Ruleset::Key> ours = our_keys();
+    const bool by_our_names = std::ranges::all_of(ops, [&](const Op& op) {
+      return std::ranges::find(ours, std::get<Ruleset>(op.object).key) != ours.end();
+    });
+    return by_our_names ? FirewallPart::apply(ops) : refuse(ops, "has another name now");
   }
 
   void changes(const Scope& scope, Changes& changes) override {
@@ -64,17 +71,59 @@ class ClaimedPart : public FirewallPart {
     };
     // Where there were none nobody needed the claim; what comes or goes now is ours to look at,
     // unless another daemon made it.
-    if (std::ranges::any_of(changes.ours, is_about_rules) && !hold()) {
+    const bool any = std::ranges::any_of(changes.ours, is_about_rules);
+    const bool ours = !any || hold().has_value();
+    if (!ours || renamed_) {
       std::erase_if(changes.ours, is_about_rules);
+    }
+    if (std::exchange(renamed_, false)) {
+      changes.dump_needed |= kinds();
     }
   }
 
  private:
-  bool hold() { return claim_.hold({kRules}, network_).has_value(); }
+  static std::vector<OpResult> refuse(std::span<const Op> ops, const std::string& why) {
+    return std::vector<OpResult>(ops.size(), {.error = EBUSY, .text = why});
+  }
 
-  inline static const Dev kRules = "flannel/rules";  // no device has such a name
+  // Chooses names where that is still to be done: the usual ones, where no other daemon has them;
+  // but those of our own where there are rules by them, so that of two daemons that start again
+  // none takes the other's.
+  Result<void> hold() {
+    const std::string own = hash_name("-", network_, kSuffix), before = suffix();
+    if (!chosen_) {
+      set_suffix(own);
+      Snapshot there;
+      FirewallPart::dump({}, there);
+      set_suffix(there.ours.of<Ruleset>().empty() ? "" : own);
+    }
+    Result<void> held = claim_.hold(claims(own), network_);
+    if (!held && !chosen_ && suffix().empty()) {
+      set_suffix(own);
+      held = claim_.hold(claims(own), network_);
+    }
+    chosen_ = held.has_value();
+    if (suffix() != before) {
+      renamed_ = true;
+      wake();
+    }
+    return held;
+  }
+  // Our own name, which tells daemons of one network from each other, and perhaps the usual one.
+  // No device has such names.
+  std::vector<Dev> claims(std::string_view own) const {
+    std::vector<Dev> names = {Dev("flannel/" + std::string(own.substr(1)))};
+    if (suffix().empty()) {
+      names.emplace_back("flannel/rules");
+    }
+    return names;
+  }
+
+  static constexpr std::size_t kSuffix = 7;  // a dash and 24 bits
   DeviceClaim claim_;
   std::string network_;
+  bool chosen_ = false;   // the names, which are claimed
+  bool renamed_ = false;  // since changes() last said so
 };
 
 }  // namespace

@@ -8,9 +8,9 @@
 
 namespace flannel {
 
-// FirewallPart, which leaves alone what another daemon of this network namespace has made and still
-// has; where the kernel has no netfilter to talk to, one that has no rules, and refuses
-// all with what is missing.
+// FirewallPart, with names of its own where a daemon of another network has the usual ones in this
+// network namespace; where the kernel has no netfilter to talk to, one that has no rules, and
+// refuses all with what is missing.
 std::unique_ptr<Part> make_firewall_part(std::chrono::milliseconds resync);
 
 }  // namespace flannel

@@ -199,9 +199,13 @@ OpResult NftTables::check(const Ruleset& want) {
   return change(want.key, &table, false);
 }
 
+bool ends_transaction(const MessageView& message) {
+  return message.type == nft_message_type(NFT_MSG_NEWGEN);
+}
+
 std::optional<NftNews> decode_nft_news(const MessageView& message) {
   const int type = message.type & 0xff;
-  if (message.type >> 8 != NFNL_SUBSYS_NFTABLES || type == NFT_MSG_NEWGEN) {
+  if (message.type >> 8 != NFNL_SUBSYS_NFTABLES || ends_transaction(message)) {
     return std::nullopt;
   }
   Bytes rest = message.payload;

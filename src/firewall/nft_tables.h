@@ -49,5 +49,7 @@ struct NftNews {
   std::string_view chain;  // empty: the table itself, a set, …
 };
 std::optional<NftNews> decode_nft_news(const netlink::MessageView& message);
+// The message behind all others of a transaction.
+bool ends_transaction(const netlink::MessageView& message);
 
 }  // namespace flannel

@@ -65,16 +65,16 @@ Rules forward_rules(const Prefix& network) {
           {.source = {}, .destination = in(network), .verdict = Verdict::accept}};
 }
 
-Ruleset iptables_table(Family family, std::string_view table, std::string_view from,
-                       std::string_view chain, std::string_view comment, const Rules& rules) {
+Ruleset iptables_table(Family family, const IptablesPlace& place, const Rules& rules) {
   Lines lines = {
-      fmt::format(":{} - [0:0]", chain),
-      fmt::format("-A {} -m comment --comment \"{}\" -j {}", from, comment, chain),
+      fmt::format(":{} - [0:0]", place.chain),
+      fmt::format("-A {} -m comment --comment \"{}\" -j {}", place.from, place.comment,
+                  place.chain),
   };
   for (const FirewallRule& rule : rules) {
-    lines.push_back(fmt::format("-A {} {}", chain, iptables_text(rule, comment)));
+    lines.push_back(fmt::format("-A {} {}", place.chain, iptables_text(rule, place.comment)));
   }
-  return {{FirewallTool::iptables, family, std::string(table)}, std::move(lines)};
+  return {iptables_key(family, place), std::move(lines)};
 }
 
 void add_nft_chain(Lines& lines, std::string_view name, std::string_view comment,
@@ -88,9 +88,10 @@ void add_nft_chain(Lines& lines, std::string_view name, std::string_view comment
   lines.emplace_back("\t}");
 }
 
-Ruleset nft_table(const FirewallNetwork& our, const FirewallOptions& options) {
+Ruleset nft_table(const FirewallNetwork& our, const FirewallOptions& options,
+                  std::string_view suffix) {
   const Family family = our.network.family();
-  const std::string_view name = nft_table_name(family);
+  const std::string name = nft_table_name(family, suffix);
   Lines lines = {
       fmt::format("table {} {} {{", family == Family::v4 ? "ip" : "ip6", name),
       fmt::format("\tcomment \"rules for {}\"", name),
@@ -107,7 +108,7 @@ Ruleset nft_table(const FirewallNetwork& our, const FirewallOptions& options) {
                   "filter hook forward priority filter", forward_rules(our.network));
   }
   lines.emplace_back("}");
-  return {{FirewallTool::nftables, family, std::string(name)}, std::move(lines)};
+  return {nft_key(family, suffix), std::move(lines)};
 }
 
 Result<Prefix> parse_one(const std::string& value, std::span<const FirewallNetwork> networks) {
@@ -135,28 +136,23 @@ Result<Prefix> parse_one(const std::string& value, std::span<const FirewallNetwo
 
 }  // namespace
 
-std::string_view nft_table_name(Family family) {
-  return family == Family::v4 ? "flannel-ipv4" : "flannel-ipv6";
-}
-
 Table<Ruleset> plan_firewall(std::span<const FirewallNetwork> networks,
-                             const FirewallOptions& options) {
+                             const FirewallOptions& options, std::string_view suffix) {
+  const auto [nat, filter] = iptables_places(suffix);
   std::vector<Ruleset> rows;
   for (const FirewallNetwork& our : networks) {
     const Family family = our.network.family();
     if (options.tool == FirewallTool::nftables) {
       if (options.masquerade || options.forward_rules) {
-        rows.push_back(nft_table(our, options));
+        rows.push_back(nft_table(our, options, suffix));
       }
       continue;
     }
     if (options.masquerade) {
-      rows.push_back(iptables_table(family, "nat", "POSTROUTING", kMasqueradeChain,
-                                    kMasqueradeComment, masquerade_rules(our, options)));
+      rows.push_back(iptables_table(family, nat, masquerade_rules(our, options)));
     }
     if (options.forward_rules) {
-      rows.push_back(iptables_table(family, "filter", "FORWARD", kForwardChain, kForwardComment,
-                                    forward_rules(our.network)));
+      rows.push_back(iptables_table(family, filter, forward_rules(our.network)));
     }
   }
   return Table<Ruleset>(std::move(rows));

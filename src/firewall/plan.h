@@ -1,7 +1,6 @@
 // Which firewall rules a node should have: a pure function.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -10,7 +9,7 @@
 
 #include "base/ip.h"
 #include "base/result.h"
-#include "kernel/ruleset.h"
+#include "firewall/names.h"
 #include "kernel/table.h"
 
 namespace flannel {
@@ -33,9 +32,9 @@ struct FirewallOptions {
 
 // The Go flannel's rules, in its order and with its comments, so that what greps for them finds
 // them: per family and table one row, none for a family without a network and for a table without
-// rules.
+// rules. By the names that end in `suffix`.
 Table<Ruleset> plan_firewall(std::span<const FirewallNetwork> networks,
-                             const FirewallOptions& options);
+                             const FirewallOptions& options, std::string_view suffix = "");
 
 // Each is a rule that every packet which leaves the overlay is compared with, and all of them are
 // one message to the kernel.
@@ -46,14 +45,5 @@ inline constexpr std::size_t kMostExcluded = 256;
 // The error names the value. The same twice counts once.
 Result<std::vector<Prefix>> parse_excluded(std::span<const std::string> values,
                                            std::span<const FirewallNetwork> networks);
-
-// Our names in the kernel.
-inline constexpr std::string_view kMasqueradeChain = "FLANNEL-POSTRTG";
-inline constexpr std::string_view kForwardChain = "FLANNEL-FWD";
-inline constexpr std::string_view kMasqueradeComment = "flanneld masq";
-inline constexpr std::string_view kForwardComment = "flanneld forward";
-// `flannel-ipv4`, `flannel-ipv6`
-std::string_view nft_table_name(Family family);
-inline constexpr std::array<std::string_view, 2> kNftChains = {"postrtg", "forward"};
 
 }  // namespace flannel

@@ -65,8 +65,10 @@ constexpr std::string_view kNftV4 =
 
 std::string lines_of(const Table<Ruleset>& rows, FirewallTool tool, Family family,
                      const std::string& table) {
-  const Ruleset* row = rows.find({tool, family, table});
-  return row == nullptr ? "none" : fmt::format("{}\n", fmt::join(row->lines, "\n"));
+  const auto row = std::ranges::find_if(rows, [&](const Ruleset& each) {
+    return each.key.tool == tool && each.key.family == family && each.key.table == table;
+  });
+  return row == rows.end() ? "none\n" : fmt::format("{}\n", fmt::join(row->lines, "\n"));
 }
 
 std::string lines_of(const FirewallNetwork& network, const FirewallOptions& options,

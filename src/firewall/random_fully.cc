@@ -3,26 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <chrono>
 
-#include "firewall/iptables.h"
 #include "firewall/nft_tables.h"
-#include "process/process.h"
 
 namespace flannel {
-namespace {
-
-bool nft_takes_random_fully(const FirewallNetwork& network) {
-  FirewallOptions options{.tool = FirewallTool::nftables, .masquerade = true, .excluded = {}};
-  NftTables tables;
-  if (tables.check(*plan_firewall(std::array{network}, options).begin()).ok()) {
-    return true;
-  }
-  options.random_fully = false;
-  return !tables.check(*plan_firewall(std::array{network}, options).begin()).ok();
-}
-
-}  // namespace
 
 bool iptables_takes_random_fully(std::string_view version) {
   constexpr std::array kSince = {1, 6, 2};
@@ -45,11 +29,14 @@ bool iptables_takes_random_fully(std::string_view version) {
   return numbers == std::array<int, 3>{} || numbers >= kSince;
 }
 
-bool takes_random_fully(FirewallTool tool, const FirewallNetwork& network) {
-  if (tool == FirewallTool::nftables) {
-    return nft_takes_random_fully(network);
+bool nft_takes_random_fully(const FirewallNetwork& network) {
+  FirewallOptions options{.tool = FirewallTool::nftables, .masquerade = true, .excluded = {}};
+  NftTables tables;
+  if (tables.check(*plan_firewall(std::array{network}, options).begin()).ok()) {
+    return true;
   }
-  return iptables_takes_random_fully(iptables_version(network.network.family()));
+  options.random_fully = false;
+  return !tables.check(*plan_firewall(std::array{network}, options).begin()).ok();
 }
 
 }  // namespace flannel

@@ -31,7 +31,8 @@ struct OpResult {
 // What a dump found.
 struct Snapshot {
   NetState ours;
-  bool nexthops_supported = true;               // kernel >= 5.3
+  std::string rules_suffix;        // of the names of our firewall rules (firewall/names.h)
+  bool nexthops_supported = true;  // kernel >= 5.3
   std::optional<FixedSettings> fixed_settings;  // nothing where settings can be written
   std::vector<std::uint32_t> taken_nexthops;    // ids of our range that somebody else uses, sorted
   // What the Go reference may have left and no rule makes ours (is_left_by_reference).

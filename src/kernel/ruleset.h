@@ -18,12 +18,14 @@ constexpr std::string_view to_text(FirewallTool tool) {
   return tool == FirewallTool::iptables ? "iptables" : "nftables";
 }
 
-// All that we have in one table: replaced in one transaction, so that no packet sees a part of it.
+// All that one daemon has in one table: replaced in one transaction, so that no packet sees a part
+// of it.
 struct Ruleset {
   struct Key {
     FirewallTool tool = FirewallTool::iptables;
     Family family = Family::v4;
     std::string table;  // `nat`, `filter`; with nftables a table of our own, `flannel-ipv4`
+    std::string chain;  // of ours in the table, `FLANNEL-FWD`; empty with nftables
     auto operator<=>(const Key&) const = default;
   } key;
   // As `iptables-save` prints our chains, the jumps to them and their rules, in this order,

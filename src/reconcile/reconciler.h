@@ -93,6 +93,8 @@ class Reconciler {
   // Whether one wanted object is as wanted.
   ObjectState state_of(const Route& route) const;
   const NetState& wanted() const { return want_; }
+  // What the kernel has, as far as is known.
+  const Snapshot& mirror() const { return have_; }
   const PendingOps& under_way() const { return pending_; }
 
   // Called after each pass, and when the host's interfaces, addresses or routes changed.

@@ -180,7 +180,7 @@ std::pair<Plan, std::vector<Refused>> Scenario::plan() const {
   if (options) {
     plan_traffic(network, own.key,
                  traffic_wish(network, *options, value_of(masq_excluded(network, *options), "")),
-                 plan.state);
+                 "", plan.state);
   }
   return {std::move(plan), {peers.refused().begin(), peers.refused().end()}};
 }

@@ -66,6 +66,23 @@ TEST_F(FirewallHealTest, WhateverIsDoneToRulesOfIptablesIsUndone) {
   }
 }
 
+// As many rules as ours are there, and they are others.
+TEST_F(FirewallHealTest, ARuleThatIsExchangedBeforeWhatWasMadeIsLookedAtIsPutBack) {
+  const std::string script = directory_.file("restore-and-exchange");
+  ASSERT_TRUE(replace_file(script,
+                           "#!/bin/sh\n"
+                           "iptables-nft-restore \"$@\" || exit\n"
+                           "mkdir " +
+                               directory_.file("once") +
+                               " 2>/dev/null || exit 0\n"
+                               "iptables-nft -t nat -R FLANNEL-POSTRTG 3 -s 192.0.2.1 -j ACCEPT\n",
+                           0755));
+  replace("iptables-restore", script);
+  start(FirewallTool::iptables);
+  EXPECT_TRUE(becomes_as_wanted());
+  EXPECT_TRUE(std::filesystem::exists(directory_.file("once")));
+}
+
 TEST_F(FirewallHealTest, ADaemonThatFindsAllAsWantedWritesNothing) {
   for (const FirewallTool tool : {FirewallTool::nftables, FirewallTool::iptables}) {
     ASSERT_EQ(apply(planned(tool)), "");

@@ -1,5 +1,6 @@
 // Our rule sets as objects of the reconciler: both tools, on a real kernel.
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include "firewall/make_firewall_part.h"
 #include "test/firewall/firewall_part_fixture.h"
@@ -199,6 +200,44 @@ TEST_F(FirewallPartTest, WhatAProgramRefusedItIsNotAskedForAtOnce) {
   EXPECT_EQ(apply(want), "");
 }
 
+TEST_F(FirewallPartTest, AProgramThatDoesNothingAndSaysSoWithoutAnErrorIsNamed) {
+  for (const std::string kind : {"nft", "legacy"}) {
+    use(kind);
+    const std::string script = directory_.file("garbage");
+    ASSERT_TRUE(replace_file(script, "#!/bin/sh\nhead -c 1000 /dev/urandom\n", 0755));
+    for (const char* program : {"iptables", "iptables-restore", "ip6tables", "ip6tables-restore"}) {
+      replace(program, script);
+    }
+    EXPECT_TRUE(apply(planned(FirewallTool::iptables))
+                    .starts_with("the programs of iptables end without an error, and the kernel"));
+    EXPECT_EQ(dump(), NetState());
+  }
+}
+
+// As where no more files can be opened.
+TEST_F(FirewallPartTest, WhatCannotBeReadIsNamedAndTheRestIsThere) {
+  ASSERT_EQ(apply(planned(FirewallTool::nftables)), "");
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const NetState now = dump();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  NetState tables;
+  for (const Ruleset& row : now.of<Ruleset>()) {
+    if (row.key.tool == FirewallTool::nftables) {
+      tables.of<Ruleset>().put(row);
+    } else {
+      EXPECT_EQ(row.lines.front(),
+                row.key.family == Family::v4
+                    ? "# cannot be read: /proc/net/ip_tables_names: Too many open files"
+                    : "# cannot be read: /proc/net/ip6_tables_names: Too many open files");
+    }
+  }
+  EXPECT_EQ(tables, planned(FirewallTool::nftables));
+  EXPECT_EQ(dump(), tables);
+}
+
 TEST_F(FirewallPartTest, NoRulesGoBeforeOthersAreInTheirPlace) {
   const NetState nft = planned(FirewallTool::nftables), iptables = planned(FirewallTool::iptables);
   ASSERT_EQ(apply(nft), "");
@@ -206,7 +245,7 @@ TEST_F(FirewallPartTest, NoRulesGoBeforeOthersAreInTheirPlace) {
   EXPECT_EQ(apply(iptables),
             "iptables-restore: ended with status 1\niptables-restore: ended with status 1\n"
             "stays until the rules that take its place are there\n");
-  const Ruleset::Key table{FirewallTool::nftables, Family::v4, "flannel-ipv4"};
+  const Ruleset::Key table = nft_key(Family::v4);
   EXPECT_NE(dump().of<Ruleset>().find(table), nullptr);
   EXPECT_EQ(apply({{Op::Verb::remove, *nft.of<Ruleset>().find(table)}}),
             "stays until the rules that take its place are there\n")
@@ -233,7 +272,7 @@ TEST_F(FirewallPartTest, ATableThatCannotBeKeepsNoOtherFromItsRules) {
   replace("iptables-restore", script);
   NetState want = planned(FirewallTool::iptables);
   EXPECT_EQ(apply(want), "iptables: no such table\n");
-  want.of<Ruleset>().remove({FirewallTool::iptables, Family::v4, "nat"});
+  want.of<Ruleset>().remove(iptables_key(Family::v4, iptables_places()[0]));
   EXPECT_EQ(dump(), want);
 }
 

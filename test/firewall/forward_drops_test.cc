@@ -15,9 +15,8 @@ class ForwardDropsTest : public FirewallPartTest {
   }
   static std::string said_of(const std::string& chain) {
     return fmt::format(
-        "{} may drop forwarded packets of pods, whatever other chains accept: let it accept the "
-        "network",
-        chain);
+        "{} may drop forwarded packets of pods, whatever other chains accept: let it accept {}",
+        chain, (chain.starts_with("IPv4") ? kNetworkV4 : kNetworkV6).network.to_text());
   }
 };
 

@@ -84,9 +84,8 @@ class IptablesTest : public FirewallTest, public testing::WithParamInterface<con
       expect_done(finish(look));
       EXPECT_TRUE(look.leaves(row.key));
       EXPECT_TRUE(fingerprint(row.key).may_be(row.lines));
-      EXPECT_EQ(
-          our_iptables_lines(iptables_place(row.key.table), saved(row.key.family, row.key.table)),
-          row.lines);
+      EXPECT_EQ(our_iptables_lines(iptables_place(row.key), saved(row.key.family, row.key.table)),
+                row.lines);
     }
   }
 

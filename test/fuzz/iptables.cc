@@ -10,7 +10,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace flannel;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  for (const IptablesPlace& place : kIptablesPlaces) {
+  for (const IptablesPlace& place : iptables_places()) {
     const std::vector<std::string> lines = our_iptables_lines(place, text);
     std::string again;
     for (const std::string& line : lines) {
@@ -26,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const std::array networks = {*Prefix::parse("10.5.0.0/16"), *Prefix::parse("fd00:5::/48")};
   for (const Family family : kFamilies) {
-    (void)legacy_forward_rules(family, {{data, data + size}, 0, size}, {networks, {}});
+    (void)legacy_forward_rules(family, {{data, data + size}, 0, size},
+                               {networks, {}, "FLANNEL-FWD"});
   }
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "firewall/forward_drops.h"
+#include "firewall/names.h"
 #include "firewall/nft_rule.h"
 #include "firewall/nft_table.h"
 #include "firewall/nft_tables.h"
@@ -33,7 +34,7 @@ void check_rule(Bytes expressions, Family family) {
 }
 
 void check_table(Bytes attributes) {
-  const Ruleset::Key key{FirewallTool::nftables, Family::v4, "flannel-ipv4"};
+  const Ruleset::Key key = nft_key(Family::v4);
   NftTable table = decode_nft_table(attributes).table;
   table.chains.push_back(decode_nft_chain(attributes).chain);
   table.chains.back().rules.push_back(nft_rule_line(attributes, Family::v4));
@@ -57,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_table(bytes);
   const std::array networks = {*Prefix::parse("10.5.0.0/16"), *Prefix::parse("fd00:5::/48")};
   for (const Family family : kFamilies) {
-    (void)decode_forward_rule(bytes, family, "FORWARD", {networks, {}});
+    (void)decode_forward_rule(bytes, family, "FORWARD", {networks, {}, "FLANNEL-FWD"});
   }
   Bytes rest = bytes;
   while (const std::optional<netlink::MessageView> message = netlink::next_message(rest)) {

@@ -13,13 +13,11 @@ namespace flannel {
 inline Table<Ruleset> listed_rules(const Table<Ruleset>& rows) {
   std::vector<Ruleset> out;
   for (const Ruleset& row : rows) {
-    const auto& [tool, family, table] = row.key;
     out.push_back(row);
-    if (tool == FirewallTool::iptables) {
+    if (row.key.tool == FirewallTool::iptables) {
+      const char* const program = row.key.family == Family::v4 ? "iptables" : "ip6tables";
       out.back().lines = our_iptables_lines(
-          iptables_place(table),
-          shell(fmt::format("{}-save -t {}", family == Family::v4 ? "iptables" : "ip6tables",
-                            table)));
+          iptables_place(row.key), shell(fmt::format("{}-save -t {}", program, row.key.table)));
     }
   }
   return Table<Ruleset>(std::move(out));
