@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <initializer_list>
 
 #include "base/counted.h"
 #include "base/printable.h"
@@ -66,6 +67,28 @@ Result<json::value> parse_status(std::string_view text) {
   return document;
 }
 
+// With blanks between those that are there.
+std::string words(std::initializer_list<std::string> texts) {
+  std::string out;
+  for (const std::string& text : texts) {
+    out += (out.empty() || text.empty() ? "" : " ") + text;
+  }
+  return out;
+}
+
+// What becomes of packets of pods that leave the overlay, or are forwarded to it.
+std::string firewall(const Reader& rules) {
+  const bool masquerade = rules["masquerade"].is("true"), accept = rules["forward"].is("true");
+  if (!rules.exists() || !(masquerade || accept)) {
+    return rules.exists() ? "no rules: nothing is masqueraded" : "";
+  }
+  const std::string suffix = rules["suffix"].text();
+  return fmt::format("{}: {}{}{}", rules["tool"].text(),
+                     masquerade ? "masquerades" : "does not masquerade",
+                     accept ? ", accepts what is forwarded" : "",
+                     suffix.empty() ? "" : "; names end in " + suffix);
+}
+
 std::string line(std::string_view label, const std::string& text) {
   return text.empty() ? "" : fmt::format("{:<11} {}\n", label, text);
 }
@@ -76,14 +99,15 @@ std::string overview(const Reader& status) {
                         (status["reason"].text().empty() ? "" : ": " + status["reason"].text()));
   const Reader interface = status["interface"];
   if (interface.exists()) {
-    out += line("interface", fmt::format("{} {} MTU {}", interface["name"].text(),
-                                         interface["addresses"].list(), interface["mtu"].text()));
+    out += line("interface", words({interface["name"].text(), interface["addresses"].list(), "MTU",
+                                    interface["mtu"].text()}));
   }
   if (status["network"].exists()) {
     out += line("network", status["network"]["networks"].list());
-    out += line("backend", fmt::format("{} {}", status["network"]["backend"].text(),
-                                       interface["devices"].list()));
+    out +=
+        line("backend", words({status["network"]["backend"].text(), interface["devices"].list()}));
   }
+  out += line("firewall", firewall(status["firewall"]));
   const Reader lease = status["lease"];
   if (lease.exists()) {
     // The last known state has no times.

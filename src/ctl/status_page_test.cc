@@ -12,6 +12,7 @@ constexpr const char* kGood = R"({
   "store":{"name":"local /x","connected":true,"trouble":""},
   "network":{"networks":["10.5.0.0/16"],"backend":"vxlan"},
   "interface":{"name":"eth0","mtu":1500,"addresses":["198.18.0.2"],"devices":["flannel.1"],"pod_mtu":1450},
+  "firewall":{"tool":"iptables","masquerade":true,"forward":true,"suffix":""},
   "lease":{"subnets":["10.5.60.0/24"],"public_ips":["198.18.0.2"],"expiry":"2026-11-25T11:00:00Z"},
   "peers":{"count":2,"list":[
     {"subnets":["10.5.61.0/24"],"public_ips":["198.18.0.3"],"state":"ok"},
@@ -25,6 +26,7 @@ TEST(StatusPage, ShowsTheNode) {
             "interface   eth0 198.18.0.2 MTU 1500\n"
             "network     10.5.0.0/16\n"
             "backend     vxlan flannel.1\n"
+            "firewall    iptables: masquerades, accepts what is forwarded\n"
             "lease       10.5.60.0/24 as 198.18.0.2, until 2026-11-25T11:00:00Z\n"
             "pod MTU     1450\n"
             "store       local /x\n"
@@ -34,6 +36,27 @@ TEST(StatusPage, ShowsTheNode) {
             "  subnet        public IP   state\n"
             "  10.5.61.0/24  198.18.0.3  ok\n"
             "  10.5.62.0/24  198.18.0.4  pending\n");
+}
+
+TEST(StatusPage, SaysWhatIsMasqueradedAndEndsNoLineInABlank) {
+  const auto page = [](const std::string& rules) {
+    return *status_page(R"({"network":{"networks":["10.5.0.0/16"],"backend":"host-gw"},
+        "interface":{"name":"eth0","mtu":1500,"addresses":[],"devices":[]},"firewall":)" +
+                            rules + "}",
+                        50);
+  };
+  const std::string before =
+      "interface   eth0 MTU 1500\nnetwork     10.5.0.0/16\n"
+      "backend     host-gw\nfirewall    ";
+  const auto starts = [&](const std::string& rules, const std::string& said) {
+    EXPECT_TRUE(page(rules).starts_with(before + said + "\n")) << page(rules);
+  };
+  starts(R"({"tool":"nftables","masquerade":true,"forward":false,"suffix":"-0a1b2c"})",
+         "nftables: masquerades; names end in -0a1b2c");
+  starts(R"({"tool":"iptables","masquerade":false,"forward":true,"suffix":""})",
+         "iptables: does not masquerade, accepts what is forwarded");
+  starts(R"({"tool":"iptables","masquerade":false,"forward":false})",
+         "no rules: nothing is masqueraded");
 }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {

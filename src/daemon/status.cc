@@ -185,6 +185,14 @@ json::object interface_object(const DaemonState& state) {
           {"pod_mtu", state.host->pod_mtu()}};
 }
 
+json::object firewall_object(const DaemonState& state) {
+  return {{"tool", to_text(state.overlay->config.nftables ? FirewallTool::nftables
+                                                          : FirewallTool::iptables)},
+          {"masquerade", state.options.ip_masq},
+          {"forward", state.options.iptables_forward_rules},
+          {"suffix", state.reconciler->mirror().rules_suffix}};
+}
+
 // Of the start, the configuration and the host.
 json::array warning_texts(const DaemonState& state) {
   json::array all;
@@ -301,6 +309,7 @@ std::string status_json(const DaemonState& state) {
   }
   if (state.reconciler) {
     out["peers"] = peers_object(state);
+    out["firewall"] = firewall_object(state);
     out["kernel"] = kernel_object(state.reconciler->report());
   }
   return json::serialize(out);
