@@ -17,7 +17,8 @@ namespace json = boost::json;
 
 // Within these libyaml, which takes time by the square of the depth, is fast.
 constexpr int kDeepest = 50;
-constexpr int kMostNodes = 100'000;  // those that aliases repeat included
+constexpr int kMostNodes = 100'000;      // those that aliases repeat included
+constexpr std::size_t kTextOfNode = 64;  // a text counts as one more for each so many bytes
 
 struct Malformed : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -95,6 +96,11 @@ class Parser {
     }
   }
 
+  static int size_of(const Event& event) {
+    const bool is_text = event.type() == YAML_SCALAR_EVENT;
+    return 1 + (is_text ? static_cast<int>(event.text().size() / kTextOfNode) : 0);
+  }
+
   void count(const Event& event, int nodes, int depth) {
     nodes_ += nodes;
     if (nodes_ > kMostNodes || depth > kDeepest) {
@@ -114,7 +120,7 @@ class Parser {
       return found->second.value;
     }
     const int before = nodes_;
-    count(event, 1, depth);
+    count(event, size_of(event), depth);
     json::value out = event.type() == YAML_MAPPING_START_EVENT    ? mapping(depth)
                       : event.type() == YAML_SEQUENCE_START_EVENT ? sequence(depth)
                       : event.is_null()                           ? json::value()
@@ -149,6 +155,7 @@ class Parser {
       if (key.type() != YAML_SCALAR_EVENT) {
         throw Malformed(fmt::format("line {}: a key that is no text", key.line()));
       }
+      count(key, size_of(key), depth);
       Event event;
       next(event);
       out[key.text()] = value(event, depth + 1);

@@ -36,6 +36,13 @@ TEST(YamlTest, WhatGetsLargeByItsAliasesIsRefused) {
     bomb += fmt::format("a{}: &a{} [{}, {}, {}, {}]\n", i, i, alias, alias, alias, alias);
   }
   EXPECT_TRUE(read(bomb).ends_with(": too much in it")) << read(bomb);
+  const std::string text(100'000, 'x');
+  std::string copies = "a: [*a";
+  for (int i = 0; i < 1'000; ++i) {
+    copies += ", *a";
+  }
+  EXPECT_TRUE(read("t: &a " + text + "\n" + copies + "]").ends_with(": too much in it"));
+  EXPECT_TRUE(read("t: &a {? " + text + " : x}\n" + copies + "]").ends_with(": too much in it"));
   EXPECT_EQ(read("a: &a [*a]"), "line 1: no anchor \"a\"");
   EXPECT_EQ(read(std::string(100'000, '[')), "line 1: nested too deep");
   std::string nested;
