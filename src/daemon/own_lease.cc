@@ -61,7 +61,12 @@ void OwnLease::store_is_back() {
 }
 
 void OwnLease::seen(const OwnEntry& entry) {
-  set_trouble(trouble_text(entry));
+  const std::string trouble = trouble_text(entry);
+  if (failed_ && trouble != trouble_) {  // what it could not be written for may be over
+    timing_.renewals.reset();
+    interval_ = timing_.between_writes;
+  }
+  set_trouble(trouble);
   if (entry.state == OwnEntry::State::as_written) {
     return;
   }

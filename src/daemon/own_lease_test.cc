@@ -137,6 +137,21 @@ TEST_F(OwnLeaseTest, WhatIsSeenWhileACallIsUnderWayIsNotForgotten) {
   EXPECT_EQ(store.written.attrs.public_ip->to_text(), "198.18.0.3");
 }
 
+// As a Node of Kubernetes that was deleted, and is made again.
+TEST_F(OwnLeaseTest, WhatCouldNotBeWrittenIsTriedSoonWhenTheCauseIsAnother) {
+  start();
+  store.away = true;
+  see(State::gone);
+  for (int i = 0; i < 100; ++i) {
+    pass(1s);
+  }
+  const int calls = store.calls;
+  store.away = false;
+  see(State::altered);
+  pass(1s);
+  EXPECT_EQ(store.calls, calls + 1);
+}
+
 TEST_F(OwnLeaseTest, AtMostOneWriteASecondAndEverFewer) {
   start();
   for (int i = 0; i < 600; ++i) {
