@@ -88,6 +88,19 @@ void NodeTable::put(const NodeObject& object) {
   pass_on(freed);
 }
 
+void NodeTable::put_own(const NodeObject& object) {
+  std::optional<LeaseKey> subnets;
+  take_subnets(object, subnets);
+  own_subnets_ = subnets ? subnets : own_subnets_;
+  const auto holder = subnets ? holders_.find(*subnets) : holders_.end();
+  if (holder != holders_.end()) {
+    const auto node = holder->second;
+    hide(node);
+    changed_.erase(*subnets);
+    show(node, LeaseAttrs(), "");
+  }
+}
+
 void NodeTable::learn(const NodeObject& object) {
   auto asked = unknown_.extract(object.name);
   const auto known = nodes_.find(object.name);
@@ -114,7 +127,7 @@ void NodeTable::remove(const NodeObject& object) {
 void NodeTable::hide(Nodes::iterator node) {
   const auto& [name, known] = *node;
   if (bad_.erase(name) > 0) {
-    bad_changed_.insert(name);
+    bad_changed_.try_emplace(name, true);
   }
   const auto holder = known.subnets ? holders_.find(*known.subnets) : holders_.end();
   if (holder != holders_.end() && holder->second == node) {
@@ -126,7 +139,9 @@ void NodeTable::hide(Nodes::iterator node) {
 void NodeTable::show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string fault) {
   const auto& [name, known] = *node;
   Bad bad{.reason = std::move(fault), .is_holder = false, .attrs = std::move(attrs)};
-  if (known.subnets) {
+  if (known.subnets && known.subnets == own_subnets_) {
+    bad.reason = fmt::format("{} is that of this node as well", subnets_text(*known.subnets));
+  } else if (known.subnets) {
     const auto [holder, is_free] = holders_.try_emplace(*known.subnets, node);
     if (!is_free) {
       bad.reason = fmt::format("{} is that of {} as well", subnets_text(*known.subnets),
@@ -141,7 +156,7 @@ void NodeTable::show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string
   }
   if (!bad.reason.empty()) {
     bad_.insert_or_assign(name, std::move(bad));
-    bad_changed_.insert(name);
+    bad_changed_.try_emplace(name, false);
   }
 }
 
@@ -191,12 +206,13 @@ LeaseUpdate NodeTable::take_changes() {
       update.removed.push_back(subnets);
     }
   }
-  for (const std::string& name : std::exchange(bad_changed_, {})) {
-    const auto bad = bad_.find(name);
-    if (bad != bad_.end()) {
-      add_bad_node(update, name, bad->second);
-    } else {
+  // One that was bad and is so still is both: nobody remembers each of thousands.
+  for (const auto& [name, was_bad] : std::exchange(bad_changed_, {})) {
+    if (was_bad) {
       update.bad_removed.push_back(entry_name(name));
+    }
+    if (const auto bad = bad_.find(name); bad != bad_.end()) {
+      add_bad_node(update, name, bad->second);
     }
   }
   return update;

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +30,8 @@ class NodeTable {
 
   // A Node of a list, or an event of a watch.
   void put(const NodeObject& object);
+  // Our own Node of a list: its podCIDRs, from then on, are nobody else's.
+  void put_own(const NodeObject& object);
   void remove(const NodeObject& object);
   // What a whole Node says of one that is unknown(): its podCIDRs alone, since the watch has the
   // order of what is said of the rest.
@@ -71,13 +72,14 @@ class NodeTable {
   void add_bad_node(LeaseUpdate& update, const std::string& name, const Bad& bad) const;
 
   std::string own_name_;
+  std::optional<LeaseKey> own_subnets_;
   Nodes nodes_;
   std::map<LeaseKey, Nodes::iterator> holders_;  // of subnets: the first Node that has them
   std::map<std::string, Bad> bad_;
   std::map<std::string, Unknown> unknown_;
   // Since the last call.
   std::map<LeaseKey, std::optional<LeaseAttrs>> changed_;  // nothing: no peer any more
-  std::set<std::string> bad_changed_;
+  std::map<std::string, bool> bad_changed_;                // whether it was bad at the last call
 };
 
 }  // namespace flannel

@@ -49,6 +49,30 @@ TEST_F(NodeTableTest, WeAreNoPeer) {
   EXPECT_EQ(put(node), LeaseUpdate());
 }
 
+// Whichever is listed first.
+TEST_F(NodeTableTest, WhoHasOurPodCidrIsNamed) {
+  NodeObject own = one;
+  own.name = "own";
+  own.uid = "ours";
+  for (const bool own_first : {false, true}) {
+    table.clear();
+    if (own_first) {
+      table.put_own(own);
+    }
+    table.put(one);
+    table.put(two);
+    if (!own_first) {
+      table.put_own(own);
+    }
+    const LeaseUpdate update = table.take_snapshot();
+    EXPECT_EQ(update.leases, std::vector{lease(two)});
+    ASSERT_EQ(update.bad.size(), 1U);
+    EXPECT_EQ(update.bad[0].key, "Node \"n1\"");
+    EXPECT_TRUE(update.bad[0].reason.ends_with(" is that of this node as well"));
+  }
+  EXPECT_EQ(remove(one), LeaseUpdate{.bad_removed = {"Node \"n1\""}});
+}
+
 TEST_F(NodeTableTest, AHeartbeatChangesNothing) {
   table.take_snapshot();
   NodeObject node = metadata_of(one);
@@ -182,6 +206,18 @@ TEST_F(NodeTableTest, AListSaysWhoseSubnetCannotBeRead) {
   EXPECT_EQ(update.leases, std::vector{lease(two)});
   EXPECT_EQ(update.bad.size(), 1U);
   EXPECT_EQ(update.unreadable, std::vector{lease(one).key});
+}
+
+// Where they are counted alone, so that the count stays right.
+TEST_F(NodeTableTest, ABadOneThatChangesIsOneStill) {
+  table.take_changes();
+  NodeObject node = one;
+  node.annotations["public-ip"] = "nowhere";
+  EXPECT_TRUE(put(node).bad_removed.empty());
+  node.annotations["public-ip"] = "elsewhere";
+  const LeaseUpdate update = put(node);
+  ASSERT_EQ(update.bad.size(), 1U);
+  EXPECT_EQ(update.bad_removed, std::vector{update.bad[0].key});
 }
 
 TEST_F(NodeTableTest, MillionsOfBadOnesAreCounted) {

@@ -125,6 +125,7 @@ class NodeWatch::Listing : public NodeList {
   }
   void add(NodeObject node) override {
     if (node.name == own_name_) {
+      table_.put_own(node);
       own = std::move(node);
     } else {
       table_.put(node);
