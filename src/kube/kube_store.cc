@@ -69,6 +69,7 @@ class KubeStore : public LeaseStore {
   std::string read_version_;
   std::optional<NodeStream> own_stream_;
   std::optional<std::string> network_unavailable_;  // as our Node had it last
+  bool was_ready_ = false;
 };
 
 // The file is there without the API. That one has to answer as well, since where it does not, the
@@ -230,6 +231,9 @@ Task<Result<Lease>> KubeStore::renew(Lease lease) {
   if (!published) {
     throw std::runtime_error(published.error().text);
   }
+  if (was_ready_) {  // a Node that was made again has the condition of a new one
+    co_await on_ready();
+  }
   lease.expiry.reset();
   co_return lease;
 }
@@ -267,6 +271,7 @@ Task<Result<void>> KubeStore::on_ready() {
     network_unavailable_ = node.network_unavailable;
     log_info("NetworkUnavailable of node {} is False", printable(own_.name()));
   }
+  was_ready_ = true;
   co_return Result<void>();
 }
 

@@ -272,6 +272,23 @@ TEST_F(KubeStoreTest, TheConditionIsAskedForUntilItIsThere) {
   EXPECT_EQ(api.node("own").network_unavailable, "True");
 }
 
+// Controllers of clouds give each new Node the condition, which keeps pods from it.
+TEST_F(KubeStoreTest, OfANodeThatIsMadeAgainTheNetworkIsAvailableToo) {
+  const Lease lease = acquire();
+  EXPECT_TRUE(run(store->on_ready()));
+  api.remove("own");
+  EXPECT_EQ(error_of(store->renew(lease)), "there is no Node \"own\" (yet)");
+  api.put({.name = "own",
+           .uid = "again",
+           .pod_cidrs = {"10.244.1.0/24"},
+           .network_unavailable = "True"});
+  EXPECT_TRUE(run(store->renew(lease)));
+  EXPECT_EQ(api.node("own").network_unavailable, "False");
+  patches();
+  EXPECT_TRUE(run(store->renew(lease)));
+  EXPECT_TRUE(patches().empty());
+}
+
 // Some distributions grant list and watch alone.
 TEST_F(KubeStoreTest, WorksWithoutTheRightToGet) {
   api.instead = [](const Request& request) {
