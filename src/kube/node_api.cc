@@ -120,10 +120,15 @@ Task<std::optional<std::vector<NodeEvent>>> NodeStream::read(Deadline deadline) 
   co_return events;
 }
 
-// Whether it is to be asked again, for less.
+// Whether it is to be asked again, for less. Where that is not to be had either, what we would
+// rather have was not what it is about: a proxy's page is in none of the forms.
 bool NodeApi::step_down(const ApiError& error, Form to) {
-  const bool is_unacceptable = error.status == 406 || error.status == 415;
-  return is_unacceptable && std::exchange(form_, std::max(form_, to)) < to;
+  if (error.status != 406 && error.status != 415) {
+    return false;
+  }
+  const bool is_less = form_ < to;
+  form_ = is_less ? to : Form::metadata;
+  return is_less;
 }
 
 // An answer in another form is as good as none.
@@ -139,6 +144,7 @@ NodeObject NodeApi::read(std::string_view body) const {
 }
 
 Task<std::string> NodeApi::list(std::string version, NodeList& list) {
+  form_ = Form::metadata;  // who could not give it may be gone
   bool as_it_is_now = false;
   for (;;) {
     // What the server has at hand comes at once and whole, which JSON is not to do.

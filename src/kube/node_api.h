@@ -43,7 +43,8 @@ inline constexpr std::chrono::seconds kApiCallTime{10};
 
 // Throws as ApiClient does. Where the server, or a proxy before it, does not give what we would
 // rather have (406, 415), it is asked for what it surely has from then on: whole Nodes instead of
-// their metadata, then JSON. Where we may not get Nodes one by one, they are listed one by one.
+// their metadata, then JSON, until the next list. Where we may not get Nodes one by one, they are
+// listed one by one.
 class NodeApi {
  public:
   // `prefix` is that of our annotations.

@@ -195,6 +195,27 @@ TEST_F(NodeWatchTest, AServerWithoutProtobufIsListedInPagesOfJson) {
   }
 }
 
+// As one who asks for a password, for a moment.
+TEST_F(NodeWatchTest, AProxysPageIsNoReasonToAskForLess) {
+  const Reply page = {.headers = {{":status", "200"}, {"content-type", "text/html"}},
+                      .body = "<p>"};
+  next();
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  answer("/nodes", page, 3);  // metadata, whole, JSON
+  api.end_watches();
+  api.put(peer(3));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
+  EXPECT_EQ(requests_with("/nodes/").size(), 1U) << "metadata again";
+  for (const unsigned pages : {1U, 0U}) {
+    api.version += 10;
+    api.compact();
+    api.end_watches();
+    answer("GET /api/v1/nodes?resourceVersionMatch", page, static_cast<int>(pages));
+    EXPECT_TRUE(next().snapshot);
+    EXPECT_EQ(requests_with("limit=500").size(), pages);
+  }
+}
+
 TEST_F(NodeWatchTest, WhereHistoryIsCompactedItListsAgain) {
   next();
   api.put(peer(3));
