@@ -121,7 +121,9 @@ Task<Http2Stream> ApiClient::open(ApiRequest request, Deadline deadline) {
     if (error.status == 401 && !std::exchange(rejected, true)) {
       continue;
     }
-    if (!error.retry_after) {
+    // With 504 a server says that it has not come so far as the version that is asked for
+    // (k8s.io/apiserver, NewTooLargeResourceVersionError), which it may never do.
+    if (!error.retry_after || error.status == 504) {
       throw error;
     }
     postpone(error);

@@ -106,11 +106,7 @@ Task<std::optional<LeaseUpdate>> NodeWatch::try_next(Deadline deadline) {
 
 LeaseUpdate NodeWatch::take_update() {
   LeaseUpdate update = table_.take_changes();
-  std::optional<OwnEntry> own = std::exchange(own_entry_, {});
-  if (own && own != own_told_) {
-    own_told_ = own;
-    update.own = std::move(own);
-  }
+  update.own = std::exchange(own_entry_, {});
   return update;
 }
 
@@ -144,12 +140,15 @@ Task<LeaseUpdate> NodeWatch::list() {
   co_await own_.learn_name();
   Listing listing(table_, own_.name());
   version_ = co_await api_->list(seen_, listing);
+  if (is_older_version(version_, seen_)) {
+    own_.count_anew();
+  }
   seen_ = version_;
   listed_ = true;
   own_entry_.reset();
-  own_told_ = listing.own ? own_.classify(*listing.own) : own_.classify_gone(version_);
+  own_last_ = listing.own ? own_.classify(*listing.own) : own_.classify_gone(version_);
   LeaseUpdate update = table_.take_snapshot();
-  update.own = own_told_;
+  update.own = own_last_;
   co_return update;
 }
 
@@ -209,7 +208,9 @@ void NodeWatch::take(const NodeEvent& event) {
   const bool is_gone = event.type == Type::deleted;
   if (node.name == own_.name()) {
     std::optional<OwnEntry> own = is_gone ? own_.classify_gone(node.version) : own_.classify(node);
-    own_entry_ = own ? std::move(own) : std::move(own_entry_);
+    if (own && own != own_last_) {  // each event counts: between two alike ours may have been there
+      own_last_ = own_entry_ = std::move(own);
+    }
   } else if (is_gone) {
     table_.remove(node);
   } else {

@@ -19,10 +19,11 @@ namespace flannel {
 // again from the last version seen; a new list comes where the server's history does not go back so
 // far (410), and where it has said nothing for kMostSilence: after etcd was restored it may count
 // from a lower number than ours on, and a watch of a version to come is silent until then.
+// Otherwise there is a bookmark a minute (k8s.io/apiserver, defaultBookmarkFrequency).
 //
 // What a Node's metadata does not say is asked for, kMostAskedAtOnce Nodes at a time; where that
 // would be more than kMostAsked calls, a list is less.
-inline constexpr std::chrono::minutes kMostSilence{10};
+inline constexpr std::chrono::minutes kMostSilence{3};
 inline constexpr std::size_t kMostAskedAtOnce = 20;
 inline constexpr std::size_t kMostAsked = 100;
 
@@ -75,7 +76,7 @@ class NodeWatch : public LeaseWatch {
   WatchAttempts attempts_;  // connected: there is a stream_
   std::optional<NodeStream> stream_;
   Clock::time_point last_heard_;                  // when the stream has said something
-  std::optional<OwnEntry> own_entry_, own_told_;  // news, and what was said last
+  std::optional<OwnEntry> own_entry_, own_last_;  // news, and what the last event meant
   Backoff ask_backoff_{std::chrono::milliseconds(500), std::chrono::seconds(30)};
   Clock::time_point ask_at_ = Clock::time_point::min();
 };

@@ -11,16 +11,6 @@
 namespace flannel {
 namespace {
 
-// Versions are numbers that grow (k8s.io/apimachinery, resourceversion); of others nothing is
-// known.
-bool is_older(std::string_view a, std::string_view b) {
-  const auto is_number = [](std::string_view text) {
-    return !text.empty() && text.front() != '0' &&
-           text.find_first_not_of("0123456789") == std::string_view::npos;
-  };
-  return is_number(a) && is_number(b) && (a.size() != b.size() ? a.size() < b.size() : a < b);
-}
-
 // What somebody has done to our annotations; empty where they are as `attrs` have them.
 std::string alteration(const LeaseAttrs& attrs, const Annotations& annotations) {
   const Result<AnnotationChanges> changes = changes_to(attrs, annotations);
@@ -39,13 +29,27 @@ std::string alteration(const LeaseAttrs& attrs, const Annotations& annotations) 
 
 }  // namespace
 
+bool is_older_version(std::string_view a, std::string_view b) {
+  const auto is_number = [](std::string_view text) {
+    return !text.empty() && text.front() != '0' &&
+           text.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  return is_number(a) && is_number(b) && (a.size() != b.size() ? a.size() < b.size() : a < b);
+}
+
 void OwnNode::done(const NodeObject& node) {
   written_ = {.attrs = *under_way_, .uid = node.uid, .version = node.version};
   under_way_.reset();
 }
 
+void OwnNode::count_anew() {
+  if (written_) {
+    written_->version.clear();
+  }
+}
+
 bool OwnNode::is_news(const std::string& version) const {
-  return written_ ? !is_older(version, written_->version) : under_way_.has_value();
+  return written_ ? !is_older_version(version, written_->version) : under_way_.has_value();
 }
 
 std::optional<OwnEntry> OwnNode::classify_gone(const std::string& version) const {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/task.h"
@@ -11,6 +12,10 @@
 #include "network/lease.h"
 
 namespace flannel {
+
+// Versions are numbers that grow (k8s.io/apimachinery, resourceversion); of others nothing is
+// known.
+bool is_older_version(std::string_view a, std::string_view b);
 
 // The store's calls record here what they write; its watches ask here what a Node means. The answer
 // to a write may come after the watch has delivered the change, or never, and a watch may be behind
@@ -30,6 +35,8 @@ class OwnNode {
   void begin(LeaseAttrs attrs) { under_way_ = std::move(attrs); }
   // They are there, as `node` says.
   void done(const NodeObject& node);
+  // The versions that come are of another history than those written: etcd was restored.
+  void count_anew();
 
   // What our Node means, as a watch has it; and that there is none as of `version`. Nothing before
   // the first write has begun, and where the last one is newer.

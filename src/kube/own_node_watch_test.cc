@@ -58,6 +58,36 @@ TEST_F(OwnNodeWatch, SaysWhatOthersHaveDoneToIt) {
   EXPECT_EQ(next().own->reason, "the Node was deleted and made again");
 }
 
+// Who alters it at each write of ours does so before we have heard of the write.
+TEST_F(OwnNodeWatch, WhatIsAlteredInTheSameWayAgainIsNews) {
+  write();
+  next();
+  const std::string address = api.node("own").annotations.at("public-ip");
+  alter("public-ip", "198.18.7.7");
+  const std::optional<OwnEntry> altered = next().own;
+  EXPECT_EQ(altered->state, OwnEntry::State::altered);
+  alter("public-ip", address);
+  write();
+  alter("public-ip", "198.18.7.7");
+  std::optional<OwnEntry> last;
+  for (int i = 0; i < 2 && last != altered; ++i) {
+    const std::optional<LeaseUpdate> update = next_within(1s);
+    last = update ? update->own : last;
+  }
+  EXPECT_EQ(last, altered);
+}
+
+// Versions of a restored etcd are lower than what we have written.
+TEST_F(OwnNodeWatch, WhatARestoredEtcdHasOfUsIsNews) {
+  timing.most_silence = 50ms;
+  NodeWatch impatient = open();
+  write();
+  EXPECT_EQ(run(impatient.next(kNever))->own, OwnEntry());
+  api.version = 50;
+  alter("public-ip", "198.18.7.7");
+  EXPECT_EQ(run(impatient.next(kNever))->own->reason, "annotation public-ip is \"198.18.7.7\"");
+}
+
 // An event of before the write says nothing, and one of the write may come before its answer.
 TEST_F(OwnNodeWatch, OldNewsAreNone) {
   next();

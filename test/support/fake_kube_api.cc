@@ -252,7 +252,9 @@ std::string FakeKubeApi::list_body(Nodes::const_iterator first, Nodes::const_ite
 FakeKubeApi::Reply FakeKubeApi::answer_list(const Request& request, std::string_view query) {
   const std::string_view wanted = parameter(query, "resourceVersion");
   if (!wanted.empty() && std::stoull(std::string(wanted)) > version) {
-    return status(504, "Timeout", "Too large resource version");
+    Reply reply = status(504, "Timeout", "Too large resource version");
+    reply.headers.push_back({"retry-after", "1"});
+    return reply;
   }
   if (const std::string selected = selected_name(query); !selected.empty()) {
     const auto found = nodes_.find(selected);
