@@ -10,9 +10,9 @@
 namespace flannel {
 namespace {
 
-// Of the configuration's watch. Not 0, as etcd would choose for the first: etcd 3.4 answers a watch
-// that it refuses with the number that it was asked for, and sends no more events to the one that
-// has it (server/etcdserver/api/v3rpc/watch.go).
+// Of the configuration's watch. Not 0, as etcd chooses for the first: it answers a watch that it
+// refuses with the number that it was asked for, and sends no more events to the one that has it
+// (server/etcdserver/api/v3rpc/watch.go, of 3.4 and 3.6).
 constexpr std::int64_t kConfigWatch = 1;
 
 std::string compacted(const etcd::WatchResponse& response) {
