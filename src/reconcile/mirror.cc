@@ -104,6 +104,24 @@ void put_back(const Op& undone, const NetState& before, NetState& state) {
       undone.object);
 }
 
+std::set<Route::Key> passing_routes(const std::vector<Change>& changes, const NetState& have,
+                                    const NetState& want) {
+  std::set<Route::Key> gone;
+  for (const Change& change : changes) {
+    const Route* route = std::get_if<Route>(&change.object);
+    if (route == nullptr || have.of<Route>().find(route->key) != nullptr ||
+        want.of<Route>().find(route->key) != nullptr) {
+      continue;
+    }
+    if (change.removed) {
+      gone.insert(route->key);
+    } else {
+      gone.erase(route->key);
+    }
+  }
+  return gone;
+}
+
 bool is_news(const Change& change, const NetState& have) {
   return std::visit(
       [&]<class T>(const T& row) {

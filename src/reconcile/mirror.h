@@ -1,6 +1,7 @@
 // What a notification means for what is known of the kernel.
 #pragma once
 
+#include <set>
 #include <vector>
 
 #include "kernel/kernel.h"
@@ -27,6 +28,11 @@ bool has_routes_of_one_key(const Snapshot& have);
 void enter(const std::vector<Op>& done, NetState& state);
 // The object of `undone` is in `state` as it was `before`, or not at all.
 void put_back(const Op& undone, const NetState& before, NetState& state);
+
+// Routes neither known nor wanted that came and went again within `changes`, as the one that an
+// IPv6 gateway needs for a moment (kernel/rtnetlink_apply.cc): nothing has changed.
+std::set<Route::Key> passing_routes(const std::vector<Change>& changes, const NetState& have,
+                                    const NetState& want);
 
 // Whether it says anything that `have` does not.
 bool is_news(const Change& change, const NetState& have);

@@ -1,6 +1,7 @@
 // Reconciler: what the kernel notifies of.
 
 #include <algorithm>
+#include <set>
 
 #include "reconcile/mirror.h"
 #include "reconcile/reconciler.h"
@@ -24,8 +25,12 @@ void Reconciler::absorb(const Changes& changes) {
     take_answer(answer);
   }
   bool differs = changes.dump_needed.any();
+  const std::set<Route::Key> passing = passing_routes(changes.ours, have_.ours, want_);
   for (const Change& change : changes.ours) {
-    differs = calls_for_pass(change) || differs;
+    const Route* route = std::get_if<Route>(&change.object);
+    if (route == nullptr || !passing.contains(route->key)) {
+      differs = calls_for_pass(change) || differs;
+    }
   }
   for (const Dev& dev : changes.host.links) {
     differs = differs || leads_our_traffic(dev);

@@ -129,6 +129,26 @@ TEST_F(ReconcilerTest, RulesAreNotListedAgainWithADevice) {
   EXPECT_EQ(kernel.listed_kinds, all_kinds() & ~kinds<Ruleset>());
 }
 
+// As a route that an IPv6 gateway needs for a moment, whose notifications come back to us.
+TEST_F(ReconcilerTest, ARouteThatCameAndWentAgainSinceTheLastLookIsNothing) {
+  start();
+  ASSERT_TRUE(run_until([&] { return kernel.state == want; }));
+  io.run_for(milliseconds(20));
+  const auto passes = reconciler->report().passes;
+  const unsigned dumps = kernel.dumps;
+  Route route;
+  route.key = {*Prefix::parse("10.5.9.1/32"), 1};
+  route.dev = "flannel.1";
+  kernel.outside({Op::Verb::add, route});
+  kernel.outside({Op::Verb::remove, route});
+  io.run_for(milliseconds(20));
+  EXPECT_EQ(reconciler->report().passes, passes);
+  EXPECT_EQ(kernel.dumps, dumps);
+  kernel.outside({Op::Verb::add, route});
+  EXPECT_TRUE(run_until([&] { return reconciler->report().passes > passes; }));
+  EXPECT_TRUE(run_until([&] { return kernel.state == want; })) << "one that stays is removed";
+}
+
 // Which would list all that was just made.
 TEST_F(ReconcilerTest, ThatSomethingIsAnsweredLaterOrRefusedCausesNoDumpOfTheRest) {
   want = overlay(200);
