@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "firewall/iptables.h"
+#include "firewall/iptables_legacy.h"
 #include "firewall/names.h"
 #include "firewall/nft_message.h"
 
@@ -105,9 +106,7 @@ std::optional<Ruleset> FirewallPart::read(const Ruleset::Key& key) {
 }
 
 std::optional<std::chrono::milliseconds> FirewallPart::audit() const {
-  const bool silent = std::ranges::any_of(
-      known_, [](const auto& known) { return !known.second.fingerprint.legacy.bytes.empty(); });
-  return silent ? std::optional(resync_) : std::nullopt;
+  return has_legacy_tables() ? std::optional(resync_) : std::nullopt;
 }
 
 void FirewallPart::dump(const Scope&, Snapshot& snapshot) {

@@ -37,7 +37,8 @@ class FirewallPart : public Part {
   std::vector<OpResult> apply(std::span<const Op> ops) override;
   int notify_fd() const override { return epoll_.get(); }
   void changes(const Scope& scope, Changes& changes) override;
-  // Where the older kind of iptables has rules of ours; of all others notifications tell.
+  // Where there are tables of the older kind of iptables, in which rules by our names may come
+  // without notice, whether any are wanted or not; of all others notifications tell.
   std::optional<std::chrono::milliseconds> audit() const override;
 
  protected:

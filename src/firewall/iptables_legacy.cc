@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstddef>
@@ -278,6 +279,12 @@ std::vector<ForwardRule> legacy_forward_rules(Family family, const LegacyTable& 
 
 std::optional<LegacyTable> read_legacy_table(Family family, std::string_view table) {
   return family == Family::v4 ? read_table<V4>(table) : read_table<V6>(table);
+}
+
+bool has_legacy_tables() {
+  return std::ranges::any_of(std::array{V4::kNames, V6::kNames}, [](const char* names) {
+    return !read_file(names).value_or("").empty();
+  });
 }
 
 OurRules our_legacy_rules(Family family, const IptablesPlace& place, const LegacyTable& table) {

@@ -27,6 +27,8 @@ struct LegacyTable {
 // Nothing where this network namespace has no such table: asking for one would make it. Throws
 // std::system_error.
 std::optional<LegacyTable> read_legacy_table(Family family, std::string_view table);
+// Whether this network namespace has any such table. False too where that cannot be told.
+bool has_legacy_tables();
 
 // What is ours of them: see iptables_fingerprint.h.
 struct OurRules {

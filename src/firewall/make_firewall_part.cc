@@ -86,21 +86,23 @@ class ClaimedPart : public FirewallPart {
     return std::vector<OpResult>(ops.size(), {.error = EBUSY, .text = why});
   }
 
-  // Chooses names where that is still to be done: the usual ones, where no other daemon has them;
-  // but those of our own where there are rules by them, so that of two daemons that start again
-  // none takes the other's.
+  // Chooses names where that is still to be done: the usual ones, where no other daemon has them or
+  // had them since this one runs, whose rules are to stay while it starts again; but those of our
+  // own where there are rules by them, so that of two daemons that start again none takes the
+  // other's.
   Result<void> hold() {
     const std::string own = hash_name("-", network_, kSuffix), before = suffix();
     if (!chosen_) {
       set_suffix(own);
       Snapshot there;
       FirewallPart::dump({}, there);
-      set_suffix(there.ours.of<Ruleset>().empty() ? "" : own);
+      set_suffix(usual_are_others_ || !there.ours.of<Ruleset>().empty() ? own : "");
     }
     Result<void> held = claim_.hold(claims(own), network_);
     if (!held && !chosen_ && suffix().empty()) {
       set_suffix(own);
       held = claim_.hold(claims(own), network_);
+      usual_are_others_ = held.has_value();  // else it is another of this network that has both
     }
     chosen_ = held.has_value();
     if (suffix() != before) {
@@ -122,6 +124,7 @@ class ClaimedPart : public FirewallPart {
   static constexpr std::size_t kSuffix = 7;  // a dash and 24 bits
   DeviceClaim claim_;
   std::string network_;
+  bool usual_are_others_ = false;
   bool chosen_ = false;   // the names, which are claimed
   bool renamed_ = false;  // since changes() last said so
 };

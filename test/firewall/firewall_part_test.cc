@@ -79,6 +79,17 @@ TEST_F(FirewallPartTest, TheOlderKindIsLookedAtFromTimeToTime) {
   EXPECT_EQ(dump(), planned(FirewallTool::iptables));
 }
 
+// As where a save of before is restored beside rules of nftables, or where none are wanted.
+TEST_F(FirewallPartTest, WhereTheOlderKindHasTablesItIsLookedAtWithoutRulesOfOurs) {
+  EXPECT_EQ(part_->audit(), std::nullopt);
+  shell("iptables-legacy -t nat -N OTHERS");
+  EXPECT_EQ(part_->audit(), kResync);
+  shell("ip6tables-legacy -t nat -N FLANNEL-POSTRTG");
+  EXPECT_EQ(listed().of<Ruleset>().size(), 1U);
+  EXPECT_EQ(apply(NetState{}), "");
+  EXPECT_EQ(dump(), NetState{});
+}
+
 Changes next_changes(Part& part) {
   pollfd ready{part.notify_fd(), POLLIN, 0};
   Changes changes;

@@ -15,9 +15,9 @@ namespace {
 // What of a daemon has to do with rules.
 class Node {
  public:
-  Node(FirewallTool tool, const FirewallNetwork& network) {
+  Node(FirewallTool tool, const FirewallNetwork& network, bool rules = true) {
     const FirewallOptions options{
-        .tool = tool, .masquerade = true, .forward_rules = true, .excluded = {}};
+        .tool = tool, .masquerade = rules, .forward_rules = rules, .excluded = {}};
     std::vector<std::unique_ptr<Part>> parts;
     parts.push_back(make_firewall_part(std::chrono::milliseconds(200)));
     kernel_.emplace(std::move(parts));
@@ -44,6 +44,7 @@ class Node {
     return report.passes > 0 && report.pending == 0 && report.problems.empty() && !want.empty() &&
            reconciler_->mirror().ours.of<Ruleset>() == want;
   }
+  std::uint64_t passes() const { return reconciler_->report().passes; }
   std::uint64_t changes() const { return reconciler_->report().ops; }
   std::string trouble() const {
     const auto& problems = reconciler_->report().problems;
@@ -125,6 +126,23 @@ TEST_F(TwoNetworksTest, EachHasItsRulesAndNoneUndoesTheOthers) {
     other.reset();
     shell("nft flush ruleset");
   }
+}
+
+// The older kind is looked at again and again, also while the first daemon is away.
+TEST_F(TwoNetworksTest, ADaemonWithoutRulesLeavesThoseOfAnotherThatStartsAgain) {
+  use("legacy");
+  std::optional<Node> first(std::in_place, FirewallTool::iptables, kOne);
+  ASSERT_TRUE(become_well(*first)) << first->trouble();
+  const std::string before = rules();
+  Node without(FirewallTool::iptables, kOther, false);
+  const auto looks = [&without](std::uint64_t more) {
+    return [&without, most = without.passes() + more] { return without.passes() >= most; };
+  };
+  ASSERT_TRUE(become(looks(1), *first, without));
+  first.reset();
+  ASSERT_TRUE(become(looks(2), without));
+  EXPECT_EQ(without.changes(), 0U);
+  EXPECT_EQ(rules(), before);
 }
 
 TEST_F(TwoNetworksTest, OfOneNetworkTheSecondWaitsForTheFirst) {
