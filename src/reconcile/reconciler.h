@@ -48,9 +48,10 @@ class Reconciler {
     std::chrono::milliseconds most_charged{100};
     // Between two tries at what the kernel refused.
     std::chrono::milliseconds retry{150};
-    // The first and the longest hold-down of what another program keeps undoing.
+    // The first and the longest hold-down of what another program keeps undoing: in the end that
+    // is as often as the Go flannel looks at its rules by default.
     std::chrono::milliseconds hold_down_first{100};
-    std::chrono::milliseconds hold_down_most{30'000};
+    std::chrono::milliseconds hold_down_most{5'000};
     std::chrono::milliseconds audit{300'000};  // of kinds for which the kernel names no other time
     // The most that a pending op's answer may take: more than any part needs that does not lose it.
     std::chrono::milliseconds answer{180'000};
