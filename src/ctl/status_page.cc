@@ -76,17 +76,26 @@ std::string words(std::initializer_list<std::string> texts) {
   return out;
 }
 
-// What becomes of packets of pods that leave the overlay, or are forwarded to it.
-std::string firewall(const Reader& rules) {
-  const bool masquerade = rules["masquerade"].is("true"), accept = rules["forward"].is("true");
-  if (!rules.exists() || !(masquerade || accept)) {
-    return rules.exists() ? "no rules: nothing is masqueraded" : "";
+// What is to become of packets of pods that leave the overlay, or are forwarded to it; and whether
+// it does, as far as problems tell.
+std::string firewall(const Reader& status) {
+  const Reader rules = status["firewall"];
+  if (!rules.exists()) {
+    return "";
   }
+  const bool masquerade = rules["masquerade"].is("true"), accept = rules["forward"].is("true");
   const std::string suffix = rules["suffix"].text();
-  return fmt::format("{}: {}{}{}", rules["tool"].text(),
-                     masquerade ? "masquerades" : "does not masquerade",
-                     accept ? ", accepts what is forwarded" : "",
-                     suffix.empty() ? "" : "; names end in " + suffix);
+  const bool trouble = std::ranges::any_of(
+      status["kernel"]["problems"].items(),
+      [](const Reader& problem) { return problem["object"].text().starts_with("rules "); });
+  std::string out = "no rules: nothing is masqueraded";
+  if (masquerade || accept) {
+    out = fmt::format("{}: {}{}{}", rules["tool"].text(),
+                      masquerade ? "masquerades" : "does not masquerade",
+                      accept ? ", accepts what is forwarded" : "",
+                      suffix.empty() ? "" : "; names end in " + suffix);
+  }
+  return out + (trouble ? "; not as wanted, see below" : "");
 }
 
 std::string line(std::string_view label, const std::string& text) {
@@ -107,7 +116,7 @@ std::string overview(const Reader& status) {
     out +=
         line("backend", words({status["network"]["backend"].text(), interface["devices"].list()}));
   }
-  out += line("firewall", firewall(status["firewall"]));
+  out += line("firewall", firewall(status));
   const Reader lease = status["lease"];
   if (lease.exists()) {
     // The last known state has no times.

@@ -57,6 +57,12 @@ TEST(StatusPage, SaysWhatIsMasqueradedAndEndsNoLineInABlank) {
          "iptables: does not masquerade, accepts what is forwarded");
   starts(R"({"tool":"iptables","masquerade":false,"forward":false})",
          "no rules: nothing is masqueraded");
+  starts(R"({"tool":"nftables","masquerade":true,"forward":false,"suffix":""},
+            "kernel":{"problems":[{"object":"rules nftables IPv4 flannel-ipv4"}]})",
+         "nftables: masquerades; not as wanted, see below");
+  starts(R"({"tool":"nftables","masquerade":true,"forward":false,"suffix":""},
+            "kernel":{"problems":[{"object":"route 10.5.61.0/24"}]})",
+         "nftables: masquerades");
 }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
