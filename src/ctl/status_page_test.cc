@@ -123,7 +123,7 @@ TEST(StatusPage, ShowsTextOfOthersWithoutControlCharacters) {
   std::string document = kGood;
   for (const char* text :
        {"ready", "local /x", "eth0", "vxlan", "10.5.61.0/24", "198.18.0.3", "ok"}) {
-    document = replaced(document, fmt::format("\"{}\"", text), "\"" + evil + "\"");
+    document = replaced(document, fmt::format("\"{}\"", text), fmt::format("\"{}\"", evil));
   }
   document = replaced(document, "\"refused\":[]",
                       fmt::format(R"("refused":[{{"name":"{0}","reason":"{0}"}}])", evil));
