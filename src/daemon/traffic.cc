@@ -1,16 +1,14 @@
 #include "daemon/traffic.h"
 
-#include <fcntl.h>
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
 #include <utility>
 
 #include "firewall/iptables.h"
 #include "firewall/random_fully.h"
-#include "process/process.h"
+#include "process/run_program.h"
 
 namespace flannel {
 namespace {
@@ -71,15 +69,8 @@ TrafficWish traffic_wish(const NetworkConfig& config, const Options& options,
 
 Task<bool> host_takes_random_fully(Family family) {
   try {
-    Program program(iptables_version_command(family));
-    asio::posix::stream_descriptor events(co_await asio::this_coro::executor,
-                                          ::fcntl(program.fd(), F_DUPFD_CLOEXEC, 0));
-    for (;;) {
-      if (const std::optional<ProcessOutput> output = program.poll()) {
-        co_return iptables_takes_random_fully(std::string_view(output->out));
-      }
-      co_await events.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
-    }
+    const ProcessOutput output = co_await run_program(iptables_version_command(family));
+    co_return iptables_takes_random_fully(output.out);
   } catch (const ProcessError&) {  // which the rules themselves will name
     co_return true;
   }

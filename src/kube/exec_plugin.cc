@@ -1,8 +1,5 @@
 #include "kube/exec_plugin.h"
 
-#include <unistd.h>
-
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <utility>
@@ -12,7 +9,7 @@
 #include "base/utc_text.h"
 #include "kube/json_field.h"
 #include "network/json_document.h"
-#include "process/process.h"
+#include "process/run_program.h"
 
 namespace flannel {
 namespace {
@@ -43,17 +40,6 @@ std::string exec_info(const ExecCommand& command, const KubeCluster& cluster,
   }
   return json::serialize(json::object{
       {"apiVersion", command.api_version}, {"kind", "ExecCredential"}, {"spec", std::move(spec)}});
-}
-
-Task<ProcessOutput> run_program(Program::Command command) {
-  Program program(command);
-  asio::posix::stream_descriptor ready(co_await asio::this_coro::executor, ::dup(program.fd()));
-  for (;;) {
-    if (std::optional<ProcessOutput> output = program.poll()) {
-      co_return std::move(*output);
-    }
-    co_await ready.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
-  }
 }
 
 }  // namespace
