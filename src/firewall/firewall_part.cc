@@ -15,7 +15,6 @@
 
 #include "base/log.h"
 #include "firewall/iptables.h"
-#include "firewall/iptables_legacy.h"
 #include "firewall/names.h"
 #include "firewall/nft_message.h"
 
@@ -106,7 +105,7 @@ std::optional<Ruleset> FirewallPart::read(const Ruleset::Key& key) {
 }
 
 std::optional<std::chrono::milliseconds> FirewallPart::audit() const {
-  return has_legacy_tables() ? std::optional(resync_) : std::nullopt;
+  return legacy_tables_.any() ? std::optional(resync_) : std::nullopt;
 }
 
 void FirewallPart::dump(const Scope&, Snapshot& snapshot) {

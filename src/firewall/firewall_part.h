@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "firewall/iptables_change.h"
 #include "firewall/iptables_fingerprint.h"
+#include "firewall/iptables_legacy.h"
 #include "firewall/nft_tables.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/part.h"
@@ -101,6 +102,7 @@ class FirewallPart : public Part {
   std::string suffix_;
   netlink::RequestSocket requests_;
   NftTables tables_;
+  LegacyTables legacy_tables_;
   netlink::NotificationSocket notifications_;
   UniqueFd begin_;                                 // an eventfd: of wake()
   UniqueFd epoll_;                                 // of the two and of the program that runs

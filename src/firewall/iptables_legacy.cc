@@ -5,6 +5,7 @@
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -281,10 +282,21 @@ std::optional<LegacyTable> read_legacy_table(Family family, std::string_view tab
   return family == Family::v4 ? read_table<V4>(table) : read_table<V6>(table);
 }
 
-bool has_legacy_tables() {
-  return std::ranges::any_of(std::array{V4::kNames, V6::kNames}, [](const char* names) {
-    return !read_file(names).value_or("").empty();
-  });
+LegacyTables::LegacyTables()
+    : names_{UniqueFd(::open(V4::kNames, O_RDONLY | O_CLOEXEC)),
+             UniqueFd(::open(V6::kNames, O_RDONLY | O_CLOEXEC))} {}
+
+bool LegacyTables::any() const {
+  constexpr std::array kPaths = {V4::kNames, V6::kNames};
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    char first = 0;
+    const ssize_t got = ::pread(names_[i].get(), &first, sizeof first, 0);
+    // The module may have come since then, or gone and come.
+    if (got < 0 ? !read_file(kPaths[i]).value_or("").empty() : got > 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 OurRules our_legacy_rules(Family family, const IptablesPlace& place, const LegacyTable& table) {
