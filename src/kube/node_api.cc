@@ -210,10 +210,10 @@ Task<NodeApi::Page> NodeApi::read_page(std::string query, NodeList& list) {
 }
 
 // Of all, or of that name.
-Task<NodeStream> NodeApi::open_watch(std::string version, std::string name) {
+Task<NodeStream> NodeApi::open_watch(std::string version, bool whole, std::string name) {
   const std::string only = name.empty() ? "" : "&" + selector(name);
   for (;;) {
-    const bool metadata = form_ == Form::metadata && name.empty();
+    const bool metadata = form_ == Form::metadata && !whole;
     ApiRequest request{
         .path = fmt::format("{}?watch=true&allowWatchBookmarks=true&resourceVersion={}{}", kNodes,
                             escape(version), only),

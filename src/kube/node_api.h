@@ -62,10 +62,12 @@ class NodeApi {
   // has at hand will do. Returns as of which version they are. A server that cannot have it, since
   // its history is another one, is asked for what it has now.
   Task<std::string> list(std::string version, NodeList& list);
-  // What happens after `version`: metadata or whole Nodes.
-  Task<NodeStream> watch(std::string version) { return open_watch(std::move(version), ""); }
+  // What happens after `version`: metadata, or whole Nodes where they are wanted.
+  Task<NodeStream> watch(std::string version, bool whole = false) {
+    return open_watch(std::move(version), whole, "");
+  }
   // A whole Node as the server has it at hand, if it has one, and what happens to it after that.
-  Task<NodeStream> watch_one(std::string name) { return open_watch("0", std::move(name)); }
+  Task<NodeStream> watch_one(std::string name) { return open_watch("0", true, std::move(name)); }
   // A whole Node; as it is now or, which costs less, not older than `version`. Nothing: there is
   // none.
   Task<std::optional<NodeObject>> get(std::string name, std::string version = {});
@@ -87,7 +89,7 @@ class NodeApi {
   Task<std::string> list_pages(std::string query, NodeList& list);
   Task<Page> read_page(std::string query, NodeList& list);
   Task<std::optional<NodeObject>> list_one(std::string name);
-  Task<NodeStream> open_watch(std::string version, std::string name);
+  Task<NodeStream> open_watch(std::string version, bool whole, std::string name);
 
   std::unique_ptr<ApiClient> client_;
   std::string prefix_;

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/hash.h"
@@ -38,10 +39,18 @@ std::string take_subnets(const NodeObject& object, std::optional<LeaseKey>& subn
   return "";
 }
 
+// When a Node that is new is asked for.
+std::chrono::milliseconds ask_after(const std::string& own_name, const std::string& uid) {
+  const std::chrono::milliseconds spread = kAskLatest - kAskSoonest;
+  return kAskSoonest + std::chrono::milliseconds(stable_hash(own_name + uid) %
+                                                 static_cast<std::uint64_t>(spread.count()));
+}
+
 }  // namespace
 
 void NodeTable::clear() {
   holders_.clear();
+  waiting_.clear();
   nodes_.clear();
   bad_.clear();
   unknown_.clear();
@@ -49,7 +58,7 @@ void NodeTable::clear() {
   bad_changed_.clear();
 }
 
-void NodeTable::put(const NodeObject& object) {
+void NodeTable::put(const NodeObject& object, const Seen& seen) {
   if (object.name.empty() || object.name == own_name_) {
     return;
   }
@@ -63,18 +72,20 @@ void NodeTable::put(const NodeObject& object) {
     node.subnets = known->second.subnets;
   }
   const bool is_peer = is_managed(object.annotations);
-  const bool is_unknown = is_peer && !node.subnets && !object.whole;
-  if (!is_unknown) {
+  const bool is_unknown =
+      !object.whole && !node.subnets && (is_peer || !same_uid || unknown_.contains(object.name));
+  if (!is_unknown || !same_uid) {
     unknown_.erase(object.name);
-    if (known != nodes_.end() && known->second == node && fault.empty()) {
-      return;
-    }
-  } else {
-    unknown_.insert_or_assign(object.name, Unknown{object.version, attrs_of(object.annotations)});
-    if (same_uid) {  // what is wrong with it may be so still
+  }
+  if (is_unknown) {
+    const auto bad = same_uid ? bad_.find(object.name) : bad_.end();
+    note_unknown(object, bad == bad_.end() ? nullptr : &bad->second, seen);
+    if (same_uid && is_peer) {  // what is wrong with it may be so still
       known->second = node;
       return;
     }
+  } else if (known != nodes_.end() && known->second == node && fault.empty()) {
+    return;
   }
   std::optional<LeaseKey> freed;
   if (known != nodes_.end()) {
@@ -88,28 +99,50 @@ void NodeTable::put(const NodeObject& object) {
   pass_on(freed);
 }
 
+void NodeTable::note_unknown(const NodeObject& object, const Bad* bad, const Seen& seen) {
+  const auto [entry, is_new] = unknown_.try_emplace(object.name);
+  Unknown& unknown = entry->second;
+  unknown.version = object.version;
+  unknown.before = seen.before;
+  unknown.attrs.reset();
+  if (is_managed(object.annotations)) {
+    unknown.attrs = attrs_of(object.annotations);
+    unknown.due = bad == nullptr ? seen.at : std::max(seen.at, bad->ask_from);
+    unknown.wait = bad == nullptr ? Clock::duration() : bad->wait;
+  } else if (is_new) {
+    unknown.due = seen.at + ask_after(own_name_, object.uid);
+  }
+}
+
 void NodeTable::put_own(const NodeObject& object) {
   std::optional<LeaseKey> subnets;
   take_subnets(object, subnets);
   own_subnets_ = subnets ? subnets : own_subnets_;
   const auto holder = subnets ? holders_.find(*subnets) : holders_.end();
   if (holder != holders_.end()) {
-    const auto node = holder->second;
+    const auto node = *holder;
     hide(node);
     changed_.erase(*subnets);
     show(node, LeaseAttrs(), "");
   }
 }
 
-void NodeTable::learn(const NodeObject& object) {
+void NodeTable::learn(const NodeObject& object, Clock::time_point now) {
   auto asked = unknown_.extract(object.name);
   const auto known = nodes_.find(object.name);
   if (!asked || known == nodes_.end() || known->second.uid != stable_hash(object.uid)) {
     return;  // the watch is still to say so
   }
+  Unknown& unknown = asked.mapped();
   hide(known);
   std::string fault = take_subnets(object, known->second.subnets);
-  show(known, std::move(asked.mapped().attrs), std::move(fault));
+  if (unknown.attrs) {
+    show(known, std::move(*unknown.attrs), std::move(fault));
+  }
+  if (const auto bad = bad_.find(object.name); bad != bad_.end() && !known->second.subnets) {
+    bad->second.wait = std::clamp<Clock::duration>(2 * unknown.wait, kAskAgainFirst, kAskAgainMost);
+    bad->second.ask_from = now + bad->second.wait;
+  }
 }
 
 void NodeTable::remove(const NodeObject& object) {
@@ -129,8 +162,12 @@ void NodeTable::hide(Nodes::iterator node) {
   if (bad_.erase(name) > 0) {
     bad_changed_.try_emplace(name, true);
   }
-  const auto holder = known.subnets ? holders_.find(*known.subnets) : holders_.end();
-  if (holder != holders_.end() && holder->second == node) {
+  if (!known.subnets) {
+    return;
+  }
+  waiting_.erase({*known.subnets, name});
+  const auto holder = holders_.find(*known.subnets);
+  if (holder != holders_.end() && *holder == node) {
     holders_.erase(holder);
     changed_[*known.subnets] = std::nullopt;
   }
@@ -142,10 +179,11 @@ void NodeTable::show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string
   if (known.subnets && known.subnets == own_subnets_) {
     bad.reason = fmt::format("{} is that of this node as well", subnets_text(*known.subnets));
   } else if (known.subnets) {
-    const auto [holder, is_free] = holders_.try_emplace(*known.subnets, node);
+    const auto [holder, is_free] = holders_.insert(node);
     if (!is_free) {
       bad.reason = fmt::format("{} is that of {} as well", subnets_text(*known.subnets),
-                               entry_name(holder->second->first));
+                               entry_name((*holder)->first));
+      waiting_.emplace(*known.subnets, name);
     } else if (bad.attrs) {
       changed_[*known.subnets] = std::move(*bad.attrs);
     } else {
@@ -165,14 +203,12 @@ void NodeTable::pass_on(const std::optional<LeaseKey>& subnets) {
   if (!subnets || holders_.contains(*subnets)) {
     return;
   }
-  for (const auto& [name, bad] : bad_) {
-    const auto node = nodes_.find(name);
-    if (node->second.subnets == subnets) {
-      Result<LeaseAttrs> attrs = bad.attrs;
-      hide(node);
-      show(node, std::move(attrs), "");
-      return;
-    }
+  const auto heir = waiting_.lower_bound({*subnets, ""});
+  if (heir != waiting_.end() && heir->first == *subnets) {
+    const auto node = nodes_.find(heir->second);
+    Result<LeaseAttrs> attrs = bad_.at(node->first).attrs;
+    hide(node);
+    show(node, std::move(attrs), "");
   }
 }
 

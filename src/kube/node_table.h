@@ -1,26 +1,44 @@
 // Who is there by the Nodes of the cluster, and what an object that comes changes of it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
-#include <string_view>
-#include <vector>
+#include <utility>
 
 #include "kube/node_object.h"
 #include "network/lease.h"
 
 namespace flannel {
 
+// A Node that has just come gets its podCIDR from the controller-manager within this time, and is a
+// peer some seconds later, when a pod of its own runs there. It is asked for between one time and
+// the other, by each node at a time of its own, unless it is a peer before.
+inline constexpr std::chrono::seconds kAskSoonest{1};
+inline constexpr std::chrono::seconds kAskLatest{3};
+// A peer that had no podCIDR when it was asked for is asked for again after changes, but not before
+// a time has passed that doubles with each answer.
+inline constexpr std::chrono::seconds kAskAgainFirst{1};
+inline constexpr std::chrono::seconds kAskAgainMost{30};
+
 // A Node is a peer that says so (is_managed()), has a podCIDR, and annotations that can be read. A
 // podCIDR never changes for a UID once it is set (k8s.io/kubernetes, ValidateNodeUpdate), so that
-// metadata alone says all that is new of a Node whose UID is known.
+// metadata alone says all that is new of a Node whose podCIDR is known.
 //
 // Of most Nodes nothing is kept but whose subnets they are, and a digest by which news is told from
 // a heartbeat: the leases themselves are with who gets the updates.
 class NodeTable {
  public:
+  using Clock = std::chrono::steady_clock;
+  // When an event has come, and the last version seen before: a watch from there has it.
+  struct Seen {
+    Clock::time_point at;
+    std::string before;
+  };
+
   // Our own node is never among the peers.
   explicit NodeTable(std::string own_name) : own_name_(std::move(own_name)) {}
 
@@ -29,26 +47,28 @@ class NodeTable {
   LeaseUpdate take_snapshot();
 
   // A Node of a list, or an event of a watch.
-  void put(const NodeObject& object);
+  void put(const NodeObject& object, const Seen& seen = {});
   // Our own Node of a list: its podCIDRs, from then on, are nobody else's.
   void put_own(const NodeObject& object);
   void remove(const NodeObject& object);
   // What a whole Node says of one that is unknown(): its podCIDRs alone, since the watch has the
   // order of what is said of the rest.
-  void learn(const NodeObject& object);
+  void learn(const NodeObject& object, Clock::time_point now);
   // What the three have changed since the last call.
   LeaseUpdate take_changes();
 
   struct Unknown {
-    std::string version;  // as of which it is a peer
-    Result<LeaseAttrs> attrs;
+    std::string version;     // of the last event of it
+    std::string before;      // as in Seen
+    Clock::time_point due;   // when it is to be asked for
+    Clock::duration wait{};  // since it was, the last time
+    // As of that version; nothing: it is no peer.
+    std::optional<Result<LeaseAttrs>> attrs;
   };
-  // Peers whose podCIDR is not known: their Nodes are to be asked for, and then learn() or forget()
-  // it.
+  // Nodes whose podCIDR is not known: they are to be asked for, and then learn() or forget() it.
   const std::map<std::string, Unknown>& unknown() const { return unknown_; }
   // There is no Node of that name any more.
   void forget(const std::string& name) { unknown_.erase(name); }
-  void forget_unknown() { unknown_.clear(); }
 
  private:
   struct Node {
@@ -63,7 +83,19 @@ class NodeTable {
     std::string reason;
     bool is_holder = false;    // of its subnets, all the same
     Result<LeaseAttrs> attrs;  // for when it may have them
+    // It has no podCIDR: how long it is not to be asked for, and until when that is.
+    Clock::duration wait{};
+    Clock::time_point ask_from;
   };
+  struct BySubnets {
+    using is_transparent = void;
+    using Node = Nodes::const_iterator;
+    bool operator()(Node a, Node b) const { return *a->second.subnets < *b->second.subnets; }
+    bool operator()(Node a, const LeaseKey& b) const { return *a->second.subnets < b; }
+    bool operator()(const LeaseKey& a, Node b) const { return a < *b->second.subnets; }
+  };
+
+  void note_unknown(const NodeObject& object, const Bad* bad, const Seen& seen);
 
   void show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string fault);
   void hide(Nodes::iterator node);
@@ -74,8 +106,9 @@ class NodeTable {
   std::string own_name_;
   std::optional<LeaseKey> own_subnets_;
   Nodes nodes_;
-  std::map<LeaseKey, Nodes::iterator> holders_;  // of subnets: the first Node that has them
+  std::set<Nodes::iterator, BySubnets> holders_;  // of subnets: the first Node that has them
   std::map<std::string, Bad> bad_;
+  std::set<std::pair<LeaseKey, std::string>> waiting_;  // the bad ones that wait for a holder's
   std::map<std::string, Unknown> unknown_;
   // Since the last call.
   std::map<LeaseKey, std::optional<LeaseAttrs>> changed_;  // nothing: no peer any more

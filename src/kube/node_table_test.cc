@@ -8,6 +8,8 @@
 namespace flannel {
 namespace {
 
+using namespace std::chrono_literals;
+
 class NodeTableTest : public testing::Test {
  protected:
   NodeTableTest() {
@@ -20,7 +22,11 @@ class NodeTableTest : public testing::Test {
     return {subnets_of(node).value(), attrs_of(node.annotations).value(), std::nullopt};
   }
   LeaseUpdate put(const NodeObject& node) {
-    table.put(node);
+    table.put(node, {.at = now, .before = "before"});
+    return table.take_changes();
+  }
+  LeaseUpdate learn(const NodeObject& node) {
+    table.learn(node, now);
     return table.take_changes();
   }
   LeaseUpdate remove(const NodeObject& node) {
@@ -29,6 +35,7 @@ class NodeTableTest : public testing::Test {
   }
 
   NodeTable table{"own"};
+  NodeTable::Clock::time_point now = NodeTable::Clock::time_point() + 1h;
   const NodeObject one = recorded_node(1);
   const NodeObject two = recorded_node(2);
 };
@@ -106,13 +113,11 @@ TEST_F(NodeTableTest, OfAnUnknownUidThePodCidrIsAskedFor) {
   EXPECT_EQ(table.unknown().at("n1").version, "200");
   NodeObject whole = one;
   whole.pod_cidrs = {"10.244.9.0/24"};
-  table.learn(whole);
-  EXPECT_EQ(table.take_changes(), LeaseUpdate()) << "that is the old one's";
+  EXPECT_EQ(learn(whole), LeaseUpdate()) << "that is the old one's";
   put(again);
   whole.uid = "another";
   whole.annotations["public-ip"] = "198.18.0.99";
-  table.learn(whole);
-  const LeaseUpdate update = table.take_changes();
+  const LeaseUpdate update = learn(whole);
   ASSERT_EQ(update.leases.size(), 1U);
   EXPECT_EQ(to_text(update.leases[0].key), "10.244.9.0-24");
   EXPECT_EQ(update.leases[0].attrs, lease(one).attrs) << "the watch says when that changes";
@@ -123,14 +128,12 @@ TEST_F(NodeTableTest, APodCidrMayComeLate) {
   table.take_snapshot();
   NodeObject node{.name = "n4", .uid = "4", .version = "200"};
   EXPECT_EQ(put(node), LeaseUpdate());
-  EXPECT_TRUE(table.unknown().empty()) << "it is no peer";
   node.annotations = annotations_of("198.18.0.14", "02:00:5e:10:00:04");
   EXPECT_EQ(put(node), LeaseUpdate());
   EXPECT_EQ(table.unknown().size(), 1U);
   NodeObject whole = node;
   whole.whole = true;
-  table.learn(whole);
-  const LeaseUpdate none = table.take_changes();
+  const LeaseUpdate none = learn(whole);
   ASSERT_EQ(none.bad.size(), 1U);
   EXPECT_EQ(none.bad[0], (BadEntry{"Node \"n4\"", "no podCIDR is assigned to it"}));
   EXPECT_TRUE(table.unknown().empty());
@@ -138,10 +141,75 @@ TEST_F(NodeTableTest, APodCidrMayComeLate) {
   EXPECT_EQ(put(node), LeaseUpdate());
   EXPECT_EQ(table.unknown().size(), 1U) << "this may have been it";
   whole.pod_cidrs = {"10.244.4.0/24"};
-  table.learn(whole);
-  const LeaseUpdate update = table.take_changes();
+  const LeaseUpdate update = learn(whole);
   EXPECT_EQ(update.leases, std::vector{lease(whole)});
   EXPECT_EQ(update.bad_removed, std::vector{none.bad[0].key});
+}
+
+TEST_F(NodeTableTest, ANewNodeIsAskedForSomeTimeLaterUnlessItIsAPeer) {
+  table.take_snapshot();
+  NodeObject node{.name = "n4", .uid = "4", .version = "200"};
+  put(node);
+  const auto due = table.unknown().at("n4").due;
+  EXPECT_GE(due, now + kAskSoonest);
+  EXPECT_LE(due, now + kAskLatest);
+  now += 500ms;
+  node.version = "201";
+  put(node);
+  EXPECT_EQ(table.unknown().at("n4").due, due);
+  EXPECT_EQ(table.unknown().at("n4").version, "201");
+  NodeObject peer = node;
+  peer.annotations = annotations_of("198.18.0.14", "02:00:5e:10:00:04");
+  put(peer);
+  EXPECT_EQ(table.unknown().at("n4").due, now);
+  put(node);
+  EXPECT_EQ(table.unknown().size(), 1U) << "it may be one again";
+  NodeObject whole = node;
+  whole.whole = true;
+  whole.pod_cidrs = {"10.244.4.0/24"};
+  EXPECT_EQ(learn(whole), LeaseUpdate());
+  peer.version = "203";
+  EXPECT_EQ(put(peer).leases.size(), 1U);
+  EXPECT_TRUE(table.unknown().empty());
+}
+
+TEST_F(NodeTableTest, ANodeWithoutAPodCidrIsAskedForOnceUntilItIsAPeer) {
+  table.take_snapshot();
+  NodeObject node{.name = "n4", .uid = "4", .version = "200"};
+  put(node);
+  NodeObject whole = node;
+  whole.whole = true;
+  learn(whole);
+  node.version = "201";
+  put(node);
+  EXPECT_TRUE(table.unknown().empty());
+  node.annotations = annotations_of("198.18.0.14", "02:00:5e:10:00:04");
+  put(node);
+  EXPECT_EQ(table.unknown().size(), 1U);
+}
+
+TEST_F(NodeTableTest, APeerWithoutAPodCidrIsAskedForLessAndLessOften) {
+  table.take_snapshot();
+  NodeObject node{.name = "n4",
+                  .uid = "4",
+                  .version = "200",
+                  .annotations = annotations_of("198.18.0.14", "02:00:5e:10:00:04")};
+  NodeObject whole = node;
+  whole.whole = true;
+  NodeTable::Clock::duration wait{};
+  for (int i = 0; i < 20; ++i) {
+    put(node);
+    const auto due = table.unknown().at("n4").due;
+    EXPECT_EQ(due, now + wait);
+    now = due;
+    learn(whole);
+    EXPECT_TRUE(table.unknown().empty()) << "until it has changed";
+    wait = std::clamp<NodeTable::Clock::duration>(2 * wait, kAskAgainFirst, kAskAgainMost);
+  }
+  EXPECT_EQ(wait, kAskAgainMost);
+  node.uid = "5";
+  put(node);
+  EXPECT_EQ(table.unknown().at("n4").due, now) << "another one";
 }
 
 // Whoever writes nonsense is still there.
@@ -193,6 +261,23 @@ TEST_F(NodeTableTest, ASubnetIsOneNodesUntilThatOneIsGone) {
   EXPECT_EQ(passed.leases, std::vector{lease(second)});
   EXPECT_TRUE(passed.removed.empty());
   EXPECT_EQ(passed.bad_removed, std::vector{refused.bad[0].key});
+}
+
+TEST_F(NodeTableTest, TensOfThousandsThatCannotBeUsedMayLeave) {
+  constexpr int kMany = 20'000;
+  std::vector<NodeObject> nodes;
+  for (int i = 0; i < kMany; ++i) {
+    nodes.push_back(one);
+    nodes.back().name = std::to_string(i);
+    nodes.back().annotations["public-ip"] = "nowhere";
+    nodes.back().pod_cidrs = {fmt::format("10.{}.{}.0/24", i / 2 / 250, i / 2 % 250)};
+    table.put(nodes.back());
+  }
+  table.take_changes();
+  for (const NodeObject& node : nodes) {
+    table.remove(node);
+  }
+  EXPECT_EQ(table.take_changes().bad_removed.size(), static_cast<std::size_t>(kMany));
 }
 
 TEST_F(NodeTableTest, AListSaysWhoseSubnetCannotBeRead) {

@@ -1,8 +1,9 @@
 #include "kube/node_watch.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <deque>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -18,11 +19,10 @@ bool is_history_lost(int code) {
   return code == 410 || code == 400;
 }
 
-// Nodes that are asked for, by several coroutines at a time. It may outlive who waits for it.
+// Nodes that are asked for, a coroutine each. It may outlive who waits for it.
 struct Inquiry {
   explicit Inquiry(const asio::any_io_executor& executor) : done(executor) {}
 
-  std::deque<std::pair<std::string, std::string>> to_ask;  // names, and not older than
   std::vector<NodeObject> found;
   std::vector<std::string> gone;
   std::string failure;
@@ -30,21 +30,17 @@ struct Inquiry {
   Wake done;
 };
 
-// What a call ends with is noted, and the next one made, until there are none left.
-Task<void> ask_each(std::shared_ptr<NodeApi> api, std::shared_ptr<Inquiry> inquiry) {
-  while (!inquiry->to_ask.empty() && inquiry->failure.empty()) {
-    const auto [name, version] = inquiry->to_ask.front();
-    inquiry->to_ask.pop_front();
-    try {
-      std::optional<NodeObject> node = co_await api->get(name, version);
-      if (node) {
-        inquiry->found.push_back(std::move(*node));
-      } else {
-        inquiry->gone.push_back(name);
-      }
-    } catch (const std::runtime_error& error) {
-      inquiry->failure = error.what();
+Task<void> ask_for(std::shared_ptr<NodeApi> api, std::shared_ptr<Inquiry> inquiry, std::string name,
+                   std::string version) {
+  try {
+    std::optional<NodeObject> node = co_await api->get(name, version);
+    if (node) {
+      inquiry->found.push_back(std::move(*node));
+    } else {
+      inquiry->gone.push_back(name);
     }
+  } catch (const std::runtime_error& error) {
+    inquiry->failure = error.what();
   }
   --inquiry->running;
   inquiry->done.set();
@@ -90,10 +86,13 @@ Task<std::optional<LeaseUpdate>> NodeWatch::try_next(Deadline deadline) {
     if (update != LeaseUpdate()) {
       co_return update;
     }
+    if (stream_ && is_whole_ && Clock::now() >= whole_until_) {
+      end_stream();
+    }
     if (!stream_) {
       co_await open();
     }
-    if (!table_.unknown().empty() && Clock::now() >= ask_at_) {
+    if (Clock::now() >= next_ask()) {
       co_await ask();
       continue;
     }
@@ -152,9 +151,18 @@ Task<LeaseUpdate> NodeWatch::list() {
   co_return update;
 }
 
+// From the last version seen; of whole Nodes, from before those came that are not known.
 Task<void> NodeWatch::open() {
+  is_whole_ = Clock::now() < whole_until_;
+  std::string from = version_;
+  if (is_whole_) {
+    for (const auto& [name, node] : table_.unknown()) {
+      from = is_older_version(node.before, from) ? node.before : from;
+    }
+  }
+  replayed_ = from == version_ ? "" : version_;
   try {
-    stream_.emplace(co_await api_->watch(version_));
+    stream_.emplace(co_await api_->watch(std::move(from), is_whole_));
   } catch (const ApiError& error) {
     if (is_history_lost(error.status)) {
       throw ListAgain(error.what());
@@ -165,12 +173,18 @@ Task<void> NodeWatch::open() {
   attempts_.connected();
 }
 
+// Another one is to follow.
+void NodeWatch::end_stream() {
+  stream_.reset();
+  attempts_.begin(Clock::now());
+}
+
 Task<bool> NodeWatch::read(Deadline deadline) {
   const Deadline silent = last_heard_ + timing_.most_silence;
-  const Deadline ask_at = table_.unknown().empty() ? kNever : ask_at_;
+  const Deadline whole_until = is_whole_ ? whole_until_ : kNever;
   std::optional<std::vector<NodeEvent>> events;
   try {
-    events = co_await stream_->read(std::min({deadline, silent, ask_at}));
+    events = co_await stream_->read(std::min({deadline, silent, next_ask(), whole_until}));
   } catch (const DeadlineExceeded&) {
     if (Clock::now() >= silent) {
       throw ListAgain(api_->name() + " has said nothing for long");
@@ -188,8 +202,7 @@ Task<bool> NodeWatch::read(Deadline deadline) {
   if (!attempts_.has_lasted(last_heard_)) {
     throw std::runtime_error(api_->name() + " ended the watch at once");
   }
-  stream_.reset();
-  attempts_.begin(last_heard_);
+  end_stream();
   co_return true;
 }
 
@@ -199,6 +212,15 @@ void NodeWatch::take(const NodeEvent& event) {
   if (event.type == Type::error) {
     take_error(event.status);
   }
+  // What was has had its effect; but for podCIDRs, which metadata did not say.
+  if (!replayed_.empty() &&
+      (node.version == replayed_ || is_older_version(node.version, replayed_))) {
+    if (!node.pod_cidrs.empty()) {
+      table_.learn(node, last_heard_);
+    }
+    return;
+  }
+  std::string before = version_;
   if (!node.version.empty()) {
     seen_ = version_ = node.version;
   }
@@ -214,7 +236,7 @@ void NodeWatch::take(const NodeEvent& event) {
   } else if (is_gone) {
     table_.remove(node);
   } else {
-    table_.put(node);
+    table_.put(node, {.at = last_heard_, .before = std::move(before)});
   }
 }
 
@@ -227,47 +249,50 @@ void NodeWatch::take_error(const ApiStatus& status) {
   throw std::runtime_error(text);
 }
 
-// The podCIDRs of those that are to be asked for.
-class NodeWatch::Answers : public NodeList {
- public:
-  explicit Answers(NodeTable& table) : table_(table) {}
+// Of those that have been asked for without success the rest is left to their own times.
+bool NodeWatch::many_are_new() const {
+  const auto is_new = [](const auto& node) { return node.second.wait == Clock::duration(); };
+  return std::ranges::count_if(table_.unknown(), is_new) > kMostAsked;
+}
 
-  void start() override {}
-  void add(NodeObject node) override { table_.learn(node); }
-
- private:
-  NodeTable& table_;
-};
-
-// The watch goes on from where it is meanwhile, so that whoever leaves is seen leaving.
-Task<void> NodeWatch::ask_for_all() {
-  log_info("{}: {}: listing the nodes for their podCIDRs", api_->name(),
-           counted(table_.unknown().size(), "new node"));
-  Answers answers(table_);
-  co_await api_->list(version_, answers);
-  table_.forget_unknown();
-  ask_at_ = Clock::now() + timing_.collect;
+NodeWatch::Clock::time_point NodeWatch::next_ask() const {
+  if (!is_whole_ && many_are_new()) {
+    return ask_at_;
+  }
+  Clock::time_point due = kNever;
+  for (const auto& [name, node] : table_.unknown()) {
+    due = std::min(due, node.due);
+  }
+  return std::max(due, ask_at_);
 }
 
 Task<void> NodeWatch::ask() {
-  const auto& unknown = table_.unknown();
-  if (unknown.size() > kMostAsked) {
-    co_await ask_for_all();
+  const Clock::time_point now = Clock::now();
+  if (is_whole_ || !many_are_new()) {
+    co_await ask_each(now);
     co_return;
   }
+  log_info("{}: {}: watching whole nodes for their podCIDRs", api_->name(),
+           counted(table_.unknown().size(), "new node"));
+  whole_until_ = now + timing_.whole;
+  ask_at_ = now + timing_.replay;
+  end_stream();
+}
+
+Task<void> NodeWatch::ask_each(Clock::time_point now) {
   const auto inquiry = std::make_shared<Inquiry>(co_await asio::this_coro::executor);
-  for (const auto& [name, node] : unknown) {
-    inquiry->to_ask.emplace_back(name, node.version);
-  }
-  inquiry->running = std::min(kMostAskedAtOnce, unknown.size());
-  for (std::size_t left = inquiry->running; left > 0; --left) {
-    asio::co_spawn(co_await asio::this_coro::executor, ask_each(api_, inquiry), asio::detached);
+  for (const auto& [name, node] : table_.unknown()) {
+    if (node.due <= now && inquiry->running < kMostAsked) {
+      ++inquiry->running;
+      asio::co_spawn(co_await asio::this_coro::executor, ask_for(api_, inquiry, name, node.version),
+                     asio::detached);
+    }
   }
   while (inquiry->running > 0) {
     co_await inquiry->done.wait();
   }
   for (const NodeObject& node : inquiry->found) {
-    table_.learn(node);
+    table_.learn(node, Clock::now());
   }
   for (const std::string& name : inquiry->gone) {
     table_.forget(name);

@@ -21,11 +21,11 @@ namespace flannel {
 // from a lower number than ours on, and a watch of a version to come is silent until then.
 // Otherwise there is a bookmark a minute (k8s.io/apiserver, defaultBookmarkFrequency).
 //
-// What a Node's metadata does not say is asked for, kMostAskedAtOnce Nodes at a time; where that
-// would be more than kMostAsked calls, a list is less.
+// What a Node's metadata does not say is asked for, one Node a call. Where more are not known,
+// whole Nodes are watched for a while instead, from before these came: the server encodes an event
+// once for all who watch, a list for each.
 inline constexpr std::chrono::minutes kMostSilence{3};
-inline constexpr std::size_t kMostAskedAtOnce = 20;
-inline constexpr std::size_t kMostAsked = 100;
+inline constexpr std::ptrdiff_t kMostAsked = 20;
 
 class NodeWatch : public LeaseWatch {
  public:
@@ -33,6 +33,9 @@ class NodeWatch : public LeaseWatch {
     std::chrono::milliseconds most_silence = kMostSilence;
     // Between two times that Nodes are asked for: those that come meanwhile are asked for together.
     std::chrono::milliseconds collect{50};
+    // How long whole Nodes are watched, and what of that is left to the server for saying what was.
+    std::chrono::milliseconds whole{10'000};
+    std::chrono::milliseconds replay{1'000};
   };
 
   // `seen` is the newest version that any watch of the store has seen; a list is no older.
@@ -50,7 +53,6 @@ class NodeWatch : public LeaseWatch {
 
  private:
   using Clock = WatchAttempts::Clock;
-  class Answers;
   class Listing;
   struct ListAgain;
 
@@ -58,13 +60,16 @@ class NodeWatch : public LeaseWatch {
   Task<std::optional<LeaseUpdate>> try_next(Deadline deadline);
   Task<LeaseUpdate> list();
   Task<void> open();
+  void end_stream();
+  bool many_are_new() const;
+  Clock::time_point next_ask() const;
   // False at the deadline.
   Task<bool> read(Deadline deadline);
   void take(const NodeEvent& event);
   void take_error(const ApiStatus& status);
   LeaseUpdate take_update();
   Task<void> ask();
-  Task<void> ask_for_all();
+  Task<void> ask_each(Clock::time_point now);
 
   const Timing timing_;
   std::shared_ptr<NodeApi> api_;
@@ -75,6 +80,9 @@ class NodeWatch : public LeaseWatch {
   std::string version_;     // the last one seen
   WatchAttempts attempts_;  // connected: there is a stream_
   std::optional<NodeStream> stream_;
+  bool is_whole_ = false;  // stream_ is of whole Nodes
+  Clock::time_point whole_until_ = Clock::time_point::min();
+  std::string replayed_;                          // stream_ begins with what was until then
   Clock::time_point last_heard_;                  // when the stream has said something
   std::optional<OwnEntry> own_entry_, own_last_;  // news, and what the last event meant
   Backoff ask_backoff_{std::chrono::milliseconds(500), std::chrono::seconds(30)};

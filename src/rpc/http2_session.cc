@@ -185,6 +185,11 @@ void Http2Session::receive(std::string_view bytes) {
   noise_ += bytes.size();
   noise_ -= std::min(noise_, std::exchange(content_, 0) * kContentPays);
   if (noise_ > kMostNoise) {
+    const std::size_t late = std::min(noise_, late_);
+    noise_ -= late;
+    late_ -= late;
+  }
+  if (noise_ > kMostNoise) {
     throw std::runtime_error(authority_ + ": the server sends frames that carry nothing, no end");
   }
 }
@@ -250,6 +255,7 @@ void Http2Session::abandon(Http2Exchange& exchange) {
     return;
   }
   exchange.abandoned = true;
+  late_ += kStreamWindow;  // the server has not heard of it yet
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, exchange.id, NGHTTP2_CANCEL);
 }
 

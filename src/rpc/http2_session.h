@@ -103,6 +103,7 @@ class Http2Session {
   std::string complaint_;    // why we end the connection
   std::size_t noise_ = 0;    // bytes that carried nothing for an exchange
   std::size_t content_ = 0;  // bytes that did, of those being received
+  std::size_t late_ = 0;     // bytes that may still come for exchanges that were abandoned
 };
 
 }  // namespace flannel

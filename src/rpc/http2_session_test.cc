@@ -265,6 +265,25 @@ TEST_F(Http2SessionTest, FramesThatCarryNothingEndIt) {
   }
 }
 
+// As the events of a watch that is given up for another one.
+TEST_F(Http2SessionTest, WhatWasUnderWayToAnAbandonedExchangeIsNoNoise) {
+  const std::shared_ptr<Http2Exchange> exchange = client.open({.path = "/"});
+  client.output();
+  client.receive(frame(4, 0, 0, ""));
+  client.receive(frame(1, 4, 1, "\x88"));
+  client.abandon(*exchange);
+  client.output();
+  const std::string data = frame(0, 0, 1, std::string(200, 'x'));
+  const auto receive = [&](std::size_t count) {
+    for (; count > 0; --count) {
+      client.receive(data);
+      client.output();
+    }
+  };
+  EXPECT_NO_THROW(receive(5'000)) << "no more than the stream's window";
+  EXPECT_THROW(receive(5'000), std::runtime_error);
+}
+
 TEST_F(Http2SessionTest, SmallAnswersAreNoNoise) {
   const auto exchange = client.open({.path = "/"});
   client.output();

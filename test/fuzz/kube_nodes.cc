@@ -51,7 +51,7 @@ void read_events(std::string_view bytes, EventFrames::Form form) {
     const NodeEvent event = form == EventFrames::Form::lines ? parse_node_event(frame, kPrefix)
                                                              : decode_node_event(frame, kPrefix);
     event.type == NodeEvent::Type::deleted ? table.remove(event.node) : table.put(event.node);
-    table.learn(event.node);
+    table.learn(event.node, NodeTable::Clock::time_point());
     (void)table.take_changes();
   };
   in_pieces(bytes, [&](std::string_view part) { frames.feed(part, take); });
