@@ -1,6 +1,6 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd kube-tools demo test test-asan test-release test-e2e soak fuzz lint release release-arm64 image bench bench-etcd bench-kube bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
+.PHONY: help newer-etcd kube-tools demo build-test test build-test-asan test-asan test-release test-e2e soak fuzz lint release release-arm64 image bench bench-etcd bench-kube bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
@@ -73,20 +73,27 @@ kube-tools:
 	@scripts/build-kube cluster runtime chart >/dev/null
 
 ifeq ($(CI),true)
-test test-asan: kube-tools release-arm64
+test test-asan: kube-tools
+test: release-arm64
 endif
 
-test: newer-etcd
+build-test:
+	@scripts/install-dependencies build test
 	@echo "== Building with tests (some minutes the first time)"
 	@cmake --preset dev >/dev/null
 	@cmake --build --preset dev
+
+test: newer-etcd build-test
 	@echo "== Running every test"
 	@ctest --preset dev
 
-test-asan: newer-etcd
+build-test-asan:
+	@scripts/install-dependencies build test
 	@echo "== Building with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan
+
+test-asan: newer-etcd build-test-asan
 	@ctest --preset asan
 
 # The programs as users have them, optimised, under the tests that run them.
