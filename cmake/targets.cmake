@@ -32,14 +32,24 @@ function(flannel_library folder)
   endif()
 endfunction()
 
-# flannel_test(NAME [OF_PROGRAMS] SOURCES ... DEPS ...): a GoogleTest program, each case a ctest
-# test. OF_PROGRAMS: it runs our programs alone, and so can be played with those of the release.
-function(flannel_test name)
-  cmake_parse_arguments(ARG "OF_PROGRAMS" "" "SOURCES;DEPS" ${ARGN})
+# What programs of tests have in common. Sanitizers take thrice the time to compile tests that are
+# optimised, and these do not run longer without: libraries are what is slow.
+function(flannel_test_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)  # names are unique within a file of tests
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest_main)
   flannel_precompiled(${name} base_test <gtest/gtest.h>)
+  if(FLANNEL_SANITIZE)
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
+endfunction()
+
+# flannel_test(NAME [OF_PROGRAMS] SOURCES ... DEPS ...): a GoogleTest program, each case a ctest
+# test. OF_PROGRAMS: it runs our programs alone, and so can be played with those of the release.
+function(flannel_test name)
+  cmake_parse_arguments(ARG "OF_PROGRAMS" "" "" ${ARGN})
+  flannel_test_program(${name} ${ARG_UNPARSED_ARGUMENTS})
   set(labels)
   if(ARG_OF_PROGRAMS)
     set(labels LABELS programs)
@@ -65,15 +75,11 @@ function(flannel_etcd_test name filter)
 endfunction()
 
 # flannel_kube_test(NAME ...): a GoogleTest program with an API server, one ctest test, so that its cases
-# share the server; with the newer etcd, which Kubernetes asks for.
+# share the server; with the newer etcd, which Kubernetes asks for. It takes long, and so is begun first.
 function(flannel_kube_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
-  add_executable(${name} ${ARG_SOURCES})
-  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest_main)
-  flannel_precompiled(${name} base_test)
+  flannel_test_program(${name} ${ARGN})
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "FLANNEL_ETCD=${FLANNEL_NEWER_ETCD}")
+  set_tests_properties(${name} PROPERTIES COST 1 TIMEOUT 600 ENVIRONMENT "FLANNEL_ETCD=${FLANNEL_NEWER_ETCD}")
 endfunction()
 
 # flannel_program(NAME FOLDER DEPS ... [STATIC]): src/FOLDER/main.cc as the program NAME in bin/;
