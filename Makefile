@@ -107,6 +107,8 @@ test-e2e: image newer-etcd kube-tools
 	@test/e2e/run test
 	@test/e2e/run test --dual-stack --nftables
 	@test/e2e/run test --legacy
+	@scripts/build-kube helm netpol >/dev/null
+	@test/e2e/run test --chart --dual-stack
 
 soak:
 	@scripts/install-dependencies build test

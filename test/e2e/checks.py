@@ -46,15 +46,11 @@ def bracketed(address):
     return f"[{address}]" if ":" in address else address
 
 
-class Checks:
-    """Between a pod of the first node and a web server of the second."""
+class Results:
+    """Says of each thing whether it works, and counts what does not."""
 
-    def __init__(self, cluster):
-        self.cluster, self.failed = cluster, 0
-        nodes = cluster.nodes()
-        client = pod("client", nodes[0], "exec sleep 1000000")
-        self.client, self.server = run_pods(cluster, client, web_server("server", nodes[1]))
-        cluster.apply(service("server", cluster.families))
+    def __init__(self):
+        self.failed = 0
 
     def check(self, what, attempt):
         try:
@@ -63,6 +59,18 @@ class Checks:
         except RuntimeError as error:
             self.failed += 1
             say("FAILED", what, error)
+
+
+class Checks(Results):
+    """Between a pod of the first node and a web server of the second."""
+
+    def __init__(self, cluster):
+        super().__init__()
+        self.cluster = cluster
+        nodes = cluster.nodes()
+        client = pod("client", nodes[0], "exec sleep 1000000")
+        self.client, self.server = run_pods(cluster, client, web_server("server", nodes[1]))
+        cluster.apply(service("server", cluster.families))
 
     def fetch(self, by, host, port=80):
         """The server's page, by a machine or a pod."""

@@ -241,7 +241,7 @@ TEST_F(Chart, HasWhatUsersAskedFor) {
   EXPECT_EQ(at(daemons, "/spec/updateStrategy/rollingUpdate/maxUnavailable"), "20%");
 }
 
-TEST_F(Chart, NetworkPoliciesCountFromAPodsStartOn) {
+TEST_F(Chart, NetworkPoliciesKnowAPodFromItsStartOn) {
   EXPECT_EQ(pod().at("containers").as_array().size(), 1U);
   const json::value with = pod("netpol: {enabled: true}");
   const json::value& container = with.at_pointer("/containers/1");
