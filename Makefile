@@ -106,7 +106,7 @@ test-release: release
 test-e2e: image newer-etcd kube-tools
 	@test/e2e/run test
 	@test/e2e/run test --dual-stack --nftables
-	@test/e2e/run test --legacy
+	@test/e2e/run test --legacy --outage
 	@scripts/build-kube helm netpol >/dev/null
 	@test/e2e/run test --chart --dual-stack
 

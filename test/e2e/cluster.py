@@ -177,9 +177,21 @@ class Cluster:
         for network in UNDERLAY:
             self.cp.run("ip", "addr", "add", f"{network[1]}/{network.prefixlen}", "dev", "underlay", "nodad")
         self.cp.run("ip", "link", "set", "underlay", "up")
-        kube, folder = self.programs["kube"], f"{self.folder}/secrets"
         self.cp.daemon("etcd", self.programs["etcd"], f"--data-dir={self.cp.folder}/etcd", "--unsafe-no-fsync",
                        "--log-level=warn")
+        self.start_api()
+        kube, folder = self.programs["kube"], f"{self.folder}/secrets"
+        config = f"--kubeconfig={self.folder}/admin.kubeconfig"
+        sizes = ["--node-cidr-mask-size-ipv6=64"] if self.families == 2 else []
+        self.cp.daemon(
+            "controller-manager", kube, "kube-controller-manager", config, "--leader-elect=false",
+            "--allocate-node-cidrs", f"--cluster-cidr={self._ranges(PODS)}",
+            f"--service-cluster-ip-range={self._ranges(SERVICES)}",
+            f"--service-account-private-key-file={folder}/accounts.key", f"--root-ca-file={folder}/ca.crt", *sizes)
+        self.cp.daemon("scheduler", kube, "kube-scheduler", config, "--leader-elect=false")
+
+    def start_api(self):
+        kube, folder = self.programs["kube"], f"{self.folder}/secrets"
         self.cp.daemon(
             "apiserver", kube, "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", f"--secure-port={API_PORT}",
             f"--advertise-address={UNDERLAY[0][1]}", f"--tls-cert-file={folder}/server.crt",
@@ -192,14 +204,9 @@ class Cluster:
             f"--service-account-key-file={folder}/accounts.key",
             f"--service-account-signing-key-file={folder}/accounts.key", "--allow-privileged=true")
         wait("the API server", lambda: self.kubectl("get", "--raw", "/readyz") == "ok", 180)
-        config = f"--kubeconfig={self.folder}/admin.kubeconfig"
-        sizes = ["--node-cidr-mask-size-ipv6=64"] if self.families == 2 else []
-        self.cp.daemon(
-            "controller-manager", kube, "kube-controller-manager", config, "--leader-elect=false",
-            "--allocate-node-cidrs", f"--cluster-cidr={self._ranges(PODS)}",
-            f"--service-cluster-ip-range={self._ranges(SERVICES)}",
-            f"--service-account-private-key-file={folder}/accounts.key", f"--root-ca-file={folder}/ca.crt", *sizes)
-        self.cp.daemon("scheduler", kube, "kube-scheduler", config, "--leader-elect=false")
+
+    def stop_api(self):
+        self.cp.run("kill", "-9", read(f"{self.cp.folder}/apiserver.pid"))
 
     def start_node(self, node, images):
         self._connect(node)

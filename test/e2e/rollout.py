@@ -32,6 +32,15 @@ def connects(pod, name, address, port, rate):
     return Probe(pod, name, sys.executable, CONNECTS, address, port, rate)
 
 
+def ping(pod, address):
+    return Probe(pod, "ping", "ping", "-q", "-i", str(1 / PINGS_PER_SECOND), address)
+
+
+def counts(probe):
+    """Ends a ping: how many were sent, and how many answered."""
+    return tuple(map(int, re.search(r"(\d+) packets transmitted, (\d+) received", probe.stop("INT")).groups()))
+
+
 def daemons(cluster):
     return {one["metadata"]["uid"] for one in cluster.get("pods", *DAEMONS, "-l", "app=flannel")["items"]}
 
@@ -61,13 +70,13 @@ def measure(cluster, what, replace, theirs=False):
         "to the outside": connects(source, "outside", UNDERLAY[0][1], API_PORT, 100),
         "to a Service": connects(source, "service", SERVICES[0][1], 443, 50),
     }
-    ping = Probe(source, "ping", "ping", "-q", "-i", str(1 / PINGS_PER_SECOND), address)
+    pings = ping(source, address)
     time.sleep(2)
     before, begun = daemons(cluster), time.monotonic()
     replace()
     took, replaced = time.monotonic() - begun, before - daemons(cluster)
     time.sleep(2)
-    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", ping.stop("INT")).groups())
+    sent, received = counts(pings)
     results = {name: json.loads(probe.stop("TERM")) for name, probe in probes.items()}
     server.stop("KILL")
     cluster.kubectl("delete", "pod/flood", "pod/target", "--wait=true")
