@@ -16,7 +16,6 @@ namespace flannel::netlink {
 namespace {
 
 // The kernel fills dump messages up to 32 kB where the reader has the room.
-constexpr std::size_t kReceiveSize = 65'536;
 // Answers to a whole batch, or a burst of notifications, must fit: each takes 1 to 5 kB there. The
 // system's default has room for a few.
 constexpr std::size_t kFewAnswers = 16;
@@ -91,8 +90,7 @@ std::optional<OpResult> decode_answer(const MessageView& message) {
   return result;
 }
 
-RequestSocket::RequestSocket(int protocol)
-    : fd_(open_socket(SOCK_RAW, protocol)), buffer_(kReceiveSize) {
+RequestSocket::RequestSocket(int protocol) : fd_(open_socket(SOCK_RAW, protocol)) {
   set_option(fd_.get(), NETLINK_CAP_ACK);
   set_option(fd_.get(), NETLINK_EXT_ACK);
   set_option(fd_.get(), NETLINK_GET_STRICT_CHK);
@@ -116,7 +114,7 @@ Bytes RequestSocket::receive() {
   for (;;) {
     const ssize_t got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), 0);
     if (got >= 0) {
-      return Bytes(buffer_).first(static_cast<std::size_t>(got));
+      return buffer_.first(static_cast<std::size_t>(got));
     }
     if (errno != EINTR) {
       return {};
@@ -182,7 +180,7 @@ std::optional<Refusal> RequestSocket::commit(Batch& batch) {
     if (got < 0 && errno != EINTR) {
       fail_with_errno("receive");
     }
-    Bytes rest = Bytes(buffer_).first(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    Bytes rest = buffer_.first(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     while (const std::optional<MessageView> message = next_message(rest)) {
       const std::uint32_t index = message->sequence - first;
       const std::optional<OpResult> answer = decode_answer(*message);
@@ -271,7 +269,7 @@ NotificationSocket::NotificationSocket()
 }
 
 NotificationSocket::NotificationSocket(int protocol, std::span<const int> groups)
-    : fd_(open_socket(SOCK_RAW | SOCK_NONBLOCK, protocol)), buffer_(kReceiveSize) {
+    : fd_(open_socket(SOCK_RAW | SOCK_NONBLOCK, protocol)) {
   set_receive_buffer(fd_.get(), kNotificationReceiveBuffer);
   // One that asks has a number as soon as it does. One that only listens needs one as well: the
   // kernel's own is 0, and whose number a notification bears does not get it.
@@ -302,7 +300,7 @@ bool NotificationSocket::drain(const std::function<void(const MessageView&)>& ta
     } else if (got < 0 && errno != EINTR) {
       fail_with_errno("notifications");
     } else if (got >= 0) {
-      Bytes rest = Bytes(buffer_).first(static_cast<std::size_t>(got));
+      Bytes rest = buffer_.first(static_cast<std::size_t>(got));
       while (const std::optional<MessageView> message = next_message(rest)) {
         take(*message);
       }

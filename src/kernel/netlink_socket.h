@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -21,6 +22,18 @@ struct Refusal {
 };
 
 // For requests: batches with one answer a message, and dumps that are complete.
+// Of the size that the kernel's dumps come in at most. It is not cleared, so that it takes no more
+// memory than the longest message did.
+class ReceiveBuffer {
+ public:
+  std::uint8_t* data() { return bytes_.get(); }
+  static constexpr std::size_t size() { return 65'536; }
+  Bytes first(std::size_t count) const { return {bytes_.get(), count}; }
+
+ private:
+  std::unique_ptr<std::uint8_t[]> bytes_ = std::make_unique_for_overwrite<std::uint8_t[]>(size());
+};
+
 class RequestSocket {
  public:
   // `protocol` as of netlink(7). Throws std::system_error.
@@ -70,7 +83,7 @@ class RequestSocket {
   UniqueFd fd_;
   std::uint32_t sequence_ = 1;
   bool has_room_ = false;  // for the answers to any batch
-  std::vector<std::uint8_t> buffer_;
+  ReceiveBuffer buffer_;
 };
 
 // For notifications; non-blocking.
@@ -92,7 +105,7 @@ class NotificationSocket {
   bool join(int group);
 
   UniqueFd fd_;
-  std::vector<std::uint8_t> buffer_;
+  ReceiveBuffer buffer_;
 };
 
 // The answer in an NLMSG_ERROR message, with its extack text; success for an ACK.
