@@ -1,6 +1,7 @@
 """A flanneld, ours or any other, in a network namespace that its benchmark has for itself."""
 import os, shutil, subprocess, sys, tempfile, time
 
+from etcd_server import memory_folder
 from scale import JOINS, LINKS, PAUSE, Routes, cpu_ms, p50_p99, status_value, switches
 
 
@@ -35,10 +36,11 @@ class Daemon:
 
     def __init__(self, command, env=None):
         self.folder = tempfile.mkdtemp(prefix="flannel-bench")
+        self.subnet_file = f"{memory_folder()}/subnet.env"  # as /run is: it is synced before it is there
         self.routes = Routes()
         with open(f"{self.folder}/log", "w") as log:
             self.begun = time.monotonic()
-            self.process = subprocess.Popen([*command, f"--subnet-file={self.folder}/subnet.env", "--iface=eth0"], stdout=log, stderr=log,
+            self.process = subprocess.Popen([*command, f"--subnet-file={self.subnet_file}", "--iface=eth0"], stdout=log, stderr=log,
                                             env={**os.environ, "FLANNELD_STATE_DIR": self.folder, **(env or {})})
         self.pid = self.process.pid
 
@@ -58,7 +60,7 @@ class Daemon:
         return round((time.monotonic() - self.begun) * 1e3, 1)
 
     def converge(self, peers, routes_each=1):
-        while not os.path.exists(f"{self.folder}/subnet.env"):
+        while not os.path.exists(self.subnet_file):
             if self.process.poll() is not None:
                 self._fail("has ended")
             time.sleep(0.001)
@@ -97,5 +99,6 @@ class Daemon:
             self.process.kill()
             self.process.wait()
         shutil.rmtree(self.folder)
+        shutil.rmtree(os.path.dirname(self.subnet_file))
         for device in ("flannel.1", "flannel-v6.1"):
             run("ip", "link", "del", device)
