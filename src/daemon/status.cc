@@ -162,7 +162,7 @@ json::object kernel_object(const Report& report) {
                         {"since", time_text(problem.since)}});
   }
   return {{"objects", report.wanted},
-          {"pending", report.pending},
+          {"pending", total(report.pending)},
           {"passes", report.passes},
           {"changes", report.ops},
           {"last_pass", time_text(report.last_pass)},

@@ -35,8 +35,9 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
   std::vector<std::size_t> place(ops.size());  // of the problem of each op that failed
   std::size_t told = 0;
   KindSet news;
+  something_waited_ = false;
   bool settled = true;  // all that a node needs is there, and every op was answered once
-  report_.pending = 0;
+  report_.pending = {};
   for (std::size_t i = 0; i < ops.size(); ++i) {
     const Outcome& outcome = outcomes[i];
     const std::optional<std::size_t> cause = outcome.waits_for;
@@ -44,13 +45,14 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
       note_success(ops[i], outcome.result);
       continue;
     }
-    ++report_.pending;
+    ++report_.pending[ops[i].object.index()];
     settled = settled && !is_of_node(ops[i].object);
     if (outcome.result.pending || (cause && outcomes[*cause].result.pending)) {
       settled = settled && has_failed(ops[cause.value_or(i)]);
       note_pending(ops[i], outcome, problems);
     } else if (cause) {
       ++problems[place[*cause]].waiting;
+      something_waited_ = true;
     } else {
       place[i] = problems.size();
       const bool is_new = note_failure(ops[i], outcome, problems);
@@ -107,8 +109,15 @@ bool Reconciler::note_failure(const Op& op, const Outcome& outcome,
   const bool is_new = adopt_history(problems.back());
   if (outcome.repairs > 0) {
     problems.back().attempts = outcome.repairs;
+    problems.back().held_down = true;
+  } else {
+    count_failure(op, result);
   }
   return is_new;
+}
+
+void Reconciler::count_failure(const Op& op, const OpResult& result) {
+  ++report_.failures[{op.object.index(), result.error}];
 }
 
 // Since when there has been the same problem, and how often it was tried; true where it is new.
@@ -138,6 +147,7 @@ void Reconciler::take_answer(const Changes::Answer& answer) {
     note_success(op, result);
     enter({op}, have_.ours);
     if (repairs && !result.untouched) {
+      count_repair(op);
       hold_down_.repaired({op.object}, Clock::now());
     }
     need_pass();

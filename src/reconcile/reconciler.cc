@@ -17,7 +17,7 @@ namespace {
 // Ops of one retry, and changes that are entered into the mirror one by one.
 constexpr std::size_t kFew = 64;
 
-// Whether `op` put back what was as planned before, or removed what was not planned then either.
+// Whether `op` puts back what was planned before, or removes what was not planned then either.
 bool is_repair(const Op& op, const NetState& planned_before) {
   return std::visit(
       [&]<class T>(const T& row) {
@@ -177,13 +177,20 @@ void Reconciler::pass() {
     dump_needed_ |= kinds_around(op.object);
   }
   const std::vector<Outcome> outcomes = attempt(kernel_, ops, hold_down_, pending_, last_pass_);
+  const std::vector<bool> repairs =
+      all ? find_repairs(planned_before, ops, outcomes)
+          : std::vector<bool>(ops.size());  // what is new in a plan puts nothing back
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (repairs[i] && outcomes[i].result.ok()) {
+      count_repair(ops[i]);
+    }
+  }
   const KindSet news = judge(ops, outcomes);
   update_mirror(ops, outcomes, all, news);
-  if (all) {  // what is new in a plan puts nothing back
-    note_repairs(planned_before, ops, outcomes);
-  }
+  note_repairs(repairs, ops, outcomes);
   report_shadows();
   schedule(news.any());
+  surplus_removed_ = !additive_;
   ++report_.passes;
   report_.wanted = want_.size();
   report_.last_pass = std::chrono::system_clock::now();
@@ -246,18 +253,40 @@ void Reconciler::report_shadows() {
   report_.shadows = std::move(now);
 }
 
-void Reconciler::note_repairs(const NetState& planned_before, const std::vector<Op>& ops,
-                              const std::vector<Outcome>& outcomes) {
-  std::vector<Object> repaired;
+// Which of `ops` undo what another program did.
+std::vector<bool> Reconciler::find_repairs(const NetState& planned_before,
+                                           const std::vector<Op>& ops,
+                                           const std::vector<Outcome>& outcomes) const {
+  std::vector<bool> repairs(ops.size());
   bool device_made = false;  // what lies on it was not undone by itself
   for (std::size_t i = 0; i < ops.size(); ++i) {
     const bool is_link = std::holds_alternative<Link>(ops[i].object);
-    const bool repairs = (is_link || !device_made) && is_repair(ops[i], planned_before);
-    if (outcomes[i].begun && repairs) {
+    const bool may_be_left = ops[i].verb == Op::Verb::remove && !surplus_removed_;
+    repairs[i] = (is_link || !device_made) && !may_be_left && is_repair(ops[i], planned_before);
+    device_made = device_made || (repairs[i] && is_link && outcomes[i].result.ok() &&
+                                  ops[i].verb == Op::Verb::add);
+  }
+  return repairs;
+}
+
+// Unless what `op` did is only done now, since it was refused before, or may have waited for
+// another.
+void Reconciler::count_repair(const Op& op) {
+  const Problem* const problem = find_problem(op.object);
+  const bool may_have_waited = something_waited_ && !needs_of(op.object).empty();
+  if (problem != nullptr ? problem->held_down : !may_have_waited) {
+    ++report_.repairs[op.object.index()];
+  }
+}
+
+void Reconciler::note_repairs(const std::vector<bool>& repairs, const std::vector<Op>& ops,
+                              const std::vector<Outcome>& outcomes) {
+  std::vector<Object> repaired;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (repairs[i] && outcomes[i].begun) {
       pending_.mark_repair(ops[i].object);
-    } else if (outcomes[i].result.ok() && repairs) {
+    } else if (repairs[i] && outcomes[i].result.ok()) {
       repaired.push_back(ops[i].object);
-      device_made = device_made || (is_link && ops[i].verb == Op::Verb::add);
     }
   }
   if (!repaired.empty()) {
@@ -301,8 +330,11 @@ void Reconciler::retry() {
     }
     ++tried[n]->attempts;
     if (results[n].ok()) {
+      count_repair(ops[n]);
       dump_needed_ |= kinds_around(ops[n].object);
       needed_ = Need::everything;
+    } else {
+      count_failure(ops[n], results[n]);
     }
   }
 }

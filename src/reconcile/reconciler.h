@@ -122,10 +122,14 @@ class Reconciler {
   void note_success(const Op& op, const OpResult& result);
   void note_pending(const Op& op, const Outcome& outcome, std::vector<Problem>& problems);
   bool note_failure(const Op& op, const Outcome& outcome, std::vector<Problem>& problems);
+  void count_failure(const Op& op, const OpResult& result);
   bool adopt_history(Problem& problem) const;
   void update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes, bool all,
                      KindSet news);
-  void note_repairs(const NetState& planned_before, const std::vector<Op>& ops,
+  std::vector<bool> find_repairs(const NetState& planned_before, const std::vector<Op>& ops,
+                                 const std::vector<Outcome>& outcomes) const;
+  void count_repair(const Op& op);
+  void note_repairs(const std::vector<bool>& repairs, const std::vector<Op>& ops,
                     const std::vector<Outcome>& outcomes);
   void schedule(bool news);
   void retry();
@@ -147,6 +151,8 @@ class Reconciler {
   KindSet dump_needed_ = all_kinds();
   Need needed_ = Need::nothing;
   bool additive_ = false;
+  // Of the last pass: it removed what was surplus; something was not tried, for want of another.
+  bool surplus_removed_ = false, something_waited_ = false;
   Clock::time_point last_pass_{};
   RateLimit rate_limit_;
   std::vector<Clock::time_point> listed_at_;  // the kinds of each of the kernel's audits

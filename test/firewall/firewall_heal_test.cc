@@ -31,7 +31,8 @@ class FirewallHealTest : public FirewallPartTest {
   // As wanted, and nothing under way.
   bool is_as_wanted() {
     const Report& report = reconciler_->report();
-    return report.passes > 0 && report.pending == 0 && report.problems.empty() && listed() == want_;
+    return report.passes > 0 && total(report.pending) == 0 && report.problems.empty() &&
+           listed() == want_;
   }
   bool becomes_as_wanted() {
     return run_until(io_, [this] { return is_as_wanted(); });

@@ -41,8 +41,8 @@ class Node {
   bool is_well() const {
     const Report& report = reconciler_->report();
     const Table<Ruleset>& want = reconciler_->wanted().of<Ruleset>();
-    return report.passes > 0 && report.pending == 0 && report.problems.empty() && !want.empty() &&
-           reconciler_->mirror().ours.of<Ruleset>() == want;
+    return report.passes > 0 && total(report.pending) == 0 && report.problems.empty() &&
+           !want.empty() && reconciler_->mirror().ours.of<Ruleset>() == want;
   }
   std::uint64_t passes() const { return reconciler_->report().passes; }
   std::uint64_t changes() const { return reconciler_->report().ops; }

@@ -244,12 +244,31 @@ TEST_F(ReconcilerTest, HoldsDownWhatIsUndoneAndNothingElse) {
   EXPECT_TRUE(shown) << "in the report";
   EXPECT_GE(removed, 2U);
   EXPECT_LE(removed, 60U);  // 1 ms between passes would be 100
+  EXPECT_EQ(total(reconciler->report().repairs), removed) << "each is one repair";
   const Object other = *std::prev(want.of<Route>().end());
   kernel.outside({Op::Verb::remove, other});
   EXPECT_TRUE(
       run_until([&] { return kernel.state.of<Route>().size() == want.of<Route>().size() - 1; }));
   kernel.after = {};
   EXPECT_TRUE(converges());
+}
+
+// What was there before, and stayed until it was known who the peers are.
+TEST_F(ReconcilerTest, WhatIsRemovedAfterAnAdditiveTimeIsNoRepair) {
+  kernel.state = overlay(5);
+  Reconciler one(io.get_executor(), kernel, scope,
+                 {.plan = [this](const Snapshot&) { return want; }}, {});
+  one.set_additive(true);
+  one.pass();
+  one.pass();
+  one.set_additive(false);
+  one.pass();
+  EXPECT_EQ(kernel.state.of<Route>().size(), want.of<Route>().size());
+  EXPECT_EQ(total(one.report().repairs), 0U);
+  kernel.outside({Op::Verb::remove, *want.of<Route>().begin()});
+  one.absorb_changes();
+  one.pass();
+  EXPECT_EQ(total(one.report().repairs), 1U);
 }
 
 // Somebody asks for a preview between a change and its notification.
