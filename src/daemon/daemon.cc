@@ -64,13 +64,20 @@ Task<bool> Daemon::join_network() {
 
 void Daemon::serve_pages() {
   const Options& options = state_.options;
-  if (options.healthz_port > 0) {
-    const Result<void> listening = serve_tcp(
-        io_.get_executor(), options.healthz_ip, static_cast<std::uint16_t>(options.healthz_port),
-        [this](std::string_view path) { return health_page(state_, path); });
+  const auto serve = [this](std::string_view what, const ListenAddress& address, auto page) {
+    const Result<void> listening =
+        serve_tcp(io_.get_executor(), address,
+                  [this, page](std::string_view path) { return page(state_, path); });
     if (!listening) {
-      throw Fatal(fmt::format("health pages: {}", listening.error().text));
+      throw Fatal(fmt::format("{}: {}", what, listening.error().text));
     }
+  };
+  if (options.healthz_port > 0) {
+    serve("health pages", {options.healthz_ip, static_cast<std::uint16_t>(options.healthz_port)},
+          health_page);
+  }
+  if (!options.metrics_addr.empty()) {
+    serve("metrics page", parse_listen_address(options.metrics_addr).value(), metrics_page);
   }
   const Result<void> listening =
       serve_unix(io_.get_executor(), options.status_socket_path(),

@@ -14,13 +14,16 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <charconv>
 #include <filesystem>
 #include <list>
 #include <memory>
 #include <sstream>
 
 #include "base/file.h"
+#include "base/ip.h"
 #include "base/printable.h"
+#include "rpc/endpoint.h"
 
 namespace flannel {
 namespace {
@@ -178,8 +181,30 @@ class Umask {
 
 }  // namespace
 
-Result<void> serve_tcp(asio::any_io_executor executor, const std::string& host, std::uint16_t port,
+Result<ListenAddress> parse_listen_address(std::string_view text) {
+  const std::size_t colon = std::min(text.rfind(':'), text.size());
+  std::string_view host = text.substr(0, colon);
+  const std::string_view digits = text.substr(std::min(colon + 1, text.size()));
+  std::uint16_t port = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [rest, error] = std::from_chars(digits.data(), end, port);
+  if (error != std::errc() || rest != end || port == 0) {
+    return fail("{}: no ADDRESS:PORT with a port of 1 to 65535", printable(text));
+  }
+  const bool has_brackets = host.starts_with('[') && host.ends_with(']');
+  if (has_brackets) {
+    host = host.substr(1, host.size() - 2);
+  }
+  const bool is_v6 = host.contains(':') && IpAddr::parse(host);
+  if (has_brackets != is_v6 || (!is_v6 && host.find_first_of("[]:") != std::string_view::npos)) {
+    return fail("{}: an IPv6 address, and nothing else, stands in brackets", printable(text));
+  }
+  return ListenAddress{std::string(host), port};
+}
+
+Result<void> serve_tcp(asio::any_io_executor executor, const ListenAddress& address,
                        HttpPages pages) {
+  const auto& [host, port] = address;
   try {
     asio::ip::tcp::resolver resolver(executor);
     const auto found = resolver.resolve(host.empty() ? "0.0.0.0" : host, std::to_string(port));
@@ -187,7 +212,7 @@ Result<void> serve_tcp(asio::any_io_executor executor, const std::string& host, 
         found, [](const auto& entry) { return entry.endpoint().address().is_v4(); });
     listen_tcp(executor, (v4 == found.end() ? found.begin() : v4)->endpoint(), std::move(pages));
   } catch (const boost::system::system_error& refused) {
-    return fail("listen on {}:{}: {}", printable(host), port, refused.code().message());
+    return fail("listen on {}: {}", authority(printable(host), port), refused.code().message());
   }
   return {};
 }

@@ -88,6 +88,43 @@ TEST_F(HttpServer, RequestsComeInPiecesOrSeveralAtOnce) {
   EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;
 }
 
+TEST(ListenAddress, IsReadAsGoPrograms) {
+  const std::pair<const char*, ListenAddress> good[] = {
+      {"198.51.100.1:9100", {"198.51.100.1", 9100}},
+      {"[fd99::1]:9100", {"fd99::1", 9100}},
+      {"[::]:1", {"::", 1}},
+      {"localhost:65535", {"localhost", 65535}},
+      {":9100", {"", 9100}},
+  };
+  for (const auto& [text, address] : good) {
+    const Result<ListenAddress> parsed = parse_listen_address(text);
+    ASSERT_TRUE(parsed) << text;
+    EXPECT_EQ(*parsed, address) << text;
+  }
+  for (const char* text : {"",
+                           "9100",
+                           ":",
+                           "a:",
+                           "a:0",
+                           "a:65536",
+                           "a:-1",
+                           "a:+1",
+                           "a:9100x",
+                           "fd99::1",
+                           "fd99::1:9100",
+                           "[fd99::1]",
+                           "[fd99::1:9100",
+                           "fd99::1]:9100",
+                           "[a]:9100",
+                           "[]:9100",
+                           "[1.2.3.4]:9100",
+                           "a[:9100",
+                           "http://a:9100",
+                           "a:9100\n"}) {
+    EXPECT_FALSE(parse_listen_address(text)) << text;
+  }
+}
+
 TEST_F(HttpServer, ABodyEndsTheConnection) {
   send("POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx");
   EXPECT_TRUE(is_closed());

@@ -148,6 +148,9 @@ std::vector<Entry> host_flags(Options& o, Unbuilt& unbuilt) {
                  "has a lease for")},
       {text_flag("healthz-ip", o.healthz_ip, "address or host name of the health pages")},
       {number_flag("healthz-port", o.healthz_port, "port of the health pages, 0 or less for none")},
+      {text_flag("metrics-addr", o.metrics_addr,
+                 "ADDRESS:PORT of the metrics for Prometheus, :PORT for all addresses; empty for "
+                 "none")},
       {number_flag("v", o.v, "log verbosity; 1 logs every change of the kernel", INT32_MAX)},
       flag_without_effect(text_flag("vmodule", unbuilt.vmodule, "log verbosity by file")),
       flag_without_effect(text_flag("log_backtrace_at", unbuilt.log_backtrace_at,
@@ -342,7 +345,8 @@ std::string describe(const Options& o) {
       "set-node-network-unavailable:{} iface:[{}] iface-regex:[{}] "
       "iface-can-reach:{} public-ip:{} "
       "public-ipv6:{} subnet-file:{} state-dir:{} status-socket:{} healthz-ip:{} healthz-port:{} "
-      "subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{} ip-masq-fully-random-disable:{} "
+      "metrics-addr:{} subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{} "
+      "ip-masq-fully-random-disable:{} "
       "ip-masq-exclude:[{}] ip-blackhole-route:{} iptables-forward-rules:{} iptables-resync:{}}}",
       without_credentials(o.etcd_endpoints), o.etcd_prefix, o.etcd_keyfile, o.etcd_certfile,
       o.etcd_cafile, o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store,
@@ -350,9 +354,9 @@ std::string describe(const Options& o) {
       o.kube.annotation_prefix, o.kube.net_config_path, o.kube.set_node_network_unavailable,
       fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,
       o.public_ipv6, o.subnet_file, o.state_dir, o.status_socket_path(), o.healthz_ip,
-      o.healthz_port, o.subnet_lease_renew_margin, to_text(o.route_nexthops.mode), o.ip_masq,
-      o.ip_masq_fully_random_disable, fmt::join(o.ip_masq_exclude, " "), o.ip_blackhole_route,
-      o.iptables_forward_rules, o.iptables_resync);
+      o.healthz_port, o.metrics_addr, o.subnet_lease_renew_margin, to_text(o.route_nexthops.mode),
+      o.ip_masq, o.ip_masq_fully_random_disable, fmt::join(o.ip_masq_exclude, " "),
+      o.ip_blackhole_route, o.iptables_forward_rules, o.iptables_resync);
   return printable(text, kDescribedMost);
 }
 

@@ -31,6 +31,7 @@ struct Options {
   std::string status_socket;                   // empty: flanneld.sock beside the subnet file
   std::string healthz_ip = "0.0.0.0";
   std::int64_t healthz_port = 0;                // 0 or less: none
+  std::string metrics_addr;                     // of parse_listen_address(); empty: none
   std::int64_t subnet_lease_renew_margin = 60;  // minutes
   std::int64_t v = 0;
   NexthopChoice route_nexthops;

@@ -6,6 +6,7 @@
 
 #include "base/printable.h"
 #include "daemon/go_flags.h"
+#include "daemon/http_server.h"
 #include "firewall/plan.h"
 #include "kube/node_name.h"
 #include "rpc/endpoint.h"
@@ -26,6 +27,10 @@ void check_ranges(const Options& options, const Refuse& refuse) {
   if (options.healthz_port > 65535) {
     refuse(
         fmt::format("healthz-port {}: no port (1 to 65535, or 0 for none)", options.healthz_port));
+  }
+  const auto metrics = parse_listen_address(options.metrics_addr);
+  if (!options.metrics_addr.empty() && !metrics) {
+    refuse("metrics-addr " + metrics.error().text);
   }
   if (options.iptables_resync < 1) {
     refuse(fmt::format("iptables-resync {}: at least 1 second", options.iptables_resync));

@@ -139,6 +139,7 @@ TEST(Options, UsageNamesEveryFlagOnce) {
                            "ip-blackhole-route",
                            "healthz-ip",
                            "healthz-port",
+                           "metrics-addr",
                            "version",
                            "v",
                            "vmodule",
@@ -284,6 +285,10 @@ TEST(Options, ValuesOutOfRangeAreRefusedByName) {
             "invalid public IPv6 address: 1.2.3.4 (--public-ipv6 takes an IPv6 address)\n");
   EXPECT_EQ(parse({"--healthz-port=99999"}).text,
             "healthz-port 99999: no port (1 to 65535, or 0 for none)\n");
+  EXPECT_EQ(parse({"--metrics-addr=9100"}).text,
+            "metrics-addr 9100: no ADDRESS:PORT with a port of 1 to 65535\n");
+  EXPECT_EQ(parse({}, {{"FLANNELD_METRICS_ADDR", "::1:9100"}}).text,
+            "metrics-addr ::1:9100: an IPv6 address, and nothing else, stands in brackets\n");
   EXPECT_EQ(parse({"--public-ip=a\nb"}).text,
             "invalid public IP address: a\\x0ab (--public-ip takes an IPv4 address)\n");
   EXPECT_EQ(parse({}, {{"FLANNELD_HEALTHZ_PORT", "70000"}}).outcome, ParsedOptions::Outcome::error);

@@ -3,7 +3,9 @@
 #include <string>
 
 #include "base/printable.h"
+#include "base/prometheus_text.h"
 #include "base/utc_text.h"
+#include "daemon/metrics.h"
 
 namespace flannel {
 
@@ -25,6 +27,14 @@ std::optional<HttpReply> health_page(const DaemonState& state, std::string_view 
   return HttpReply{.body = "flanneld is ready" + source + "\n"};
 }
 
+std::optional<HttpReply> metrics_page(const DaemonState& state, std::string_view path) {
+  if (path != "/metrics") {
+    return std::nullopt;
+  }
+  return HttpReply{.content_type = std::string(kPrometheusContentType),
+                   .body = metrics_text(state)};
+}
+
 std::optional<HttpReply> status_page(DaemonState& state, std::string_view path) {
   if (path == "/status") {
     return HttpReply{.content_type = "application/json", .body = status_json(state)};
@@ -32,7 +42,7 @@ std::optional<HttpReply> status_page(DaemonState& state, std::string_view path) 
   if (path == "/plan") {
     return HttpReply{.body = plan_text(state)};
   }
-  return health_page(state, path);
+  return path == "/metrics" ? metrics_page(state, path) : health_page(state, path);
 }
 
 }  // namespace flannel

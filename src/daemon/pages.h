@@ -1,4 +1,5 @@
-// The pages over HTTP: /healthz and /readyz for whoever asks, /status and /plan by the unix socket.
+// The pages over HTTP: /healthz and /readyz, and where it is wanted /metrics, for whoever asks;
+// /status and /plan by the unix socket.
 #pragma once
 
 #include <optional>
@@ -11,7 +12,9 @@ namespace flannel {
 
 // /healthz, and /readyz with what is being waited for; nothing for other paths.
 std::optional<HttpReply> health_page(const DaemonState& state, std::string_view path);
-// These two, /status and /plan.
+// /metrics; nothing for other paths.
+std::optional<HttpReply> metrics_page(const DaemonState& state, std::string_view path);
+// These three, /status and /plan.
 std::optional<HttpReply> status_page(DaemonState& state, std::string_view path);
 
 }  // namespace flannel

@@ -69,6 +69,7 @@ void Daemon::connect_parts() {
   peers.on_own = [this](const OwnEntry& entry) { state_.own->seen(entry); };
   peers.on_list = [this] { return follow_store(); };
   peers.on_change = [this](const PeersDelta& delta) {
+    state_.programming_time.peers_changed(ProgrammingTime::Clock::now());
     state_.planner->peers_changed(delta);
     state_.reconciler->wake_for_changes();
     if (state_.engine) {
@@ -100,7 +101,10 @@ void Daemon::connect_parts() {
     state_.reconciler->wake();
   };
 
-  state_.reconciler->on_pass = [this] { check_ready(); };
+  state_.reconciler->on_pass = [this] {
+    state_.programming_time.pass_done(ProgrammingTime::Clock::now());
+    check_ready();
+  };
   state_.reconciler->on_host_changed = [this](const HostChanges& changes) {
     if (state_.planner->invalidate_paths(changes)) {
       state_.reconciler->wake();

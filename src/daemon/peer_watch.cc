@@ -47,7 +47,17 @@ Task<void> PeerWatch::follow() {
   }
 }
 
+void PeerWatch::count(const LeaseUpdate& update) {
+  if (update.snapshot) {
+    ++counts_.lists;
+  } else {
+    counts_.puts += update.leases.size();
+    counts_.deletes += update.removed.size();
+  }
+}
+
 Task<void> PeerWatch::process(LeaseUpdate update) {
+  count(update);
   if (update.own) {
     on_own(*update.own);
   }

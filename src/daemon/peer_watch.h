@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
 #include <functional>
 
 #include "base/task.h"
@@ -21,6 +22,13 @@ class PeerWatch {
   const Peers& peers() const { return peers_; }
   // The store has said completely who there is, and on_list() has returned.
   bool listed() const { return listed_; }
+
+  // What the store has said since start.
+  struct Counts {
+    std::uint64_t lists = 0;              // complete ones
+    std::uint64_t puts = 0, deletes = 0;  // of leases, our own included
+  };
+  const Counts& counts() const { return counts_; }
 
   // Until the store does, `peers` are there.
   void assume(std::vector<Lease> peers);
@@ -44,6 +52,7 @@ class PeerWatch {
   std::function<Task<void>()> on_list;
 
  private:
+  void count(const LeaseUpdate& update);
   Task<void> process(LeaseUpdate update);
   void apply(const LeaseUpdate& update);
 
@@ -52,6 +61,7 @@ class PeerWatch {
   Departures departures_;
   Wake departures_changed_;
   bool listed_ = false;
+  Counts counts_;
 };
 
 }  // namespace flannel

@@ -16,6 +16,7 @@
 #include "daemon/own_lease.h"
 #include "daemon/peer_watch.h"
 #include "daemon/planner.h"
+#include "daemon/programming_time.h"
 #include "daemon/state_writer.h"
 #include "daemon/store_health.h"
 #include "daemon/subnet_file.h"
@@ -42,6 +43,7 @@ struct DaemonState {
 
   const std::unique_ptr<LeaseStore> store;
   StoreHealth store_health;
+  ProgrammingTime programming_time;
   FallbackState fallback;
   SubnetFile subnet_file;
 
@@ -71,6 +73,9 @@ struct DaemonState {
   // nothing.
   std::string waiting_for() const;
 };
+
+// The node is ready, and something of it is not as it should be: `state` of the status.
+bool is_degraded(const DaemonState& state);
 
 // The document of GET /status; its fields are described in docs/formats.md.
 std::string status_json(const DaemonState& state);

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cstring>
-#include <map>
 #include <ranges>
-#include <set>
 #include <span>
 
 #include "base/counted.h"
 #include "base/printable.h"
 #include "base/utc_text.h"
 #include "base/version.h"
+#include "daemon/peer_states.h"
 #include "daemon/state.h"
 
 namespace flannel {
@@ -75,57 +74,14 @@ json::object lease_object(const Lease& lease) {
   return out;
 }
 
-std::string_view to_text(ObjectState state) {
-  switch (state) {
-    case ObjectState::present:
-      return "ok";
-    case ObjectState::pending:
-      return "pending";
-    case ObjectState::failed:
-      break;
-  }
-  return "failed";
-}
-
-// A peer is as good as its routes, which come last of all that it needs.
-std::map<Prefix, ObjectState> route_states(const Reconciler& reconciler) {
-  std::map<Prefix, ObjectState> states;
-  for (const Route& route : reconciler.wanted().of<Route>()) {
-    states[route.key.dst] = reconciler.state_of(route);
-  }
-  return states;
-}
-
-ObjectState state_of(const LeaseKey& peer, const std::map<Prefix, ObjectState>& routes) {
-  ObjectState worst = ObjectState::present;
-  for (const Family family : kFamilies) {
-    if (const std::optional<Prefix>& subnet = peer.family(family)) {
-      const auto route = routes.find(*subnet);
-      worst = std::max(worst, route == routes.end() ? ObjectState::pending : route->second);
-    }
-  }
-  return worst;
-}
-
-// Skipped ones are not waited for: they are listed by themselves.
 json::object peers_object(const DaemonState& state) {
-  const std::map<Prefix, ObjectState> routes = route_states(*state.reconciler);
-  const bool makes_routes = state.overlay->traits.makes_routes;
-  std::set<std::string_view> skipped;
-  for (const Refused& peer : state.planner->skipped()) {
-    skipped.insert(peer.name);
-  }
   json::array list;
-  for (const Lease* lease : state.peers()->usable()) {
+  for (const auto& [lease, peer_state] : peer_states(state)) {
     const Lease& peer = *lease;
-    if (!skipped.empty() && skipped.contains(to_text(peer.key))) {
-      continue;
-    }
-    list.push_back(
-        {{"subnets", present(peer.key.v4, peer.key.v6)},
-         {"public_ips", present(peer.key.v4 ? peer.attrs.public_ip : std::nullopt,
-                                peer.key.v6 ? peer.attrs.public_ipv6 : std::nullopt)},
-         {"state", to_text(makes_routes ? state_of(peer.key, routes) : ObjectState::present)}});
+    list.push_back({{"subnets", present(peer.key.v4, peer.key.v6)},
+                    {"public_ips", present(peer.key.v4 ? peer.attrs.public_ip : std::nullopt,
+                                           peer.key.v6 ? peer.attrs.public_ipv6 : std::nullopt)},
+                    {"state", to_text(peer_state)}});
   }
   return {{"count", list.size()},
           {"list", std::move(list)},
@@ -261,14 +217,14 @@ std::vector<std::string> troubles(const DaemonState& state) {
 }
 
 std::string_view overall(const DaemonState& state) {
-  if (!state.ready) {
-    return "waiting";
-  }
-  const bool fine = troubles(state).empty() && state.reconciler->report().problems.empty();
-  return fine ? "ready" : "degraded";
+  return !state.ready ? "waiting" : is_degraded(state) ? "degraded" : "ready";
 }
 
 }  // namespace
+
+bool is_degraded(const DaemonState& state) {
+  return state.ready && !(troubles(state).empty() && state.reconciler->report().problems.empty());
+}
 
 std::string status_json(const DaemonState& state) {
   const std::string store_trouble = state.store_health.trouble();

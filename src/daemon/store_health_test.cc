@@ -18,8 +18,10 @@ TEST(StoreHealth, IsWellAgainWhenAllWhoUseItSaySo) {
   EXPECT_FALSE(health.set(Use::renewal, "no answer"));
   EXPECT_FALSE(health.set(Use::watch, "timed out"));
   EXPECT_EQ(health.trouble(), "timed out");
+  EXPECT_FALSE(health.is_followed());
   EXPECT_TRUE(health.set(Use::watch, ""));
   EXPECT_EQ(health.trouble(), "no answer");
+  EXPECT_TRUE(health.is_followed());
   EXPECT_TRUE(health.set(Use::renewal, ""));
   EXPECT_EQ(health.trouble(), "");
   const std::string log = testing::internal::GetCapturedStderr();

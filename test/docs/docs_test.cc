@@ -223,5 +223,33 @@ TEST(Docs, NameTheFieldsOfTheStatusAndAllOfThem) {
   }
 }
 
+// Of a table's rows `| NAMES | TYPE |`: `NAME TYPE`.
+std::set<std::string> documented_metrics() {
+  const std::string text = section("docs/operating.md", "Metrics");
+  const std::regex row(R"(\n\| ([a-z_, ]+) \| (gauge|counter|histogram) \|)");
+  std::set<std::string> out;
+  for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it) {
+    for (const std::string& name : all_of((*it)[1], R"(([^, ]+))")) {
+      out.insert(name + " " + (*it)[2].str());
+    }
+  }
+  return out;
+}
+
+TEST(Docs, NameTheMetricsAndAllOfThem) {
+  ROOT_OR_SKIP();
+  const TestLab lab;
+  ASSERT_EQ(lab.ctl({"up", "--nodes", "2"}).status, 0);
+  const std::string page = lab.page(1, "/metrics");
+  EXPECT_EQ(documented_metrics(), set_of(page, R"(\n# TYPE ([a-z_]+ [a-z]+))"));
+  const std::set<std::string> present = set_of(page, R"(\n# TYPE ([a-z_]+) )");
+  const std::vector<std::string> alerted =
+      all_of(text_of("packaging/alerts.yml"), R"((flannel_[a-z_]+))");
+  EXPECT_GE(alerted.size(), 5U);
+  for (const std::string& metric : alerted) {
+    EXPECT_TRUE(present.contains(metric)) << "not in /metrics: " << metric;
+  }
+}
+
 }  // namespace
 }  // namespace flannel
