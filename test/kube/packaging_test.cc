@@ -241,6 +241,31 @@ TEST_F(Chart, HasWhatUsersAskedFor) {
   EXPECT_EQ(at(daemons, "/spec/updateStrategy/rollingUpdate/maxUnavailable"), "20%");
 }
 
+TEST_F(Chart, MetricsAreFoundByPrometheusWhereTheyHaveAPort) {
+  const json::value without = objects().at("DaemonSet").at_pointer("/spec/template");
+  EXPECT_FALSE(without.at("metadata").as_object().contains("annotations"));
+  const std::string values = "metrics: {port: 9105}, podAnnotations: {a: b}";
+  const json::value with =
+      objects("flannel: {" + values + "}").at("DaemonSet").at_pointer("/spec/template");
+  EXPECT_EQ(
+      at(with, "/metadata/annotations"),
+      R"({"a":"b","prometheus.io/path":"/metrics","prometheus.io/port":"9105","prometheus.io/scrape":"true"})");
+  EXPECT_EQ(at(with, "/spec/containers/0/command/4"), "--metrics-addr=:9105");
+  EXPECT_EQ(at(with, "/spec/containers/0/ports/0/name"), "healthz");
+  EXPECT_EQ(at(with, "/spec/containers/0/ports/1"),
+            R"({"containerPort":9105,"name":"metrics","protocol":"TCP"})");
+  const json::value alone =
+      pod("flannel: {" + values + ", healthz: {port: 0}}").at_pointer("/containers/0");
+  EXPECT_EQ(at(alone, "/ports"), R"([{"containerPort":9105,"name":"metrics","protocol":"TCP"}])");
+  EXPECT_FALSE(alone.as_object().contains("livenessProbe"));
+  EXPECT_EQ(at(objects("flannel: {metrics: {port: 1}, podAnnotations: {prometheus.io/scrape: "
+                       "'false'}}")
+                   .at("DaemonSet"),
+               "/spec/template/metadata/annotations/prometheus.io~1scrape"),
+            "false")
+      << "the user's word counts";
+}
+
 TEST_F(Chart, NetworkPoliciesKnowAPodFromItsStartOn) {
   EXPECT_EQ(pod().at("containers").as_array().size(), 1U);
   const json::value with = pod("netpol: {enabled: true}");
