@@ -9,6 +9,8 @@ its own with 300 more links, as 150 pods have them:
   cpu_ms       CPU time of the daemon until then
   rss_kb, peak_kb   resident memory four seconds later, and the most until then
   idle_csw, idle_cpu_ms   context switches and CPU time of the daemon in 10 idle seconds
+  scrape_kb, scrape_cpu_ms, scrape_rss_kb   /metrics: its size, CPU time of the daemon for it, and what its resident
+               memory has grown by after 100 of them
   join_ms      one more peer is written to the store -> its route is in the kernel: p50 and p99 of 200, somewhere among
                the others and one after the other
   join_cpu_ms  CPU time of the daemon for each of these, all that follows from it included
@@ -20,6 +22,7 @@ import ctypes, json, os, random, re, signal, socket, struct, subprocess, sys, te
 CLONE_NEWNET = 0x40000000
 RTM_NEWROUTE, GROUP_IPV4_ROUTE, GROUP_IPV6_ROUTE, MAIN_TABLE = 24, 0x40, 0x400, 254
 LINKS, JOINS, PAUSE = 300, 200, 0.1  # seconds between two joins
+SCRAPES = 100
 NAMESPACE = f"flb{os.getpid()}"
 
 
@@ -113,9 +116,11 @@ class Node:
         ready.recv(64)
         return daemon, (time.monotonic() - begun) * 1e3
 
+    def page(self, path):
+        return run("curl", "-s", "--unix-socket", f"{self.folder}/flanneld.sock", "http://localhost" + path)
+
     def kernel(self):
-        text = run("curl", "-s", "--unix-socket", f"{self.folder}/flanneld.sock", "http://localhost/status")
-        return json.loads(text)["kernel"]
+        return json.loads(self.page("/status"))["kernel"]
 
     def routes(self):
         lists = [run("ip", "-n", NAMESPACE, family, "route", "show", "proto", "70") for family in ("-4", "-6")]
@@ -145,6 +150,11 @@ def measure(binaries, peers, mode):
             time.sleep(10)
             out["idle_csw"] = switches(daemon.pid) - before
             out["idle_cpu_ms"] = round(cpu_ms(daemon.pid) - cpu, 2)
+            cpu, memory = cpu_ms(daemon.pid), status_value(daemon.pid, "VmRSS")
+            for _ in range(SCRAPES):
+                out["scrape_kb"] = round(len(node.page("/metrics")) / 1e3, 1)
+            out["scrape_cpu_ms"] = round((cpu_ms(daemon.pid) - cpu) / SCRAPES, 2)
+            out["scrape_rss_kb"] = status_value(daemon.pid, "VmRSS") - memory
             changes, joins = node.kernel()["changes"], []
             cpu = cpu_ms(daemon.pid)
             for number in joiners(peers):
