@@ -177,6 +177,21 @@ TEST_F(ManyNewNodesTest, WhatIsSaidOfThemMeanwhileIsInOrder) {
   EXPECT_TRUE(requests_with("/nodes/").empty());
 }
 
+TEST_F(ManyNewNodesTest, OneThatIsMadeAgainMeanwhileIsTheLast) {
+  for (int i = 3; i <= kMany; ++i) {
+    api.put(peer(i));
+  }
+  NodeObject again = peer(3);
+  again.uid = "another";
+  again.pod_cidrs = {"10.9.3.0/24"};
+  api.remove("n3");
+  api.put(again);
+  std::set<LeaseKey> wanted = keys(4, kMany);
+  wanted.insert(lease(again).key);
+  follow_until(wanted);
+  EXPECT_TRUE(requests_with("/nodes/").empty());
+}
+
 TEST_F(ManyNewNodesTest, ThoseThatAreNotWithinHistoryAreListed) {
   for (int i = 3; i <= kMany; ++i) {
     api.put(peer(i));

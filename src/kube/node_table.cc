@@ -128,12 +128,14 @@ void NodeTable::put_own(const NodeObject& object) {
 }
 
 void NodeTable::learn(const NodeObject& object, Clock::time_point now) {
-  auto asked = unknown_.extract(object.name);
+  const auto asked = unknown_.find(object.name);
   const auto known = nodes_.find(object.name);
-  if (!asked || known == nodes_.end() || known->second.uid != stable_hash(object.uid)) {
-    return;  // the watch is still to say so
+  if (asked == unknown_.end() || known == nodes_.end() ||
+      known->second.uid != stable_hash(object.uid)) {
+    return;
   }
-  Unknown& unknown = asked.mapped();
+  Unknown unknown = std::move(asked->second);
+  unknown_.erase(asked);
   hide(known);
   std::string fault = take_subnets(object, known->second.subnets);
   if (unknown.attrs) {

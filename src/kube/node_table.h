@@ -52,7 +52,7 @@ class NodeTable {
   void put_own(const NodeObject& object);
   void remove(const NodeObject& object);
   // What a whole Node says of one that is unknown(): its podCIDRs alone, since the watch has the
-  // order of what is said of the rest.
+  // order of what is said of the rest. One of another UID says nothing of it.
   void learn(const NodeObject& object, Clock::time_point now);
   // What the three have changed since the last call.
   LeaseUpdate take_changes();

@@ -293,6 +293,7 @@ Task<void> NodeWatch::ask_each(Clock::time_point now) {
   }
   for (const NodeObject& node : inquiry->found) {
     table_.learn(node, Clock::now());
+    table_.forget(node.name);  // where it is another one, the watch is still to say so
   }
   for (const std::string& name : inquiry->gone) {
     table_.forget(name);
