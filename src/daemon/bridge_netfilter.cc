@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/printable.h"
-#include "firewall/iptables.h"
+#include "firewall/iptables_program.h"
 #include "process/process.h"
 
 namespace flannel {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "firewall/iptables.h"
+#include "firewall/iptables_program.h"
 #include "firewall/random_fully.h"
 #include "process/run_program.h"
 

@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "firewall/firewall_part.h"
-#include "firewall/iptables.h"
+#include "firewall/iptables_program.h"
 
 namespace flannel {
 namespace {

@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "firewall/iptables.h"
 #include "firewall/names.h"
 #include "firewall/nft_message.h"
 

@@ -16,7 +16,6 @@
 #include "base/printable.h"
 #include "firewall/iptables_legacy.h"
 #include "firewall/names.h"
-#include "firewall/nft.h"
 #include "firewall/nft_expression.h"
 #include "firewall/nft_message.h"
 #include "kernel/netlink_socket.h"

@@ -22,10 +22,4 @@ std::string hash_name(std::string_view prefix, std::string_view text, std::size_
   return name.substr(0, length);
 }
 
-std::string chain_name(std::string_view prefix, std::string_view network,
-                       std::string_view container_id) {
-  constexpr std::size_t kLength = 28;
-  return hash_name(prefix, std::string(network) + std::string(container_id), kLength);
-}
-
 }  // namespace flannel

@@ -10,8 +10,4 @@ namespace flannel {
 // `prefix` and as many hexadecimal digits of text's SHA-512 as make `length` characters in all.
 std::string hash_name(std::string_view prefix, std::string_view text, std::size_t length);
 
-// A chain of iptables: 28 characters.
-std::string chain_name(std::string_view prefix, std::string_view network,
-                       std::string_view container_id);
-
 }  // namespace flannel

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/printable.h"
-#include "firewall/iptables.h"
+#include "firewall/iptables_program.h"
 #include "firewall/iptables_rules.h"
 
 namespace flannel {

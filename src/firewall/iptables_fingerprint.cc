@@ -7,8 +7,8 @@
 
 #include "firewall/iptables_legacy.h"
 #include "firewall/iptables_rules.h"
-#include "firewall/nft.h"
 #include "firewall/nft_message.h"
+#include "firewall/nft_rule.h"
 
 namespace flannel {
 namespace {

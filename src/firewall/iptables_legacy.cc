@@ -278,6 +278,10 @@ std::vector<ForwardRule> legacy_forward_rules(Family family, const LegacyTable& 
                               : forward_rules<V6::Entry>(table, pods);
 }
 
+bool has_legacy_table(Family family, std::string_view table) {
+  return has_table(family == Family::v4 ? V4::kNames : V6::kNames, table);
+}
+
 std::optional<LegacyTable> read_legacy_table(Family family, std::string_view table) {
   return family == Family::v4 ? read_table<V4>(table) : read_table<V6>(table);
 }

@@ -26,8 +26,10 @@ struct LegacyTable {
 
   bool is_in_from(std::size_t offset) const { return offset >= from && offset <= from_policy; }
 };
-// Nothing where this network namespace has no such table: asking for one would make it. Throws
-// std::system_error.
+// Whether this network namespace has such a table; asking for the table itself would make it.
+// Throws std::system_error where that cannot be told.
+bool has_legacy_table(Family family, std::string_view table);
+// Nothing where it has none. Throws std::system_error.
 std::optional<LegacyTable> read_legacy_table(Family family, std::string_view table);
 
 // Whether the network namespace that this is made in has any such table. Asked in every pass, so

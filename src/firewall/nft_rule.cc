@@ -19,6 +19,7 @@
 namespace flannel {
 namespace {
 
+using netlink::Attribute;
 using netlink::Batch;
 using netlink::Bytes;
 using Verdict = FirewallRule::Verdict;
@@ -260,6 +261,29 @@ class RuleDecoder {
 };
 
 }  // namespace
+
+NftRule decode_nft_rule(Bytes attributes) {
+  NftRule rule;
+  while (const std::optional<Attribute> attribute = netlink::next_attribute(attributes)) {
+    switch (attribute->type) {
+      case NFTA_RULE_TABLE:
+        rule.table = attribute->text();
+        break;
+      case NFTA_RULE_CHAIN:
+        rule.chain = attribute->text();
+        break;
+      case NFTA_RULE_HANDLE:
+        rule.handle = nft_u64(*attribute).value_or(0);
+        break;
+      case NFTA_RULE_USERDATA:
+        rule.comment = nft_comment(attribute->data);
+        break;
+      default:
+        break;
+    }
+  }
+  return rule;
+}
 
 void put_nft_expressions(Batch& batch, const FirewallRule& rule) {
   const std::size_t list = batch.nest(NFTA_RULE_EXPRESSIONS);

@@ -1,7 +1,8 @@
-// Rules as the expressions that the kernel runs, one behind the other
-// (include/uapi/linux/netfilter/nf_tables.h).
+// Rules as the kernel has them: where they are, and the expressions that it runs, one behind the
+// other (include/uapi/linux/netfilter/nf_tables.h).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -10,6 +11,16 @@
 #include "kernel/netlink_message.h"
 
 namespace flannel {
+
+// Which rule of a chain it is, whatever it does.
+struct NftRule {
+  std::string table, chain, comment;
+  std::uint64_t handle = 0;  // the kernel's number for it, by which it can be deleted
+  bool operator==(const NftRule&) const = default;
+};
+
+// The attributes of a rule as the kernel lists it (NFT_MSG_NEWRULE, behind its header).
+NftRule decode_nft_rule(netlink::Bytes attributes);
 
 // Puts NFTA_RULE_EXPRESSIONS into a message, the same expressions as the program nft makes of the
 // rule's text.

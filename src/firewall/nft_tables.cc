@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "firewall/nft.h"
 #include "firewall/nft_message.h"
 #include "firewall/nft_rule.h"
 #include "firewall/plan.h"

@@ -10,11 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "cni/firewall/nft_program.h"
 #include "cni/portmap/portmap_config.h"
 #include "cni/portmap/portmap_iptables.h"
 #include "cni/portmap/portmap_nftables.h"
 #include "cni/protocol/error.h"
-#include "firewall/nft.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "cni/portmap/portmap_iptables.h"
-#include "firewall/nft.h"
+#include "firewall/nft_rule.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace flannel;

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "firewall/nft.h"
+#include "cni/firewall/nft_program.h"
 
 namespace flannel::cni {
 namespace {

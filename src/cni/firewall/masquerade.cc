@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <set>
 
+#include "cni/firewall/iptables_nat.h"
+#include "cni/firewall/nft_program.h"
 #include "cni/protocol/error.h"
 #include "firewall/hash_name.h"
-#include "firewall/iptables.h"
-#include "firewall/nft.h"
 
 namespace flannel::cni {
 namespace {

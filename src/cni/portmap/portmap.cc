@@ -1,6 +1,8 @@
 // portmap: ports of the host that lead to a container.
 #include <algorithm>
 
+#include "cni/firewall/iptables_nat.h"
+#include "cni/firewall/nft_program.h"
 #include "cni/host/link_socket.h"
 #include "cni/host/netns.h"
 #include "cni/portmap/conntrack.h"
@@ -11,8 +13,6 @@
 #include "cni/protocol/plugin.h"
 #include "cni/protocol/result.h"
 #include "cni/protocol/undo.h"
-#include "firewall/iptables.h"
-#include "firewall/nft.h"
 #include "process/process.h"
 
 namespace flannel::cni {

@@ -5,7 +5,6 @@
 #include <set>
 
 #include "cni/protocol/error.h"
-#include "firewall/hash_name.h"
 
 namespace flannel::cni {
 namespace {

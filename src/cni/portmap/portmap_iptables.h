@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "cni/firewall/iptables_nat.h"
 #include "cni/portmap/portmap_config.h"
-#include "firewall/iptables.h"
 
 namespace flannel::cni {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "cni/firewall/nft_program.h"
 #include "cni/protocol/error.h"
-#include "firewall/nft.h"
 
 namespace flannel::cni {
 namespace {

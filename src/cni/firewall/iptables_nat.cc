@@ -1,20 +1,22 @@
-#include "firewall/iptables.h"
+#include "cni/firewall/iptables_nat.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <sstream>
 #include <stdexcept>
 
 #include "base/file.h"
 #include "base/printable.h"
-#include "firewall/nft.h"
+#include "cni/firewall/nft_program.h"
+#include "firewall/hash_name.h"
+#include "firewall/iptables_legacy.h"
+#include "firewall/iptables_program.h"
 #include "process/process.h"
 
-namespace flannel {
+namespace flannel::cni {
 namespace {
 
 constexpr int kTriesAtChange = 5;
-constexpr std::size_t kMostComment = 255;
+constexpr std::size_t kMostIptablesComment = 255;
 constexpr std::size_t kMostOfOutput = 1000;  // characters that are quoted of it
 // Two of us that find a chain missing at the same moment would both make what leads there: each run
 // of iptables-restore is all or nothing, but looking before it is not part of it.
@@ -48,8 +50,15 @@ bool is_in_chain(std::string_view line, std::string_view chain) {
 
 }  // namespace
 
+std::string chain_name(std::string_view prefix, std::string_view network,
+                       std::string_view container_id) {
+  constexpr std::size_t kLength = 28;
+  return hash_name(prefix, std::string(network) + std::string(container_id), kLength);
+}
+
 std::string iptables_comment_of(const std::string& text) {
-  return text.size() <= kMostComment ? text : text.substr(0, kMostComment - 2) + "...";
+  return text.size() <= kMostIptablesComment ? text
+                                             : text.substr(0, kMostIptablesComment - 2) + "...";
 }
 
 std::string rule_line(std::string_view command, const NatRule& rule) {
@@ -145,34 +154,6 @@ void NatBatch::remove_chain(const std::string& chain, const std::vector<NatRule>
   table_.chains.erase(chain);
 }
 
-std::string program_folders() {
-  const char* path = std::getenv("PATH");
-  return std::string(path == nullptr ? "" : path) +
-         ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-}
-
-Program::Command iptables_version_command(Family family) {
-  const Result<std::string> path = iptables_program(family, "");
-  if (!path) {
-    throw ProcessError(ProcessError::Kind::not_started, path.error().text);
-  }
-  return {.path = *path,
-          .arguments = {"--version"},
-          .input = {},
-          .variables = {},
-          .limits = {.time = std::chrono::seconds(5)}};
-}
-
-Result<std::string> iptables_program(Family family, std::string_view suffix) {
-  const std::string name =
-      fmt::format("{}{}", family == Family::v4 ? "iptables" : "ip6tables", suffix);
-  const std::optional<std::string> path = find_program(name, program_folders());
-  if (!path) {
-    return fail("failed to locate {}: install iptables", name);
-  }
-  return *path;
-}
-
 bool Iptables::installed() const {
   return iptables_program(family_, "-restore").has_value();
 }
@@ -186,9 +167,7 @@ bool Iptables::may_have_chain(const std::string& chain) const {
     return true;
   }
   // The older kind has tables of its own, whose chains only its program can list.
-  const Result<std::string> tables =
-      read_file(family_ == Family::v4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names");
-  return tables && ("\n" + *tables).find("\nnat\n") != std::string::npos;
+  return has_legacy_table(family_, "nat");
 }
 
 std::string Iptables::restore(const std::vector<std::string>& lines) const {
@@ -255,4 +234,4 @@ bool Iptables::has(const std::vector<NatRule>& rules) const {
   return restore(lines).empty();  // with --test it would not look
 }
 
-}  // namespace flannel
+}  // namespace flannel::cni

@@ -1,15 +1,13 @@
-// nftables: the kernel's word for what is there, and the program nft to change it.
+// The rules of containers in nftables: the kernel's word for what is there, and the program nft to
+// change it. The daemon's own tables are firewall/nft_tables.h.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "kernel/netlink_message.h"
-
-namespace flannel {
+namespace flannel::cni {
 
 // A name as text for the program may have it, where it is a chain or in a comment: of letters,
 // digits, `_`, `.` and `-` as it is, any other byte as `_XX`; what is longer than `most` bytes ends
@@ -38,16 +36,7 @@ class Nft {
                            const std::function<bool(std::string_view comment)>& matches);
 };
 
-struct NftRule {
-  std::string table, chain, comment;
-  std::uint64_t handle = 0;
-  bool operator==(const NftRule&) const = default;
-};
-
-// The attributes of a rule as the kernel lists it (NFT_MSG_NEWRULE, behind its header).
-NftRule decode_nft_rule(netlink::Bytes attributes);
-
 // The backend where none is asked for: `iptables`, unless only nft is there.
 std::string preferred_backend();
 
-}  // namespace flannel
+}  // namespace flannel::cni

@@ -1,4 +1,4 @@
-#include "firewall/nft.h"
+#include "cni/firewall/nft_program.h"
 
 #include <linux/netfilter/nf_tables.h>
 
@@ -9,16 +9,17 @@
 #include <utility>
 
 #include "base/printable.h"
+#include "cni/firewall/iptables_nat.h"
 #include "firewall/hash_name.h"
-#include "firewall/iptables.h"
+#include "firewall/iptables_program.h"
 #include "firewall/nft_message.h"
+#include "firewall/nft_rule.h"
 #include "kernel/netlink_socket.h"
 #include "process/process.h"
 
-namespace flannel {
+namespace flannel::cni {
 namespace {
 
-using netlink::Attribute;
 using netlink::Batch;
 using netlink::Bytes;
 using netlink::MessageView;
@@ -102,29 +103,6 @@ std::string nft_word(std::string_view name, std::size_t most) {
   return out.substr(0, most - kHashLength - 1) + "-" + hash_name("", name, kHashLength);
 }
 
-NftRule decode_nft_rule(Bytes attributes) {
-  NftRule rule;
-  while (const std::optional<Attribute> attribute = netlink::next_attribute(attributes)) {
-    switch (attribute->type) {
-      case NFTA_RULE_TABLE:
-        rule.table = attribute->text();
-        break;
-      case NFTA_RULE_CHAIN:
-        rule.chain = attribute->text();
-        break;
-      case NFTA_RULE_HANDLE:
-        rule.handle = nft_u64(*attribute).value_or(0);
-        break;
-      case NFTA_RULE_USERDATA:
-        rule.comment = nft_comment(attribute->data);
-        break;
-      default:
-        break;
-    }
-  }
-  return rule;
-}
-
 bool Nft::installed() {
   return find_program("nft", program_folders()).has_value();
 }
@@ -164,4 +142,4 @@ std::string preferred_backend() {
   return !Iptables(Family::v4).installed() && Nft::installed() ? "nftables" : "iptables";
 }
 
-}  // namespace flannel
+}  // namespace flannel::cni

@@ -1,4 +1,5 @@
-// The nat table of iptables and ip6tables, as few runs of the programs as can be.
+// The rules of containers in the nat table of iptables and ip6tables, as few runs of the programs
+// as can be. The daemon's own rules are firewall/iptables_change.h.
 #pragma once
 
 #include <functional>
@@ -8,10 +9,8 @@
 #include <vector>
 
 #include "base/ip.h"
-#include "base/result.h"
-#include "process/process.h"
 
-namespace flannel {
+namespace flannel::cni {
 
 // The words of a rule behind `-A CHAIN`.
 using RuleWords = std::vector<std::string>;
@@ -22,6 +21,10 @@ struct NatRule {
   RuleWords words;
   bool first = false;  // before all others of its chain
 };
+
+// The chain of a container: `prefix` and a hash, 28 characters in all, as iptables takes at most.
+std::string chain_name(std::string_view prefix, std::string_view network,
+                       std::string_view container_id);
 
 // What the comment match takes of a text.
 std::string iptables_comment_of(const std::string& text);
@@ -111,13 +114,4 @@ class Iptables {
   Family family_;
 };
 
-// The path of `iptables` or `ip6tables` with `suffix` behind it. Error: which one is not there.
-Result<std::string> iptables_program(Family family, std::string_view suffix);
-
-// `iptables --version`, which names the kind. Throws ProcessError where there is no such program.
-Program::Command iptables_version_command(Family family);
-
-// The folders that network programs are in, whatever PATH the runtime gave us.
-std::string program_folders();
-
-}  // namespace flannel
+}  // namespace flannel::cni
