@@ -3,11 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <stdexcept>
 #include <utility>
 
+#include "base/percent.h"
 #include "base/printable.h"
 #include "kube/gunzip.h"
 #include "kube/node_json.h"
@@ -35,26 +35,12 @@ Deadline call_time() {
   return steady_clock::now() + kApiCallTime;
 }
 
-// RFC 3986, 2.3.
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || std::string_view("-._~").contains(c)) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", byte);
-    }
-  }
-  return out;
-}
-
 std::string node_path(std::string_view name) {
-  return fmt::format("{}/{}", kNodes, escape(name));
+  return fmt::format("{}/{}", kNodes, percent_encode(name));
 }
 
 std::string selector(std::string_view name) {
-  return "fieldSelector=metadata.name%3D" + escape(name);
+  return "fieldSelector=metadata.name%3D" + percent_encode(name);
 }
 
 // The server has not the state that was asked for, and will not have it: it is compacted (410), or
@@ -154,7 +140,7 @@ Task<std::string> NodeApi::list(std::string version, NodeList& list) {
     } else if (!as_it_is_now) {
       query = version.empty()
                   ? "resourceVersion=0"
-                  : "resourceVersionMatch=NotOlderThan&resourceVersion=" + escape(version);
+                  : "resourceVersionMatch=NotOlderThan&resourceVersion=" + percent_encode(version);
     }
     try {
       co_return co_await list_pages(std::move(query), list);
@@ -175,7 +161,7 @@ Task<std::string> NodeApi::list_pages(std::string query, NodeList& list) {
       co_return page.version;
     }
     next = fmt::format("{}continue={}", is_json() ? std::string(kJsonPage) + "&" : "",
-                       escape(page.more));
+                       percent_encode(page.more));
   }
 }
 
@@ -216,7 +202,7 @@ Task<NodeStream> NodeApi::open_watch(std::string version, bool whole, std::strin
     const bool metadata = form_ == Form::metadata && !whole;
     ApiRequest request{
         .path = fmt::format("{}?watch=true&allowWatchBookmarks=true&resourceVersion={}{}", kNodes,
-                            escape(version), only),
+                            percent_encode(version), only),
         .accept = metadata    ? kMetadata
                   : is_json() ? kJson
                               : kProtobuf};
@@ -238,7 +224,8 @@ Task<std::optional<NodeObject>> NodeApi::get(std::string name, std::string versi
       if (!may_get_) {
         co_return co_await list_one(name);
       }
-      const std::string query = version.empty() ? "" : "?resourceVersion=" + escape(version);
+      const std::string query =
+          version.empty() ? "" : "?resourceVersion=" + percent_encode(version);
       ApiRequest request{.path = node_path(name) + query, .accept = kEither};
       const std::string body = co_await client_->call(std::move(request), call_time());
       co_return read(body);

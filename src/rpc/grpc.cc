@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/percent.h"
 #include "base/printable.h"
 
 namespace flannel {
@@ -28,14 +29,6 @@ std::uint32_t big_endian(std::string_view bytes) {
   return number;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') {
-    return c - '0';
-  }
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 }  // namespace
 
 std::string grpc_frame(std::string_view message) {
@@ -46,44 +39,8 @@ std::string grpc_frame(std::string_view message) {
   return frame.append(message);
 }
 
-std::string percent_decode(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escape = text[i] == '%' && i + 2 < text.size();
-    const int high = escape ? hex_digit(text[i + 1]) : -1;
-    const int low = escape ? hex_digit(text[i + 2]) : -1;
-    if (high >= 0 && low >= 0) {
-      out.push_back(static_cast<char>(high << 4 | low));
-      i += 2;
-    } else {
-      out.push_back(text[i]);
-    }
-  }
-  return out;
-}
-
 void GrpcStream::write(std::string_view message) {
   stream_.write(grpc_frame(message));
-}
-
-Task<std::optional<std::string>> GrpcStream::read(Deadline deadline) {
-  const bool more = co_await next_message(deadline);
-  if (!more) {
-    co_return std::nullopt;
-  }
-  if (left_ > kMostMessageBytes) {
-    throw GrpcError(
-        GrpcCode::resource_exhausted,
-        fmt::format("a message of {} bytes is over the limit of {}", left_, kMostMessageBytes));
-  }
-  std::string message;
-  for (;;) {
-    const std::string part = co_await read_part(deadline);
-    if (part.empty()) {
-      co_return message;
-    }
-    message += part;
-  }
 }
 
 Task<bool> GrpcStream::next_message(Deadline deadline) {
@@ -156,7 +113,9 @@ void GrpcStream::check_status() const {
     throw GrpcError(GrpcCode::unknown, "the server ended the call without a status");
   }
   if (code != 0) {
-    const std::string message = printable(percent_decode(find_header(where, "grpc-message")));
+    // One that is broken is not to be lost (gRPC over HTTP/2, "Responses").
+    const std::string_view sent = find_header(where, "grpc-message");
+    const std::string message = printable(percent_decode(sent).value_or(std::string(sent)));
     throw GrpcError(static_cast<GrpcCode>(code),
                     message.empty() ? fmt::format("gRPC status {}", code) : message);
   }

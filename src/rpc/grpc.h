@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -37,7 +36,7 @@ class GrpcError : public std::runtime_error {
   GrpcCode code_;
 };
 
-// A longer message from the server is refused, unless it is read in parts.
+// A longer message is refused by who keeps it as a whole.
 inline constexpr std::size_t kMostMessageBytes = 64 << 20;
 
 struct GrpcCall {
@@ -51,11 +50,8 @@ class GrpcStream {
   explicit GrpcStream(Http2Stream stream) : stream_(std::move(stream)) {}
 
   void write(std::string_view message);
-  // The next message; nothing where the server ended the stream with status OK.
-  Task<std::optional<std::string>> read(Deadline deadline = kNever);
-
-  // The same in parts, none of which is kept here: whether there is another message, once the last
-  // one was read to its end,
+  // Messages are read in parts, none of which is kept here: whether there is another one, once the
+  // last was read to its end; false where the server ended the stream with status OK,
   Task<bool> next_message(Deadline deadline = kNever);
   // and the next bytes of it; empty at its end.
   Task<std::string> read_part(Deadline deadline = kNever);
@@ -79,8 +75,6 @@ using GrpcSink = std::function<bool(std::string_view)>;
 
 // A message with gRPC's prefix: not compressed, and its length.
 std::string grpc_frame(std::string_view message);
-// `grpc-message` undone: %XX is a byte.
-std::string percent_decode(std::string_view text);
 
 class GrpcClient {
  public:

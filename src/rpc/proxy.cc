@@ -1,36 +1,15 @@
 #include "rpc/proxy.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/ascii_text.h"
 #include "base/base64.h"
 #include "base/ip.h"
+#include "base/percent.h"
 #include "base/printable.h"
 
 namespace flannel {
 namespace {
-
-// RFC 3986, 2.1.
-std::optional<std::string> unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '%') {
-      out += text[at];
-      continue;
-    }
-    const std::string_view digits = text.substr(at + 1, 2);
-    unsigned value = 0;
-    const auto [rest, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-    if (digits.size() < 2 || error != std::errc() || rest != digits.data() + 2) {
-      return std::nullopt;
-    }
-    out += static_cast<char>(value);
-    at += 2;
-  }
-  return out;
-}
 
 // One entry of NO_PROXY: in lower case, neither empty nor `*`.
 bool is_meant(std::string_view entry, std::string_view host, const std::optional<IpAddr>& ip,
@@ -78,7 +57,7 @@ Result<Proxy> parse_proxy(std::string_view url) {
     const std::string_view user = rest.substr(0, at);
     const bool has_password = user.contains(':');
     const std::optional<std::string> plain =
-        unescape(fmt::format("{}{}", user, has_password ? "" : ":"));
+        percent_decode(fmt::format("{}{}", user, has_password ? "" : ":"));
     if (!plain) {
       return fail("the user name of the proxy cannot be read");
     }

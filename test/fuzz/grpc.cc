@@ -12,6 +12,8 @@ namespace {
 
 using namespace flannel;
 
+constexpr Deadline kAtOnce = Deadline::min();
+
 Task<void> read_all(GrpcStream* stream, Http2Exchange* exchange, std::string_view bytes,
                     std::size_t piece) {
   while (!bytes.empty()) {
@@ -19,9 +21,14 @@ Task<void> read_all(GrpcStream* stream, Http2Exchange* exchange, std::string_vie
     bytes.remove_prefix(std::min(piece, bytes.size()));
     exchange->ended = exchange->closed = bytes.empty();
     try {
-      while (co_await stream->read(std::chrono::steady_clock::time_point::min())) {
+      for (;;) {
+        const bool more = stream->left() > 0 || co_await stream->next_message(kAtOnce);
+        if (!more) {
+          co_return;
+        }
+        while (!(co_await stream->read_part(kAtOnce)).empty()) {
+        }
       }
-      co_return;
     } catch (const DeadlineExceeded&) {
       // The rest of the message is in the next piece.
     }
