@@ -49,10 +49,10 @@ int run(const Options& options) {
   const UniqueFd claims[] = {claim_file(options.subnet_file), claim_file(socket)};
   // One thread: asio needs no locks.
   asio::io_context io(1);
-  std::function<void(const std::string&)> on_store_state;
+  std::function<void(const std::string&)> on_store_trouble;
   Result<std::unique_ptr<LeaseStore>> store =
       open_store(io.get_executor(), options,
-                 [&on_store_state](const std::string& trouble) { on_store_state(trouble); });
+                 [&on_store_trouble](const std::string& trouble) { on_store_trouble(trouble); });
   if (!store) {
     log_error("Failed to create SubnetManager: {}", store.error().text);
     return 1;
@@ -61,7 +61,7 @@ int run(const Options& options) {
   parts.push_back(make_firewall_part(std::chrono::seconds(options.iptables_resync)));
   HostKernel kernel(std::move(parts));
   Daemon daemon(io, options, kernel, kernel, std::move(*store));
-  on_store_state = [&daemon](const std::string& trouble) {
+  on_store_trouble = [&daemon](const std::string& trouble) {
     daemon.store_state(StoreHealth::Use::stream, trouble);
   };
   asio::signal_set signals(io, SIGINT, SIGTERM);

@@ -107,13 +107,13 @@ Entry flag_without_effect(GoFlag flag) {
 
 std::vector<Entry> etcd_flags(Options& o) {
   return {
-      {text_flag("etcd-endpoints", o.etcd_endpoints, "etcd servers, separated by commas")},
-      {text_flag("etcd-prefix", o.etcd_prefix, "etcd prefix of configuration and leases")},
-      {text_flag("etcd-keyfile", o.etcd_keyfile, "key of the client certificate for etcd")},
-      {text_flag("etcd-certfile", o.etcd_certfile, "client certificate for etcd")},
-      {text_flag("etcd-cafile", o.etcd_cafile, "CA that etcd's certificate must be signed by")},
-      {text_flag("etcd-username", o.etcd_username, "user name for etcd")},
-      {text_flag("etcd-password", o.etcd_password, "password for etcd")},
+      {text_flag("etcd-endpoints", o.etcd.endpoints, "etcd servers, separated by commas")},
+      {text_flag("etcd-prefix", o.etcd.prefix, "etcd prefix of configuration and leases")},
+      {text_flag("etcd-keyfile", o.etcd.keyfile, "key of the client certificate for etcd")},
+      {text_flag("etcd-certfile", o.etcd.certfile, "client certificate for etcd")},
+      {text_flag("etcd-cafile", o.etcd.cafile, "CA that etcd's certificate must be signed by")},
+      {text_flag("etcd-username", o.etcd.username, "user name for etcd")},
+      {text_flag("etcd-password", o.etcd.password, "password for etcd")},
       {file_flag("local-store", o.local_store,
                  "SQLite file with the leases, instead of etcd, for one machine",
                  "leave the flag out for etcd")},
@@ -348,8 +348,8 @@ std::string describe(const Options& o) {
       "metrics-addr:{} subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{} "
       "ip-masq-fully-random-disable:{} "
       "ip-masq-exclude:[{}] ip-blackhole-route:{} iptables-forward-rules:{} iptables-resync:{}}}",
-      without_credentials(o.etcd_endpoints), o.etcd_prefix, o.etcd_keyfile, o.etcd_certfile,
-      o.etcd_cafile, o.etcd_username, o.etcd_password.empty() ? "" : "(hidden)", o.local_store,
+      without_credentials(o.etcd.endpoints), o.etcd.prefix, o.etcd.keyfile, o.etcd.certfile,
+      o.etcd.cafile, o.etcd.username, o.etcd.password.empty() ? "" : "(hidden)", o.local_store,
       o.kube_subnet_mgr, without_credentials(o.kube.api_url), o.kube.kubeconfig_file,
       o.kube.annotation_prefix, o.kube.net_config_path, o.kube.set_node_network_unavailable,
       fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,

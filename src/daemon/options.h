@@ -12,14 +12,12 @@
 #include "backend/backend.h"
 #include "daemon/host.h"
 #include "kube/kube_options.h"
+#include "store/etcd_store.h"
 
 namespace flannel {
 
 struct Options {
-  std::string etcd_endpoints = "http://127.0.0.1:4001,http://127.0.0.1:2379";
-  std::string etcd_prefix = "/coreos.com/network";
-  std::string etcd_keyfile, etcd_certfile, etcd_cafile;
-  std::string etcd_username, etcd_password;
+  EtcdOptions etcd;
   std::string local_store;       // path of the SQLite file; empty for etcd
   bool kube_subnet_mgr = false;  // Kubernetes instead of etcd
   KubeOptions kube;

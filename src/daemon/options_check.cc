@@ -52,7 +52,7 @@ void check_ranges(const Options& options, const Refuse& refuse) {
 
 // With another store they are for nobody.
 void check_etcd(const Options& options, const Refuse& refuse) {
-  const Result<std::vector<Endpoint>> endpoints = parse_endpoints(options.etcd_endpoints);
+  const Result<std::vector<Endpoint>> endpoints = parse_endpoints(options.etcd.endpoints);
   if (!endpoints) {
     refuse(fmt::format("etcd-endpoints: {}", endpoints.error().text));
   }
@@ -64,8 +64,8 @@ void check_etcd(const Options& options, const Refuse& refuse) {
                          one.empty() ? its_flag : others_flag));
     }
   };
-  together(options.etcd_username, "etcd-username", options.etcd_password, "etcd-password");
-  together(options.etcd_certfile, "etcd-certfile", options.etcd_keyfile, "etcd-keyfile");
+  together(options.etcd.username, "etcd-username", options.etcd.password, "etcd-password");
+  together(options.etcd.certfile, "etcd-certfile", options.etcd.keyfile, "etcd-keyfile");
 }
 
 void check_kube(const Options& options, const Variable& variable, const Refuse& refuse) {

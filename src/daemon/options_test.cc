@@ -24,7 +24,7 @@ TEST(Options, TakesEveryFormOfGoFlags) {
       parse({"-etcd-prefix", "/a", "--public-ip=1.2.3.4", "--healthz-port", "0x1f91", "-v=1_0",
              "--iface=eth0", "--iface", "eth1,eth2", "--adopt-stale=T"});
   ASSERT_EQ(parsed.outcome, ParsedOptions::Outcome::run) << parsed.text;
-  EXPECT_EQ(parsed.options.etcd_prefix, "/a");
+  EXPECT_EQ(parsed.options.etcd.prefix, "/a");
   EXPECT_EQ(parsed.options.public_ip, "1.2.3.4");
   EXPECT_EQ(parsed.options.healthz_port, 8081);
   EXPECT_EQ(parsed.options.v, 10);
@@ -33,7 +33,7 @@ TEST(Options, TakesEveryFormOfGoFlags) {
 }
 
 TEST(Options, TheLastOfARepeatedFlagWins) {
-  EXPECT_EQ(parse({"--etcd-prefix=/a", "--etcd-prefix=/b"}).options.etcd_prefix, "/b");
+  EXPECT_EQ(parse({"--etcd-prefix=/a", "--etcd-prefix=/b"}).options.etcd.prefix, "/b");
 }
 
 TEST(Options, ErrorsAreGosSentencesOnOneLine) {
@@ -176,7 +176,7 @@ TEST(Options, NexthopsAreForManyPeersUnlessSaidOtherwise) {
 TEST(Options, AllBehindTheFirstOtherWordIsIgnoredAndNamed) {
   const ParsedOptions parsed = parse({"--etcd-prefix=/a", "true", "--etcd-prefix=/b"});
   EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::run);
-  EXPECT_EQ(parsed.options.etcd_prefix, "/a");
+  EXPECT_EQ(parsed.options.etcd.prefix, "/a");
   EXPECT_EQ(parsed.warnings,
             std::vector<std::string>{"\"true\" is ignored, as is all behind the first word that is "
                                      "no flag (--etcd-prefix=…)"});
@@ -190,7 +190,7 @@ TEST(Options, VariablesCountWhereTheFlagIsNotGiven) {
                                    {"FLANNELD_PUBLIC_IP", ""}};
   const ParsedOptions parsed = parse({"--v=2"}, environment);
   ASSERT_EQ(parsed.outcome, ParsedOptions::Outcome::run);
-  EXPECT_EQ(parsed.options.etcd_prefix, "/env");
+  EXPECT_EQ(parsed.options.etcd.prefix, "/env");
   EXPECT_EQ(parsed.options.healthz_port, 0);
   EXPECT_EQ(parsed.options.iface, std::vector<std::string>{"eth7"});
   EXPECT_EQ(parsed.options.v, 2);
@@ -343,9 +343,7 @@ TEST(Options, TheStatusSocketLiesBesideTheSubnetFile) {
   EXPECT_EQ(parse({"--status-socket=/s"}).options.status_socket_path(), "/s");
 }
 
-TEST(Options, EndpointsAreTakenAsTheReferenceDoesAndNeverShowAPassword) {
-  EXPECT_EQ(etcd_options(parse({"--etcd-endpoints=HTTP://a:2379, b:1,"}).options).endpoints,
-            (std::vector<std::string>{"http://a:2379", "b:1"}));
+TEST(Options, EndpointsNeverShowAPassword) {
   for (const char* list : {"http://u:pa/geheim@h:1", "http://u:se,geheim@h", "u:pa?#geheim@h"}) {
     const ParsedOptions parsed = parse({fmt::format("--etcd-endpoints={}", list)});
     EXPECT_EQ(parsed.outcome, ParsedOptions::Outcome::error);
@@ -371,11 +369,6 @@ TEST(Options, NorAreCredentialsInAnEndpoint) {
       describe(parse({"--etcd-endpoints=http://a:1,https://me:geheim@b:2"}).options);
   EXPECT_EQ(text.find("geheim"), std::string::npos);
   EXPECT_NE(text.find("http://(hidden)@b:2"), std::string::npos) << text;
-}
-
-TEST(Options, EndpointsAreSplitAtCommas) {
-  EXPECT_EQ(etcd_options(parse({"--etcd-endpoints=http://a:1,b:2"}).options).endpoints,
-            (std::vector<std::string>{"http://a:1", "b:2"}));
 }
 
 TEST(GoInt, KnowsEveryBase) {

@@ -23,8 +23,10 @@ constexpr std::chrono::seconds kBetweenFileLooks{1};  // at net-conf.json meanwh
 
 class KubeStore : public LeaseStore {
  public:
-  KubeStore(std::unique_ptr<ApiClient> client, KubeStoreOptions options)
+  KubeStore(std::unique_ptr<ApiClient> client, KubeOptions options,
+            WatchAttempts::OnTrouble on_trouble)
       : options_(std::move(options)),
+        on_trouble_(std::move(on_trouble)),
         api_(std::make_shared<NodeApi>(std::move(client), options_.annotation_prefix)),
         own_(options_.node_name,
              [api = api_, pod = std::pair(options_.pod_namespace, options_.pod_name)] {
@@ -38,7 +40,7 @@ class KubeStore : public LeaseStore {
   }
   // While the file cannot be read it is as before.
   Task<std::optional<std::string>> next_config(std::optional<std::string> last) override {
-    co_return co_await next_text(options_.net_conf_path, std::move(last));
+    co_return co_await next_text(options_.net_config_path, std::move(last));
   }
   Task<Result<NodeFacts>> facts() override;
   Task<Result<Lease>> acquire(AcquireRequest request) override;
@@ -46,7 +48,7 @@ class KubeStore : public LeaseStore {
   Task<Result<void>> on_ready() override;
   void host_changed() override { api_->host_changed(); }
   std::unique_ptr<LeaseWatch> watch() override {
-    return std::make_unique<NodeWatch>(api_, own_, seen_, options_.on_state, NodeWatch::Timing());
+    return std::make_unique<NodeWatch>(api_, own_, seen_, on_trouble_, NodeWatch::Timing());
   }
 
  private:
@@ -57,7 +59,8 @@ class KubeStore : public LeaseStore {
   Task<Result<NodeObject>> publish(NodeObject node, LeaseAttrs attrs);
   Result<LeaseKey> own_subnets(const NodeObject& node, const NetworkConfig& network) const;
 
-  KubeStoreOptions options_;
+  KubeOptions options_;
+  WatchAttempts::OnTrouble on_trouble_;
   std::shared_ptr<NodeApi> api_;
   OwnNode own_;
   std::string seen_;  // the newest version that a watch has seen
@@ -75,7 +78,7 @@ class KubeStore : public LeaseStore {
 // The file is there without the API. That one has to answer as well, since where it does not, the
 // daemon goes on from what it knew last.
 Task<std::optional<std::string>> KubeStore::config() {
-  Result<std::string> text = read_file(options_.net_conf_path);
+  Result<std::string> text = read_file(options_.net_config_path);
   if (!text) {
     throw std::runtime_error(fmt::format("failed to read net conf: {}", text.error().text));
   }
@@ -111,7 +114,7 @@ Task<std::optional<NodeObject>> KubeStore::changed_node() {
   using Clock = std::chrono::steady_clock;
   const Deadline silent = Clock::now() + kMostOwnSilence;
   for (bool goes_on = true; goes_on && Clock::now() < silent;) {
-    const Result<std::string> net_conf = read_file(options_.net_conf_path);
+    const Result<std::string> net_conf = read_file(options_.net_config_path);
     if (net_conf && !net_conf_.empty() && *net_conf != net_conf_) {
       throw ConfigChanged();
     }
@@ -265,7 +268,7 @@ Task<Result<NodeObject>> KubeStore::publish(NodeObject node, LeaseAttrs attrs) {
 
 Task<Result<void>> KubeStore::on_ready() {
   co_await own_.learn_name();
-  if (options_.set_network_unavailable && network_unavailable_ != "False") {
+  if (options_.set_node_network_unavailable && network_unavailable_ != "False") {
     const NodeObject node = co_await api_->patch_status(
         own_.name(), network_available_patch(std::chrono::system_clock::now()));
     network_unavailable_ = node.network_unavailable;
@@ -277,9 +280,9 @@ Task<Result<void>> KubeStore::on_ready() {
 
 }  // namespace
 
-std::unique_ptr<LeaseStore> make_kube_store(std::unique_ptr<ApiClient> client,
-                                            KubeStoreOptions options) {
-  return std::make_unique<KubeStore>(std::move(client), std::move(options));
+std::unique_ptr<LeaseStore> make_kube_store(std::unique_ptr<ApiClient> client, KubeOptions options,
+                                            WatchAttempts::OnTrouble on_trouble) {
+  return std::make_unique<KubeStore>(std::move(client), std::move(options), std::move(on_trouble));
 }
 
 }  // namespace flannel

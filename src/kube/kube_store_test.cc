@@ -24,9 +24,9 @@ class KubeStoreTest : public StoreFixture {
 
   std::unique_ptr<LeaseStore> open() {
     return make_kube_store(api.client(loop.get_executor()),
-                           {.node_name = "own",
-                            .net_conf_path = directory.file("net-conf.json"),
-                            .set_network_unavailable = set_condition});
+                           {.net_config_path = directory.file("net-conf.json"),
+                            .set_node_network_unavailable = set_condition,
+                            .node_name = "own"});
   }
   static LeaseAttrs attrs() {
     LeaseAttrs attrs = node("198.18.0.11");
@@ -88,7 +88,7 @@ TEST_F(KubeStoreTest, TheConfigurationIsAFileAndTheApiHasToBeThere) {
   api.instead = [](const Request&) { return FakeKubeApi::status(403, "Forbidden", "no"); };
   EXPECT_EQ(error_of(store->config()), "GET /api/v1/nodes: HTTP status 403, Forbidden: no");
   api.instead = {};
-  store = make_kube_store(api.client(loop.get_executor()), {.net_conf_path = "/nowhere"});
+  store = make_kube_store(api.client(loop.get_executor()), {.net_config_path = "/nowhere"});
   EXPECT_TRUE(error_of(store->config()).starts_with("failed to read net conf: open /nowhere: "));
 }
 

@@ -101,10 +101,10 @@ std::vector<Endpoint> in_random_order(std::vector<Endpoint> endpoints) {
 class EtcdStore : public LeaseStore {
  public:
   EtcdStore(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,
-            EtcdOptions options)
+            EtcdOptions options, WatchAttempts::OnTrouble on_trouble)
       : name_("etcd " + to_text(endpoints)),
         layout_(std::move(options.prefix)),
-        on_state_(std::move(options.on_state)),
+        on_trouble_(std::move(on_trouble)),
         config_(executor),
         client_(std::move(executor), in_random_order(std::move(endpoints)), std::move(tls),
                 {std::move(options.username), std::move(options.password)}) {
@@ -120,7 +120,7 @@ class EtcdStore : public LeaseStore {
   Task<Result<Lease>> renew(Lease lease) override;
   void host_changed() override { client_.host_changed(); }
   std::unique_ptr<LeaseWatch> watch() override {
-    return std::make_unique<EtcdWatch>(client_, layout_, own_, config_, on_state_);
+    return std::make_unique<EtcdWatch>(client_, layout_, own_, config_, on_trouble_);
   }
 
  private:
@@ -132,7 +132,7 @@ class EtcdStore : public LeaseStore {
 
   std::string name_;
   EtcdLayout layout_;
-  WatchAttempts::OnTrouble on_state_;
+  WatchAttempts::OnTrouble on_trouble_;
   ConfigKey config_;
   EtcdClient client_;
   EtcdLease etcd_lease_{client_};
@@ -276,11 +276,7 @@ Task<bool> EtcdStore::commit(etcd::TxnRequest txn) {
 // file. A password goes over TLS, or nowhere, as soon as one endpoint has it; a unix socket is as
 // good.
 Result<std::vector<Endpoint>> endpoints_of(const EtcdOptions& options) {
-  std::string list;
-  for (const std::string& text : options.endpoints) {
-    list += text + ",";
-  }
-  Result<std::vector<Endpoint>> endpoints = parse_endpoints(list);
+  Result<std::vector<Endpoint>> endpoints = parse_endpoints(options.endpoints);
   if (!endpoints) {
     return fail("etcd-endpoints: {}", endpoints.error().text);
   }
@@ -310,7 +306,8 @@ Result<std::vector<Endpoint>> endpoints_of(const EtcdOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor executor,
-                                                    EtcdOptions options) {
+                                                    EtcdOptions options,
+                                                    WatchAttempts::OnTrouble on_trouble) {
   Result<std::vector<Endpoint>> endpoints = endpoints_of(options);
   if (!endpoints) {
     return std::unexpected(endpoints.error());
@@ -322,7 +319,7 @@ Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor execut
     return std::unexpected(tls.error());
   }
   return std::make_unique<EtcdStore>(std::move(executor), std::move(*endpoints), std::move(*tls),
-                                     std::move(options));
+                                     std::move(options), std::move(on_trouble));
 }
 
 }  // namespace flannel

@@ -18,7 +18,7 @@ TEST_F(EtcdStoreTest, APasswordGoesOverTlsAloneWhereOneEndpointHasIt) {
   Listener other(loop, kSettings);
   const std::string open = "http://" + plain.endpoint().authority();
   EtcdOptions options;
-  options.endpoints = {open, "https://" + other.endpoint().authority()};
+  options.endpoints = open + ",https://" + other.endpoint().authority();
   options.username = "flannel";
   options.password = "secret";
   testing::internal::CaptureStderr();
@@ -40,7 +40,7 @@ TEST_F(EtcdStoreTest, ACaAloneMeansTls) {
   std::ofstream(ca) << to_pem(make_authority("root").certificate);
   Listener plain(loop, kSettings);
   EtcdOptions options;
-  options.endpoints = {plain.endpoint().authority()};
+  options.endpoints = plain.endpoint().authority();
   options.cafile = ca;
   const Result<std::unique_ptr<LeaseStore>> store = make_etcd_store(loop.get_executor(), options);
   ASSERT_TRUE(store) << store.error().text;

@@ -95,7 +95,7 @@ class EtcdVictim : public Victim {
     server_.emplace(io, [config](const std::string& path, const std::string& asked) {
       return answer(path, asked, config);
     });
-    return make_etcd_store(io.get_executor(), {.endpoints = {server_->url()}}).value();
+    return make_etcd_store(io.get_executor(), {.endpoints = server_->url()}).value();
   }
   void close() override { server_.reset(); }
 

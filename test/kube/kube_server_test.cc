@@ -62,9 +62,8 @@ class KubeServerTest : public StoreFixture {
     Result<std::unique_ptr<ApiAccess>> access = make_api_access(options);
     EXPECT_TRUE(access) << access.error().text;
     return make_kube_store(std::make_unique<ApiClient>(loop.get_executor(), std::move(*access)),
-                           {.node_name = node,
-                            .net_conf_path = directory.file("net-conf.json"),
-                            .on_state = [this](const std::string& text) { trouble = text; }});
+                           {.net_config_path = directory.file("net-conf.json"), .node_name = node},
+                           [this](const std::string& text) { trouble = text; });
   }
 
   // A node that runs flannel.

@@ -116,7 +116,7 @@ TEST_F(EtcdConfig, OfARoleThatMayNotReadItLeavesTheLeasesAlone) {
     server.ctl(words);
   }
   store =
-      open(EtcdOptions{.endpoints = {server.url()}, .username = "node", .password = "node-secret"});
+      open(EtcdOptions{.endpoints = server.url(), .username = "node", .password = "node-secret"});
   testing::internal::CaptureStderr();
   begin_watch();
   const auto put = [&](const char* key) {

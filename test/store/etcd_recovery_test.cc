@@ -9,17 +9,9 @@ namespace {
 
 class EtcdRecovery : public EtcdStoreTest {
  protected:
-  EtcdOptions options(const EtcdServer& server) {
-    EtcdOptions out{.endpoints = {server.url()}};
-    out.on_state = [this](const std::string& state) { states.push_back(state); };
-    return out;
-  }
   // Of a user that allow() made.
-  EtcdOptions options_of(const EtcdServer& server, const std::string& user) {
-    EtcdOptions out = options(server);
-    out.username = user;
-    out.password = user + "-secret";
-    return out;
+  static EtcdOptions options_of(const EtcdServer& server, const std::string& user) {
+    return {.endpoints = server.url(), .username = user, .password = user + "-secret"};
   }
   // Updates until it is a snapshot; what was in it.
   std::set<std::string> next_snapshot(LeaseWatch& watch) {
@@ -30,8 +22,6 @@ class EtcdRecovery : public EtcdStoreTest {
       }
     }
   }
-
-  std::vector<std::string> states;
 };
 
 using Keys = std::set<std::string>;
@@ -39,7 +29,7 @@ using Keys = std::set<std::string>;
 TEST_F(EtcdRecovery, ARestoredBackupIsListedAnew) {
   EtcdServer server;
   put_peer(server, 1);
-  const auto store = open(options(server));
+  const auto store = open(server);
   const auto watch = store->watch();
   EXPECT_EQ(next_snapshot(*watch), Keys{"10.5.1.0-24"});
   server.stop();
@@ -60,7 +50,7 @@ TEST_F(EtcdRecovery, AStoreThatWasWipedAndFilledAgainIsListedAnew) {
   EtcdServer server;
   put_peer(server, 1);
   put_peer(server, 2);
-  const auto store = open(options(server));
+  const auto store = open(server);
   const auto watch = store->watch();
   EXPECT_EQ(next_snapshot(*watch), (Keys{"10.5.1.0-24", "10.5.2.0-24"}));
   server.stop();
@@ -79,7 +69,7 @@ TEST_F(EtcdRecovery, WhatACompactionHidIsInTheNextList) {
   EtcdServer server;
   put_peer(server, 1);
   put_peer(server, 2);
-  const auto store = open(options(server));
+  const auto store = open(server);
   const auto watch = store->watch();
   EXPECT_EQ(next_snapshot(*watch).size(), 2U);
   server.ctl({"put", kSubnets + "10.5.1.0-24", R"({"PublicIP":"198.18.0.99"})"});
@@ -94,7 +84,7 @@ TEST_F(EtcdRecovery, WhatACompactionHidIsInTheNextList) {
 // Half-open: the connection stands, and nobody is behind it.
 TEST_F(EtcdRecovery, ASilentServerIsNoticedAndItsReturnToo) {
   EtcdServer server;
-  const auto store = open(options(server));
+  const auto store = open(server);
   const auto watch = store->watch();
   EXPECT_TRUE(run(watch->next()).snapshot);
   std::optional<LeaseUpdate> update;
@@ -102,11 +92,11 @@ TEST_F(EtcdRecovery, ASilentServerIsNoticedAndItsReturnToo) {
                  [&](std::exception_ptr, LeaseUpdate next) { update = std::move(next); });
   loop.run_for(100ms);
   server.pause();
-  run_until([&] { return !states.empty(); });
-  EXPECT_NE(states.front().find("no sign of life"), std::string::npos) << states.front();
+  run_until([&] { return !troubles.empty(); });
+  EXPECT_NE(troubles.front().find("no sign of life"), std::string::npos) << troubles.front();
   server.go_on();
-  run_until([&] { return states.back().empty(); });
-  EXPECT_EQ(states.size(), 2U) << "one line for each change";
+  run_until([&] { return troubles.back().empty(); });
+  EXPECT_EQ(troubles.size(), 2U) << "one line for each change";
   put_peer(server, 1);
   run_until([&] { return update.has_value(); });
   EXPECT_EQ(key_texts(update->leases), Keys{"10.5.1.0-24"});
@@ -116,7 +106,7 @@ TEST_F(EtcdRecovery, ASilentServerIsNoticedAndItsReturnToo) {
 TEST_F(EtcdRecovery, AReadOnlyStoreIsFollowedAndWrittenWhenItCanBe) {
   EtcdServer server(EtcdServer::Security::plain, {"--quota-backend-bytes=16777216"});
   put_peer(server, 1);
-  const auto store = open(options(server));
+  const auto store = open(server);
   const auto watch = store->watch();
   EXPECT_EQ(next_snapshot(*watch), Keys{"10.5.1.0-24"});
   std::string full;
@@ -170,7 +160,7 @@ TEST_F(EtcdRecovery, ATokenThatExpiredIsFetchedAnew) {
     ASSERT_TRUE(lease) << lease.error().text;
     EXPECT_EQ(run(watch->next()).leases.size(), 1U);
   }
-  EXPECT_TRUE(states.empty() || states.back().empty());
+  EXPECT_TRUE(troubles.empty() || troubles.back().empty());
 }
 
 // Its end is in whole seconds: one for two seconds is good for more than one.
@@ -227,8 +217,8 @@ TEST_F(EtcdRecovery, AWatchWaitsForItsPasswordToBeTaken) {
   asio::co_spawn(loop, watch->next(),
                  [&](std::exception_ptr, LeaseUpdate next) { update = std::move(next); });
   run_until([&] {
-    return !states.empty() &&
-           states.back().find("invalid user ID or password") != std::string::npos;
+    return !troubles.empty() &&
+           troubles.back().find("invalid user ID or password") != std::string::npos;
   });
   EXPECT_FALSE(update);
   change("node-secret");
@@ -236,9 +226,9 @@ TEST_F(EtcdRecovery, AWatchWaitsForItsPasswordToBeTaken) {
   run_until([&] { return update.has_value(); });
   EXPECT_EQ(key_texts(update->leases), Keys{"10.5.1.0-24"});
   asio::co_spawn(loop, watch->next(), asio::detached);
-  run_until([&] { return states.back().empty(); });
-  for (const std::string& state : states) {
-    EXPECT_EQ(state.find("secret"), std::string::npos) << state;
+  run_until([&] { return troubles.back().empty(); });
+  for (const std::string& trouble : troubles) {
+    EXPECT_EQ(trouble.find("secret"), std::string::npos) << trouble;
   }
 }
 
@@ -246,7 +236,7 @@ TEST_F(EtcdRecovery, AWatchWaitsForItsPasswordToBeTaken) {
 // ones, and a file that is half written does no harm.
 TEST_F(EtcdRecovery, CertificatesThatRotateAreReadAgain) {
   EtcdServer server(EtcdServer::Security::tls_client_certificates);
-  EtcdOptions files = options(server);
+  EtcdOptions files{.endpoints = server.url()};
   const TestDirectory directory;
   const auto copy = [&](const std::string& from, const std::string& to) {
     std::filesystem::copy_file(server.file(from), directory.file(to),

@@ -93,7 +93,7 @@ TEST_P(EtcdRogue, AWatchGetsOverIt) {
     });
     const auto store = open(server);
     const auto watch = store->watch();
-    states.clear();
+    troubles.clear();
     const LeaseUpdate all = run(watch->next());
     EXPECT_TRUE(all.snapshot);
     EXPECT_EQ(key_texts(all.leases), std::set<std::string>{"10.5.9.0-24"});
@@ -102,7 +102,7 @@ TEST_P(EtcdRogue, AWatchGetsOverIt) {
       more = run(watch->next());
     }
     EXPECT_EQ(key_texts(more.leases), std::set<std::string>{"10.5.10.0-24"});
-    EXPECT_EQ(states.empty() ? "" : states.back(), "");
+    EXPECT_EQ(troubles.empty() ? "" : troubles.back(), "");
     EXPECT_LE(server.calls(), 9U) << "each failure costs two calls at most";
   }
 }
@@ -154,9 +154,9 @@ TEST_F(EtcdLiar, AWatchThatEndsSaysWhyInPrintableText) {
   const auto store = open(server);
   const auto watch = store->watch();
   EXPECT_TRUE(run(watch->next()).snapshot);
-  states.clear();
+  troubles.clear();
   EXPECT_TRUE(run(watch->next()).snapshot);
-  EXPECT_EQ(std::ranges::count(states, R"(etcd ended the watch: no\x1b[2J\x0amore)"), 1);
+  EXPECT_EQ(std::ranges::count(troubles, R"(etcd ended the watch: no\x1b[2J\x0amore)"), 1);
 }
 
 constexpr const char* kTxn = "/etcdserverpb.KV/Txn";

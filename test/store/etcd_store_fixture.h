@@ -15,7 +15,8 @@ class EtcdStoreTest : public StoreFixture {
 
   std::unique_ptr<LeaseStore> open(EtcdOptions options) {
     Result<std::unique_ptr<LeaseStore>> store =
-        make_etcd_store(loop.get_executor(), std::move(options));
+        make_etcd_store(loop.get_executor(), std::move(options),
+                        [this](const std::string& trouble) { troubles.push_back(trouble); });
     if (!store) {
       ADD_FAILURE() << store.error().text;
       std::abort();
@@ -23,13 +24,15 @@ class EtcdStoreTest : public StoreFixture {
     return std::move(*store);
   }
   std::unique_ptr<LeaseStore> open(const EtcdServer& server) {
-    return open(EtcdOptions{.endpoints = {server.url()}});
+    return open(EtcdOptions{.endpoints = server.url()});
   }
   // 10.5.NUMBER.0/24 of the node 198.18.0.NUMBER.
   static void put_peer(const EtcdServer& server, unsigned number) {
     server.ctl({"put", fmt::format("{}10.5.{}.0-24", kSubnets, number),
                 fmt::format(R"({{"PublicIP":"198.18.0.{}"}})", number)});
   }
+
+  std::vector<std::string> troubles;  // of the stores' watches
 };
 
 }  // namespace flannel

@@ -131,7 +131,7 @@ TEST_F(EtcdStoreTest, TheLastFreeSubnetGoesToOneOfTwo) {
 
 TEST_F(EtcdStoreTest, GoesOnToTheEndpointThatAnswers) {
   EtcdServer server;
-  const auto store = open(EtcdOptions{.endpoints = {"http://127.0.0.1:1", server.url()}});
+  const auto store = open(EtcdOptions{.endpoints = "http://127.0.0.1:1," + server.url()});
   EXPECT_EQ(run(store->config()), std::nullopt);
 }
 
@@ -142,25 +142,25 @@ TEST_F(EtcdStoreTest, NamesTheEndpointThatDoesNot) {
 
 TEST_F(EtcdStoreTest, SpeaksTlsWithAClientCertificate) {
   EtcdServer server(EtcdServer::Security::tls_client_certificates);
-  EtcdOptions options{.endpoints = {server.url()},
+  EtcdOptions options{.endpoints = server.url(),
                       .keyfile = server.file("client.key"),
                       .certfile = server.file("client.crt"),
                       .cafile = server.file("ca.crt")};
   EXPECT_EQ(run(open(options)->config()), std::nullopt);
-  options.endpoints = {server.url().substr(std::string("https://").size())};
+  options.endpoints = server.url().substr(std::string("https://").size());
   EXPECT_EQ(run(open(options)->config()), std::nullopt) << "without a scheme";
 }
 
 TEST_F(EtcdStoreTest, SaysWhyACertificateIsNotAccepted) {
   EtcdServer server(EtcdServer::Security::tls_client_certificates);
-  EtcdOptions options{.endpoints = {server.url()},
+  EtcdOptions options{.endpoints = server.url(),
                       .keyfile = server.file("client.key"),
                       .certfile = server.file("client.crt"),
                       .cafile = server.file("other-ca.crt")};
   const std::string text = error_of(open(options)->config());
   EXPECT_NE(text.find("certificate of 127.0.0.1 not accepted: "), std::string::npos) << text;
   options.cafile = server.file("ca.crt");
-  options.endpoints = {"https://localhost" + server.url().substr(server.url().rfind(':'))};
+  options.endpoints = "https://localhost" + server.url().substr(server.url().rfind(':'));
   const std::string wrong_name = error_of(open(options)->config());
   EXPECT_NE(wrong_name.find("certificate of localhost not accepted: "), std::string::npos)
       << wrong_name;
@@ -192,7 +192,7 @@ void enable_auth(const EtcdServer& server) {
 
 TEST_F(EtcdStoreTest, LogsInAndAgainAfterTheTokenIsGone) {
   EtcdServer server;
-  EtcdOptions options{.endpoints = {server.url()}, .username = "node", .password = "node-secret"};
+  EtcdOptions options{.endpoints = server.url(), .username = "node", .password = "node-secret"};
   const auto store = open(options);
   EXPECT_EQ(run(store->config()), std::nullopt) << "with authentication turned off";
   enable_auth(server);
@@ -213,7 +213,7 @@ TEST_F(EtcdStoreTest, AWrongPasswordIsAnErrorOfItsOwn) {
   EtcdServer server;
   enable_auth(server);
   const auto store =
-      open(EtcdOptions{.endpoints = {server.url()}, .username = "node", .password = "wrong"});
+      open(EtcdOptions{.endpoints = server.url(), .username = "node", .password = "wrong"});
   try {
     run(store->config());
     FAIL() << "logged in";

@@ -113,7 +113,7 @@ class LocalSubject : public Subject {
 class EtcdSubject : public Subject {
  public:
   std::unique_ptr<LeaseStore> open(asio::any_io_executor executor) override {
-    return make_etcd_store(std::move(executor), EtcdOptions{.endpoints = {etcd_.url()}}).value();
+    return make_etcd_store(std::move(executor), EtcdOptions{.endpoints = etcd_.url()}).value();
   }
   void write_config(const std::optional<std::string>& text) override {
     if (text) {

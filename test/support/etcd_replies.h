@@ -68,16 +68,16 @@ inline Reply honest(const std::string& path) {
           .trailers = std::nullopt};
 }
 
-// A store of such an etcd, and what it says of its state.
+// A store of such an etcd, and what it says of its watches.
 class FakeEtcdTest : public StoreFixture {
  protected:
   std::unique_ptr<LeaseStore> open(const FakeEtcd& server) {
-    EtcdOptions options{.endpoints = {server.url()}};
-    options.on_state = [this](const std::string& state) { states.push_back(state); };
-    return make_etcd_store(loop.get_executor(), std::move(options)).value();
+    return make_etcd_store(loop.get_executor(), {.endpoints = server.url()},
+                           [this](const std::string& trouble) { troubles.push_back(trouble); })
+        .value();
   }
 
-  std::vector<std::string> states;
+  std::vector<std::string> troubles;
 };
 
 }  // namespace flannel

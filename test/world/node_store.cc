@@ -26,7 +26,7 @@ class NodeStore : public WorldStore {
 
   std::unique_ptr<LeaseStore> open(asio::any_io_executor executor) override {
     return make_kube_store(api_.client(std::move(executor)),
-                           {.node_name = kOwn, .net_conf_path = net_conf_});
+                           {.net_config_path = net_conf_, .node_name = kOwn});
   }
 
   std::vector<Lease> leases() const override {
