@@ -4,8 +4,7 @@
 //   NAME-nI    node I: eth0 198.18.0.(10+I) and fd99::(10+I), default route to NAME-net, a flanneld
 //   NAME-pI    its pod: eth0 with the second address of the node's subnets, routed by the node
 //   NAME-out   a host outside of the overlay, 198.18.0.100 and fd99::100: it has no route to pods,
-//   so
-//              that it only answers those that their node masquerades
+//              so that it only answers those that their node masquerades
 //
 // Nothing is made in the machine's own network namespace.
 #pragma once

@@ -5,6 +5,7 @@
 #include "base/utc_text.h"
 
 namespace flannel {
+
 // Another version of the program may have written it.
 bool FallbackState::is_usable(const LastKnownState& state) const {
   const Result<NetworkConfig> config = store_.parse_config(state.config);

@@ -55,8 +55,8 @@ struct DaemonState {
   std::unique_ptr<StateWriter> writer;  // none where no state is kept
   std::unique_ptr<Planner> planner;
   std::unique_ptr<Reconciler> reconciler;
-  std::unique_ptr<Engine>
-      engine;  // none where the backend has none; ends before what it works with
+  // None where the backend has none. The last one, so that it ends before what it works with.
+  std::unique_ptr<Engine> engine;
 
   // Of the parts above.
   const ExternalInterface* external() const { return host ? host->external() : nullptr; }

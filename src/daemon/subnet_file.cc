@@ -21,7 +21,7 @@ void SubnetFile::set(std::string text) {
 }
 
 void SubnetFile::explain(const std::string& reason) const {
-  if (is_written_) {
+  if (is_written()) {
     return;
   }
   const Result<void> written =
@@ -40,7 +40,6 @@ Deadline SubnetFile::write() {
   set_trouble(result ? "" : "Failed to write subnet file: " + result.error().text);
   if (result) {
     written_ = wanted_;
-    is_written_ = true;
     retries_.reset();
     log_info("Wrote subnet file to {}", path_);
     ::unlink(reason_file(path_).c_str());

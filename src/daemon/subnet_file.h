@@ -23,9 +23,9 @@ class SubnetFile {
   void explain(const std::string& reason) const;
 
   // It was written at least once.
-  bool is_written() const { return is_written_; }
+  bool is_written() const { return !written_.empty(); }
   // It was written, or cannot be.
-  bool is_tried() const { return is_written_ || !trouble_.empty(); }
+  bool is_tried() const { return is_written() || !trouble_.empty(); }
   // Why it cannot be written; empty where it can.
   const std::string& trouble() const { return trouble_; }
 
@@ -42,8 +42,8 @@ class SubnetFile {
   const std::string path_;
   Backoff retries_;
   Wake wake_;
-  std::string wanted_, written_, trouble_;
-  bool is_written_ = false;
+  std::string wanted_, written_;  // its text; empty before the first
+  std::string trouble_;
 };
 
 }  // namespace flannel

@@ -96,8 +96,7 @@ Result<void> RtnetlinkPart::may_change() {
   if (requests_.transact(request)[0].error == EPERM) {
     return fail(
         "CAP_NET_ADMIN is missing in this network namespace: without it no device, address or "
-        "route "
-        "can be made");
+        "route can be made");
   }
   return {};
 }

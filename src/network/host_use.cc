@@ -84,8 +84,8 @@ std::vector<std::string> overlay_warnings(const HostUse& host, const NetworkConf
   for (const std::string& dev : host.ignore_advertisements) {
     warnings.push_back(
         fmt::format("{0} forwards IPv6 and so ignores router advertisements: the default route and "
-                    "addresses it "
-                    "has from them expire; `sysctl net.ipv6.conf.{0}.accept_ra=2` keeps them",
+                    "addresses it has from them expire; `sysctl net.ipv6.conf.{0}.accept_ra=2` "
+                    "keeps them",
                     dev));
   }
   const std::vector<OccupiedRange> ranges = occupied_ranges(host, network, own);

@@ -71,7 +71,7 @@ std::int64_t to_file_time(BootClock::time_point time, TimePoint now) {
 // Holds `path`-lock: SQLite's own locks do not cover making a file and its turn to WAL. Not the
 // file's own lock, since closing any descriptor of it gives up SQLite's; nor the directory's, which
 // everybody may take who may read it.
-UniqueFd lock_file(const std::string& path) {
+UniqueFd lock_beside(const std::string& path) {
   const std::string name = path + "-lock";
   UniqueFd fd(::open(name.c_str(), O_CREAT | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) {
@@ -97,7 +97,7 @@ Database open_file(const std::string& path, LeaseFile::IfMissing missing) {
   } else if (!std::filesystem::exists(path)) {  // it is not to leave a lock's
     throw std::runtime_error(fmt::format("{}: {}", path, std::strerror(ENOENT)));
   }
-  const UniqueFd lock = lock_file(path);
+  const UniqueFd lock = lock_beside(path);
   if (create) {
     Database::create(path);
   }
