@@ -60,7 +60,7 @@ class Daemon {
   Task<bool> take_lease();
   Task<void> ask_iptables();
   void make_parts();  // parts.cc
-  TrafficWish traffic_wish() const;
+  TrafficOptions traffic_options() const;
   void connect_parts();  // parts.cc
   void start_loops();
 

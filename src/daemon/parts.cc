@@ -35,7 +35,7 @@ void Daemon::make_parts() {
   }
   state_.planner =
       std::make_unique<Planner>(Planner::Inputs{overlay, *state_.external(), own, peers},
-                                state_.options.route_nexthops, traffic_wish(), host_);
+                                state_.options.route_nexthops, traffic_options(), host_);
   state_.reconciler = std::make_unique<Reconciler>(
       executor, kernel_, overlay.scope,
       Reconciler::Planner{
@@ -46,17 +46,18 @@ void Daemon::make_parts() {
       timing_.reconciler);
 }
 
-TrafficWish Daemon::traffic_wish() const {
+TrafficOptions Daemon::traffic_options() const {
   const NetworkConfig& config = state_.overlay->config;
-  TrafficWish wish = flannel::traffic_wish(config, state_.options, state_.overlay->masq_excluded);
-  FirewallOptions& firewall = wish.firewall;
+  TrafficOptions options =
+      flannel::traffic_options(config, state_.options, state_.overlay->masq_excluded);
+  FirewallOptions& firewall = options.firewall;
   const auto networks = firewall_networks(config, state_.lease()->key);
   if (firewall.masquerade && firewall.random_fully && !networks.empty()) {
     firewall.random_fully = firewall.tool == FirewallTool::iptables
                                 ? iptables_random_fully_
                                 : nft_takes_random_fully(networks.front());
   }
-  return wish;
+  return options;
 }
 
 void Daemon::connect_parts() {
@@ -191,7 +192,7 @@ Result<void> Daemon::take_up_config(const std::string& text) {
   next->prepared = std::move(now.prepared);
   now = std::move(*next);
   use_bridge_netfilter();
-  state_.planner->overlay_changed(traffic_wish());
+  state_.planner->overlay_changed(traffic_options());
   if (state_.subnet_file.is_set()) {
     write_subnet_file();
   }

@@ -27,7 +27,7 @@ class Planner {
   };
 
   // `inputs` and `host` outlive this object.
-  Planner(Inputs inputs, NexthopChoice nexthop_choice, TrafficWish traffic, HostNetwork& host)
+  Planner(Inputs inputs, NexthopChoice nexthop_choice, TrafficOptions traffic, HostNetwork& host)
       : inputs_(inputs),
         nexthop_choice_(nexthop_choice),
         traffic_(std::move(traffic)),
@@ -35,7 +35,7 @@ class Planner {
 
   void peers_changed(const PeersDelta& delta) { changes_.add(delta); }
   // The overlay is another, and what is to be done with pods' traffic.
-  void overlay_changed(TrafficWish traffic) {
+  void overlay_changed(TrafficOptions traffic) {
     traffic_ = std::move(traffic);
     changes_.add_all();
   }
@@ -65,7 +65,7 @@ class Planner {
 
   const Inputs inputs_;
   const NexthopChoice nexthop_choice_;
-  TrafficWish traffic_;
+  TrafficOptions traffic_;
   HostNetwork& host_;
   PathCache paths_;
   PeerChanges changes_;                   // since the last plan

@@ -57,8 +57,8 @@ Result<std::vector<Prefix>> masq_excluded(const NetworkConfig& config, const Opt
   return excluded;
 }
 
-TrafficWish traffic_wish(const NetworkConfig& config, const Options& options,
-                         std::vector<Prefix> masq_excluded) {
+TrafficOptions traffic_options(const NetworkConfig& config, const Options& options,
+                               std::vector<Prefix> masq_excluded) {
   return {{.tool = config.nftables ? FirewallTool::nftables : FirewallTool::iptables,
            .masquerade = options.ip_masq,
            .random_fully = !options.ip_masq_fully_random_disable,
@@ -76,12 +76,12 @@ Task<bool> host_takes_random_fully(Family family) {
   }
 }
 
-void plan_traffic(const NetworkConfig& config, const LeaseKey& own, const TrafficWish& wish,
+void plan_traffic(const NetworkConfig& config, const LeaseKey& own, const TrafficOptions& options,
                   std::string_view suffix, NetState& state) {
   const std::vector<FirewallNetwork> networks = firewall_networks(config, own);
-  state.of<Ruleset>() = plan_firewall(networks, wish.firewall, suffix);
+  state.of<Ruleset>() = plan_firewall(networks, options.firewall, suffix);
   for (const FirewallNetwork& each : networks) {
-    if (wish.blackhole_route) {
+    if (options.blackhole_route) {
       state.of<Route>().put(blackhole(each.subnet));
     }
   }

@@ -22,21 +22,22 @@ std::vector<FirewallNetwork> firewall_networks(const NetworkConfig& config, cons
 // error names the value, and why not.
 Result<std::vector<Prefix>> masq_excluded(const NetworkConfig& config, const Options& options);
 
-struct TrafficWish {
+struct TrafficOptions {
   FirewallOptions firewall;
-  bool blackhole_route = false;
+  bool blackhole_route =
+      false;  // to this node's own subnet, behind all others (--ip-blackhole-route)
 };
-// By the configuration and the options. Whether the host can choose ports fully at random is not
-// asked.
-TrafficWish traffic_wish(const NetworkConfig& config, const Options& options,
-                         std::vector<Prefix> masq_excluded);
+// By the configuration and the daemon's options. Whether the host can choose ports fully at random
+// is not asked.
+TrafficOptions traffic_options(const NetworkConfig& config, const Options& options,
+                               std::vector<Prefix> masq_excluded);
 
 // Whether the host's iptables takes --random-fully. True where it cannot be told, so that the
 // reason is told of the rules themselves.
 Task<bool> host_takes_random_fully(Family family);
 
-// Adds what `wish` leads to, with rules by the names that end in `suffix`.
-void plan_traffic(const NetworkConfig& config, const LeaseKey& own, const TrafficWish& wish,
+// Adds what `options` lead to, with rules by the names that end in `suffix`.
+void plan_traffic(const NetworkConfig& config, const LeaseKey& own, const TrafficOptions& options,
                   std::string_view suffix, NetState& state);
 
 // What becomes of packets while these rules are missing, in one sentence.

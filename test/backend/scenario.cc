@@ -179,7 +179,7 @@ std::pair<Plan, std::vector<Refused>> Scenario::plan() const {
   Plan plan = backend->plan({network, external, own, scope, paths, use}, peers.usable());
   if (options) {
     plan_traffic(network, own.key,
-                 traffic_wish(network, *options, value_of(masq_excluded(network, *options), "")),
+                 traffic_options(network, *options, value_of(masq_excluded(network, *options), "")),
                  "", plan.state);
   }
   return {std::move(plan), {peers.refused().begin(), peers.refused().end()}};

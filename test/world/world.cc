@@ -274,7 +274,7 @@ NetState World::wanted() {
                              peers.usable())
                       .state;
   plan_traffic(network_, state.lease()->key,
-               traffic_wish(network_, options_, *masq_excluded(network_, options_)), "", want);
+               traffic_options(network_, options_, *masq_excluded(network_, options_)), "", want);
   return without_free_settings(std::move(want));
 }
 
