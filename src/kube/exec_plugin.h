@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/signal.h"
 #include "base/task.h"
 #include "kube/kubeconfig.h"
-#include "rpc/signal.h"
 
 namespace flannel {
 

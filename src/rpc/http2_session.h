@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rpc/signal.h"
+#include "base/signal.h"
 
 struct nghttp2_session;
 

@@ -9,7 +9,7 @@
 #include <boost/asio/write.hpp>
 #include <map>
 
-#include "rpc/signal.h"
+#include "base/signal.h"
 
 namespace flannel {
 

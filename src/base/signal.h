@@ -1,4 +1,5 @@
-// Waking the coroutines that wait for a condition, as a condition variable does for threads.
+// Waking all coroutines that wait for a condition, as a condition variable does for threads; of the
+// one loop that waits for something to do, it is Wake (base/wake.h).
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>

@@ -1,4 +1,4 @@
-#include "rpc/signal.h"
+#include "base/signal.h"
 
 #include <boost/asio/redirect_error.hpp>
 
