@@ -7,8 +7,7 @@
 
 #include "base/printable.h"
 #include "kube/json_field.h"
-#include "kube/protobuf_magic.h"
-#include "rpc/protobuf.h"
+#include "kube/protobuf_object.h"
 
 namespace flannel {
 namespace {
@@ -16,33 +15,14 @@ namespace {
 namespace json = boost::json;
 
 using protobuf::bytes;
+using protobuf::number;
 using protobuf::text_of;
 
-// Unknown (runtime/generated.proto): typeMeta 1 {apiVersion 1, kind 2}, raw 2.
 // Status (meta/v1/generated.proto): message 3, reason 4, code 6.
-std::optional<ApiStatus> parse_protobuf(std::string_view body) {
+std::optional<ApiStatus> parse_protobuf_status(std::string_view body) {
+  const ProtobufObject object = decode_protobuf_object(body);
   ApiStatus out;
-  std::string kind;
-  protozero::data_view raw;
-  protozero::pbf_reader unknown(body.data(), body.size());
-  while (unknown.next()) {
-    if (unknown.tag_and_type() == bytes(1)) {
-      protozero::pbf_reader type = unknown.get_message();
-      while (type.next()) {
-        if (type.tag_and_type() == bytes(2)) {
-          kind = text_of(type);
-        } else {
-          type.skip();
-        }
-      }
-    } else if (unknown.tag_and_type() == bytes(2)) {
-      raw = unknown.get_view();
-    } else {
-      unknown.skip();
-    }
-  }
-  protozero::pbf_reader status(raw);
-  while (status.next()) {
+  protobuf::each_field(kApiServer, "Status", object.raw, [&](protozero::pbf_reader& status) {
     switch (status.tag_and_type()) {
       case bytes(3):
         out.message = text_of(status);
@@ -50,14 +30,14 @@ std::optional<ApiStatus> parse_protobuf(std::string_view body) {
       case bytes(4):
         out.reason = text_of(status);
         break;
-      case protozero::tag_and_type(6, protozero::pbf_wire_type::varint):
+      case number(6):
         out.code = status.get_int32();
         break;
       default:
         status.skip();
     }
-  }
-  return kind == "Status" ? std::optional(out) : std::nullopt;
+  });
+  return object.kind == "Status" ? std::optional(out) : std::nullopt;
 }
 
 std::optional<ApiStatus> parse_json_status(std::string_view body) {
@@ -124,8 +104,8 @@ std::optional<ApiStatus> parse_api_status(std::string_view body) {
     return parse_json_status(body);
   }
   try {
-    return parse_protobuf(body.substr(kProtobufMagic.size()));
-  } catch (const protozero::exception&) {
+    return parse_protobuf_status(body);
+  } catch (const std::runtime_error&) {
     return std::nullopt;
   }
 }

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/printable.h"
-#include "kube/protobuf_magic.h"
+#include "kube/protobuf_object.h"
 #include "rpc/protobuf.h"
 
 namespace flannel {
@@ -14,24 +14,14 @@ namespace {
 using protobuf::bytes;
 using protozero::pbf_reader;
 
-constexpr const char* kSender = "the API server";
-constexpr std::size_t kMostNodeText = 256 << 10;  // all annotations of an object together
+// Of all annotations of an object together (k8s.io/apimachinery, TotalAnnotationSizeLimitB).
+constexpr std::size_t kMostNodeText = 256 << 10;
 constexpr std::size_t kMostPodCidrs = 16;
 constexpr std::size_t kMostContinue = 8 << 10;
 
 template <class Field>
 void each_field(std::string_view message, std::string_view view, const Field& field) {
-  protobuf::each_field(kSender, message, view, field);
-}
-
-// A text that has a bound by what it is.
-std::string short_text(pbf_reader& reader, std::string_view name,
-                       std::size_t most = kMostNodeName) {
-  const std::string_view view = protobuf::view_of(reader);
-  if (view.size() > most) {
-    throw std::runtime_error(fmt::format("{} sent a {} of {} bytes", kSender, name, view.size()));
-  }
-  return std::string(view);
+  protobuf::each_field(kApiServer, message, view, field);
 }
 
 // The first two fields, which are texts: an annotation's key and value, a condition's type and
@@ -61,7 +51,7 @@ void read_annotation(std::string_view view, std::string_view prefix, Annotations
   }
   if (key.size() > kMostNodeName || value.size() > kMostNodeText) {
     throw std::runtime_error(
-        fmt::format("{} sent an annotation of {} bytes", kSender, key.size() + value.size()));
+        fmt::format("{} sent an annotation of {} bytes", kApiServer, key.size() + value.size()));
   }
   annotations.insert_or_assign(std::string(key.substr(prefix.size())), std::string(value));
 }
@@ -96,7 +86,7 @@ void read_spec(std::string_view view, NodeObject& node) {
         break;
       case bytes(7):
         if (node.pod_cidrs.size() == kMostPodCidrs) {
-          throw std::runtime_error(fmt::format("{} sent too many podCIDRs", kSender));
+          throw std::runtime_error(fmt::format("{} sent too many podCIDRs", kApiServer));
         }
         node.pod_cidrs.push_back(short_text(reader, "podCIDR"));
         break;
@@ -140,46 +130,9 @@ NodeObject read_node(std::string_view view, std::string_view prefix, bool whole)
   return node;
 }
 
-std::string read_kind(std::string_view type_meta) {
-  std::string kind;
-  each_field("TypeMeta", type_meta, [&](pbf_reader& reader) {
-    if (reader.tag_and_type() == bytes(2)) {
-      kind = short_text(reader, "kind");
-    } else {
-      reader.skip();
-    }
-  });
-  return kind;
-}
-
 [[noreturn]] void throw_kind(const std::string& kind, std::string_view wanted) {
   throw std::runtime_error(
-      fmt::format("{} sent no {}, but \"{}\"", kSender, wanted, printable(kind)));
-}
-
-// What is behind the magic, and within an Unknown.
-struct Object {
-  std::string kind;
-  std::string_view raw;
-};
-Object unwrap(std::string_view view) {
-  if (!view.starts_with(kProtobufMagic)) {
-    throw std::runtime_error(fmt::format("{} sent an object that is no protobuf", kSender));
-  }
-  Object out;
-  each_field("Unknown", view.substr(kProtobufMagic.size()), [&](pbf_reader& reader) {
-    switch (reader.tag_and_type()) {
-      case bytes(1):
-        out.kind = read_kind(protobuf::view_of(reader));
-        break;
-      case bytes(2):
-        out.raw = protobuf::view_of(reader);
-        break;
-      default:
-        reader.skip();
-    }
-  });
-  return out;
+      fmt::format("{} sent no {}, but \"{}\"", kApiServer, wanted, printable(kind)));
 }
 
 }  // namespace
@@ -195,7 +148,7 @@ NodeEvent::Type parse_event_type(std::string_view text) {
 }
 
 NodeObject decode_node(std::string_view view, std::string_view prefix) {
-  const Object object = unwrap(view);
+  const ProtobufObject object = decode_protobuf_object(view);
   const bool whole = object.kind == "Node";
   if (!whole && object.kind != "PartialObjectMetadata") {
     throw_kind(object.kind, "Node");
@@ -235,9 +188,9 @@ NodeEvent decode_node_event(std::string_view view, std::string_view prefix) {
 NodeListDecoder::NodeListDecoder(std::string prefix, OnNode on_node)
     : prefix_(std::move(prefix)),
       on_node_(std::move(on_node)),
-      envelope_(kSender, "Unknown", kMostNodeName,
+      envelope_(kApiServer, "Unknown", kMostNodeName,
                 [this](const protobuf::FieldStream::Field& field) { take_envelope(field); }),
-      list_(kSender, "NodeList", kMostNodeBytes,
+      list_(kApiServer, "NodeList", kMostNodeBytes,
             [this](const protobuf::FieldStream::Field& field) { take_list(field); }) {
   envelope_.descend(bytes(2), [this](std::string_view part) { list_.feed(part); });
 }
@@ -246,14 +199,14 @@ void NodeListDecoder::feed(std::string_view part) {
   const std::size_t missing = std::min(kProtobufMagic.size() - magic_.size(), part.size());
   magic_ += part.substr(0, missing);
   if (!kProtobufMagic.starts_with(magic_)) {
-    throw std::runtime_error(fmt::format("{} sent a list that is no protobuf", kSender));
+    throw std::runtime_error(fmt::format("{} sent a list that is no protobuf", kApiServer));
   }
   envelope_.feed(part.substr(missing));
 }
 
 void NodeListDecoder::finish() const {
   if (magic_ != kProtobufMagic) {
-    throw std::runtime_error(fmt::format("{} sent an incomplete list", kSender));
+    throw std::runtime_error(fmt::format("{} sent an incomplete list", kApiServer));
   }
   envelope_.finish();
   list_.finish();
@@ -261,20 +214,20 @@ void NodeListDecoder::finish() const {
     throw_kind(kind_, "NodeList");
   }
   if (version_.empty()) {  // it is the list's first field
-    throw std::runtime_error(fmt::format("{} sent a list without a version", kSender));
+    throw std::runtime_error(fmt::format("{} sent a list without a version", kApiServer));
   }
 }
 
 void NodeListDecoder::take_envelope(const protobuf::FieldStream::Field& field) {
   if (field.tag_and_type == bytes(1)) {
-    kind_ = read_kind(field.bytes);
+    kind_ = decode_kind(field.bytes);
   }
 }
 
 void NodeListDecoder::take_list(const protobuf::FieldStream::Field& field) {
   if (field.cut) {
     throw std::runtime_error(
-        fmt::format("{} sent a Node of over {} MB", kSender, kMostNodeBytes >> 20));
+        fmt::format("{} sent a Node of over {} MB", kApiServer, kMostNodeBytes >> 20));
   }
   if (field.tag_and_type == bytes(2)) {
     on_node_(read_node(field.bytes, prefix_, true));
