@@ -13,8 +13,10 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/write.hpp>
 #include <memory>
+#include <string>
 
 #include "base/task.h"
+#include "rpc/endpoint.h"
 
 namespace flannel {
 namespace {
@@ -64,26 +66,10 @@ Task<void> accept_forever(Local::acceptor acceptor, std::string host, std::strin
   }
 }
 
-struct HostAndPort {
-  std::string host, port;
-};
-
-Result<HostAndPort> parse_url(const std::string& url) {
-  constexpr std::string_view kScheme = "http://";
-  const std::size_t colon = url.rfind(':');
-  if (!url.starts_with(kScheme) || colon < kScheme.size()) {
-    return fail("{}: not of the form http://HOST:PORT", url);
-  }
-  const std::string host = url.substr(kScheme.size(), colon - kScheme.size());
-  const bool is_bracketed = host.starts_with('[') && host.ends_with(']');
-  return HostAndPort{is_bracketed ? host.substr(1, host.size() - 2) : host,
-                     url.substr(colon + 1, url.find('/', colon) - colon - 1)};
-}
-
 }  // namespace
 
 Result<void> try_relay(const std::string& url) {
-  const Result<HostAndPort> far = parse_url(url);
+  const Result<Endpoint> far = parse_endpoint(url);
   if (!far) {
     return std::unexpected(far.error());
   }
@@ -91,7 +77,7 @@ Result<void> try_relay(const std::string& url) {
   Tcp::socket socket(io);
   boost::system::error_code error;
   const Tcp::resolver::results_type addresses =
-      Tcp::resolver(io).resolve(far->host, far->port, error);
+      Tcp::resolver(io).resolve(far->host, std::to_string(far->port), error);
   if (!error) {
     error = asio::error::timed_out;
     asio::async_connect(
@@ -103,7 +89,7 @@ Result<void> try_relay(const std::string& url) {
 }
 
 Result<void> run_relay(const std::string& socket, const std::string& url) {
-  const Result<HostAndPort> far = parse_url(url);
+  const Result<Endpoint> far = parse_endpoint(url);
   if (!far) {
     return std::unexpected(far.error());
   }
@@ -111,7 +97,8 @@ Result<void> run_relay(const std::string& socket, const std::string& url) {
   try {
     ::unlink(socket.c_str());
     Local::acceptor acceptor(io, Local::endpoint(socket));
-    asio::co_spawn(io, accept_forever(std::move(acceptor), far->host, far->port), asio::detached);
+    asio::co_spawn(io, accept_forever(std::move(acceptor), far->host, std::to_string(far->port)),
+                   asio::detached);
   } catch (const boost::system::system_error& error) {
     return fail("{}: {}", socket, error.code().message());
   }
