@@ -12,7 +12,6 @@
 #include "kube/gunzip.h"
 #include "kube/node_json.h"
 #include "kube/node_messages.h"
-#include "kube/node_name.h"
 
 namespace flannel {
 namespace {
@@ -256,14 +255,6 @@ Task<NodeObject> NodeApi::patch_status(std::string name, std::string patch) {
                      .body = std::move(patch)};
   const std::string body = co_await client_->call(std::move(request), call_time());
   co_return read(body);
-}
-
-Task<std::string> NodeApi::node_of_pod(std::string pod_namespace, std::string pod) {
-  Result<std::string> name = co_await find_node_name(*client_, pod_namespace, pod);
-  if (!name) {
-    throw std::runtime_error(name.error().text);
-  }
-  co_return std::move(*name);
 }
 
 }  // namespace flannel

@@ -9,6 +9,7 @@
 
 #include "kube/api_client.h"
 #include "kube/event_frames.h"
+#include "kube/node_name.h"
 #include "kube/node_object.h"
 
 namespace flannel {
@@ -55,8 +56,10 @@ class NodeApi {
   const std::string& prefix() const { return prefix_; }
   void host_changed() { client_->host_changed(); }
 
-  // The node that a pod is on. Throws where the pod is not there, or on none.
-  Task<std::string> node_of_pod(std::string pod_namespace, std::string pod);
+  // find_node_name()
+  Task<std::string> node_of_pod(std::string pod_namespace, std::string pod) {
+    return find_node_name(*client_, std::move(pod_namespace), std::move(pod));
+  }
 
   // All Nodes. `version` is what they are to be no older than; empty: any state that the server
   // has at hand will do. Returns as of which version they are. A server that cannot have it, since

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <stdexcept>
+#include <utility>
 
 #include "base/printable.h"
 
@@ -33,23 +35,24 @@ bool is_object_name(std::string_view name) {
          std::ranges::all_of(name, [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
 }
 
-Task<Result<std::string>> find_node_name(ApiClient& client, std::string pod_namespace,
-                                         std::string pod) {
+Task<std::string> find_node_name(ApiClient& client, std::string pod_namespace, std::string pod) {
   ApiRequest request{.path = fmt::format("/api/v1/namespaces/{}/pods/{}", pod_namespace, pod)};
+  std::string answer;
   try {
-    const std::string answer =
-        co_await client.call(std::move(request), std::chrono::steady_clock::now() + kWithin);
-    const std::string name = node_of_pod(answer);
-    if (is_object_name(name)) {
-      co_return name;
-    }
+    answer = co_await client.call(std::move(request), std::chrono::steady_clock::now() + kWithin);
   } catch (const ApiError& error) {
     if (error.status != 404) {
       throw;
     }
-    co_return fail("error retrieving pod spec for '{}/{}': {}", pod_namespace, pod, error.what());
+    throw std::runtime_error(
+        fmt::format("error retrieving pod spec for '{}/{}': {}", pod_namespace, pod, error.what()));
   }
-  co_return fail("node name not present in pod spec '{}/{}'", pod_namespace, pod);
+  const std::string name = node_of_pod(answer);
+  if (!is_object_name(name)) {
+    throw std::runtime_error(
+        fmt::format("node name not present in pod spec '{}/{}'", pod_namespace, pod));
+  }
+  co_return name;
 }
 
 }  // namespace flannel
