@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "backend/peer_routes.h"
+#include "base/first_error.h"
 #include "base/hash.h"
 #include "base/printable.h"
 #include "network/backend_options.h"
@@ -305,12 +306,8 @@ Result<std::unique_ptr<Backend>> make_vxlan(const NetworkConfig& network) {
   const Result<bool> learning = given.flag("Learning", false);
   const Result<bool> direct = given.flag("DirectRouting", false);
   const Result<std::uint64_t> mtu = given.number("MTU", 0, 65535);
-  for (const Error* error : {vni ? nullptr : &vni.error(), port ? nullptr : &port.error(),
-                             gbp ? nullptr : &gbp.error(), learning ? nullptr : &learning.error(),
-                             direct ? nullptr : &direct.error(), mtu ? nullptr : &mtu.error()}) {
-    if (error != nullptr) {
-      return fail("error decoding VXLAN backend config: {}", error->text);
-    }
+  if (const Error* error = first_error(vni, port, gbp, learning, direct, mtu)) {
+    return fail("error decoding VXLAN backend config: {}", error->text);
   }
   VxlanOptions options;
   options.vni = static_cast<std::uint32_t>(*vni);

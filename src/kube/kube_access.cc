@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/file.h"
+#include "base/first_error.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "kube/exec_plugin.h"
@@ -83,11 +84,8 @@ class PodAccess : public ApiAccess {
   Result<ApiTarget> read() const {
     Result<std::string> authorization = bearer_of_file(folder_ + "/token");
     Result<Pem> ca = read_pem(folder_ + "/ca.crt");
-    if (!authorization) {
-      return std::unexpected(authorization.error());
-    }
-    if (!ca) {
-      return std::unexpected(ca.error());
+    if (const Error* error = first_error(authorization, ca)) {
+      return std::unexpected(*error);
     }
     return ApiTarget{.endpoint = endpoint_,
                      .base_path = "",
@@ -199,10 +197,8 @@ class KubeconfigAccess : public ApiAccess {
     Result<Pem> ca = config_.cluster.ca.read();
     Result<Pem> certificate = user.certificate.read();
     Result<Pem> key = user.key.read();
-    for (const Result<Pem>* const pem : {&ca, &certificate, &key}) {
-      if (!*pem) {
-        return std::unexpected(pem->error());
-      }
+    if (const Error* error = first_error(ca, certificate, key)) {
+      return std::unexpected(*error);
     }
     target.tls = {.ca = std::move(*ca),
                   .certificate = std::move(*certificate),

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "base/ascii_text.h"
+#include "base/first_error.h"
 #include "base/printable.h"
 #include "network/backend_options.h"
 #include "network/json_document.h"
@@ -110,17 +111,8 @@ Result<FamilyFields> read_family(const json::object& object, const FamilyRules& 
       BackendOptions(object).number(rules.subnet_len, 0, UINT32_MAX);
   const Result<std::optional<IpAddr>> min = read_bound(object, rules, rules.subnet_min);
   const Result<std::optional<IpAddr>> max = read_bound(object, rules, rules.subnet_max);
-  if (!network) {
-    return std::unexpected(network.error());
-  }
-  if (!length) {
-    return std::unexpected(length.error());
-  }
-  if (!min) {
-    return std::unexpected(min.error());
-  }
-  if (!max) {
-    return std::unexpected(max.error());
+  if (const Error* error = first_error(network, length, min, max)) {
+    return std::unexpected(*error);
   }
   return FamilyFields{*network, static_cast<unsigned>(*length), *min, *max};
 }
@@ -178,13 +170,10 @@ Result<FamilyConfig> check_family(const FamilyFields& fields, const FamilyRules&
   const Result<IpAddr> min =
       bound(fields.subnet_min, IpAddr::from_number(rules.family, base.number() + step), config,
             rules, rules.subnet_min);
-  if (!min) {
-    return std::unexpected(min.error());
-  }
   const Result<IpAddr> max = bound(fields.subnet_max, IpAddr::from_number(rules.family, last),
                                    config, rules, rules.subnet_max);
-  if (!max) {
-    return std::unexpected(max.error());
+  if (const Error* error = first_error(min, max)) {
+    return std::unexpected(*error);
   }
   if (*max < *min) {
     return fail("{} {} is above {} {}", rules.subnet_min, min->to_text(), rules.subnet_max,
@@ -286,10 +275,8 @@ Result<NetworkConfig> read_config(const json::object& object, ConfigChecks check
   const Result<bool> ipv4 = fields.flag("EnableIPv4", true);
   const Result<bool> ipv6 = fields.flag("EnableIPv6", false);
   const Result<bool> nftables = fields.flag("EnableNFTables", false);
-  for (const Result<bool>* flag : {&ipv4, &ipv6, &nftables}) {
-    if (!*flag) {
-      return std::unexpected(flag->error());
-    }
+  if (const Error* error = first_error(ipv4, ipv6, nftables)) {
+    return std::unexpected(*error);
   }
   if (!*ipv4 && !*ipv6) {
     return fail("none defined stack: EnableIPv4 and EnableIPv6 are both false");
@@ -297,19 +284,11 @@ Result<NetworkConfig> read_config(const json::object& object, ConfigChecks check
   NetworkConfig config;
   config.nftables = *nftables;
   const Result<void> backend = read_backend(object, config);
-  if (!backend) {
-    return std::unexpected(backend.error());
-  }
-  if (const Result<void> exclude = read_masq_exclude(object, config); !exclude) {
-    return std::unexpected(exclude.error());
-  }
+  const Result<void> exclude = read_masq_exclude(object, config);
   const Result<std::optional<FamilyConfig>> v4 = make_family(object, *ipv4, kV4, checks);
-  if (!v4) {
-    return std::unexpected(v4.error());
-  }
   const Result<std::optional<FamilyConfig>> v6 = make_family(object, *ipv6, kV6, checks);
-  if (!v6) {
-    return std::unexpected(v6.error());
+  if (const Error* error = first_error(backend, exclude, v4, v6)) {
+    return std::unexpected(*error);
   }
   config.v4 = *v4;
   config.v6 = *v6;

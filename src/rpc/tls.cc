@@ -9,6 +9,7 @@
 #include <boost/asio/buffer.hpp>
 
 #include "base/file.h"
+#include "base/first_error.h"
 #include "base/log.h"
 
 namespace flannel {
@@ -125,10 +126,8 @@ Result<TlsIdentity> read_identity(const TlsFiles& files) {
   Result<Pem> ca = read_pem(files.ca);
   Result<Pem> certificate = read_pem(files.certificate);
   Result<Pem> key = read_pem(files.key);
-  for (const Result<Pem>* pem : {&certificate, &key, &ca}) {
-    if (!*pem) {
-      return std::unexpected(pem->error());
-    }
+  if (const Error* error = first_error(certificate, key, ca)) {
+    return std::unexpected(*error);
   }
   return TlsIdentity{std::move(*ca), std::move(*certificate), std::move(*key)};
 }
