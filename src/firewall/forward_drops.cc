@@ -34,21 +34,18 @@ struct BaseChain {
   bool drops = false;  // by its policy
 };
 
-std::string text_of(const NftExpression& fields, std::uint16_t type) {
-  return std::string(Attribute{0, fields.bytes(type).value_or(Bytes())}.text());
-}
-
 // Base chains of one family in the way of forwarded packets.
 std::vector<BaseChain> list_chains(netlink::RequestSocket& socket, std::uint8_t family) {
   Batch list;
   list.begin(nft_message_type(NFT_MSG_GETCHAIN), 0, nft_header(family));
   const auto take = [&](const MessageView& message) -> std::optional<BaseChain> {
     const std::optional<Bytes> attributes = nft_attributes(message);
-    const NftExpression fields{"", attributes.value_or(Bytes())};
+    const NftAttributes fields{attributes.value_or(Bytes())};
     if (fields.nested(NFTA_CHAIN_HOOK).number(NFTA_HOOK_HOOKNUM) != NF_INET_FORWARD) {
       return std::nullopt;
     }
-    return BaseChain{family, text_of(fields, NFTA_CHAIN_TABLE), text_of(fields, NFTA_CHAIN_NAME),
+    return BaseChain{family, std::string(fields.text(NFTA_CHAIN_TABLE)),
+                     std::string(fields.text(NFTA_CHAIN_NAME)),
                      fields.number(NFTA_CHAIN_POLICY) == NF_DROP};
   };
   return socket.dump<BaseChain>(list, "chains", take);
@@ -111,7 +108,7 @@ class NamesPods {
 
 bool drops(const NftExpression& expression) {
   return expression.name == "reject" || expression.verdict() == NF_DROP ||
-         (expression.name == "target" && text_of(expression, NFTA_TARGET_NAME) == "REJECT");
+         (expression.name == "target" && expression.text(NFTA_TARGET_NAME) == "REJECT");
 }
 
 // Of the chain alone, or of its whole table.
@@ -125,7 +122,8 @@ std::vector<ForwardRule> list_rules(netlink::RequestSocket& socket, const BaseCh
   }
   const auto take = [&](const MessageView& message) -> std::optional<ForwardRule> {
     const std::optional<Bytes> attributes = nft_attributes(message);
-    const bool is_its = attributes && text_of({"", *attributes}, NFTA_RULE_TABLE) == chain.table;
+    const bool is_its =
+        attributes && NftAttributes{*attributes}.text(NFTA_RULE_TABLE) == chain.table;
     return is_its ? std::optional(decode_forward_rule(*attributes, family, chain.name, pods))
                   : std::nullopt;
   };
@@ -154,15 +152,15 @@ std::string sentence(const Prefix& network, const std::string& chain) {
 
 ForwardRule decode_forward_rule(Bytes attributes, Family family, std::string_view chain,
                                 const PodPackets& pods) {
-  const NftExpression fields{"", attributes};
-  const std::string its_chain = text_of(fields, NFTA_RULE_CHAIN);
+  const NftAttributes fields{attributes};
+  const std::string_view its_chain = fields.text(NFTA_RULE_CHAIN);
   ForwardRule rule{.of_chain = its_chain == chain};
   NamesPods names_pods(pods, family);
   bool conditional = false;
   for (const NftExpression& each :
        decode_nft_list(fields.bytes(NFTA_RULE_EXPRESSIONS).value_or(Bytes()))) {
-    const NftExpression verdict = each.nested(NFTA_IMMEDIATE_DATA).nested(NFTA_DATA_VERDICT);
-    rule.jumps_to_us = rule.jumps_to_us || text_of(verdict, NFTA_VERDICT_CHAIN) == pods.our_chain;
+    const NftAttributes verdict = each.nested(NFTA_IMMEDIATE_DATA).nested(NFTA_DATA_VERDICT);
+    rule.jumps_to_us = rule.jumps_to_us || verdict.text(NFTA_VERDICT_CHAIN) == pods.our_chain;
     rule.drops_all = rule.drops_all || (!conditional && drops(each));
     rule.names_pods = (names_pods.take(each) && its_chain != pods.our_chain) || rule.names_pods;
     conditional = conditional || (each.name != "counter" && each.name != "log");

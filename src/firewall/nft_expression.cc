@@ -10,22 +10,35 @@ namespace flannel {
 using netlink::Attribute;
 using netlink::Bytes;
 
-std::optional<Bytes> NftExpression::bytes(std::uint16_t type) const {
+std::optional<Bytes> NftAttributes::bytes(std::uint16_t type) const {
   const std::optional<Attribute> found = netlink::find_attribute(data, type);
   return found ? std::optional(found->data) : std::nullopt;
 }
 
-std::optional<std::uint32_t> NftExpression::number(std::uint16_t type) const {
+std::optional<std::uint32_t> NftAttributes::number(std::uint16_t type) const {
   const std::optional<Bytes> found = bytes(type);
   return found ? nft_u32({type, *found}) : std::nullopt;
 }
 
-std::optional<Bytes> NftExpression::value(std::uint16_t type) const {
+std::optional<std::uint64_t> NftAttributes::long_number(std::uint16_t type) const {
+  const std::optional<Bytes> found = bytes(type);
+  return found ? nft_u64({type, *found}) : std::nullopt;
+}
+
+std::string_view NftAttributes::text(std::uint16_t type) const {
+  return Attribute{type, bytes(type).value_or(Bytes())}.text();
+}
+
+std::string_view NftAttributes::comment(std::uint16_t type) const {
+  return nft_comment(bytes(type).value_or(Bytes()));
+}
+
+std::optional<Bytes> NftAttributes::value(std::uint16_t type) const {
   return nested(type).bytes(NFTA_DATA_VALUE);
 }
 
-NftExpression NftExpression::nested(std::uint16_t type) const {
-  return {"", bytes(type).value_or(Bytes())};
+NftAttributes NftAttributes::nested(std::uint16_t type) const {
+  return {bytes(type).value_or(Bytes())};
 }
 
 std::optional<std::uint32_t> NftExpression::verdict() const {
@@ -37,9 +50,8 @@ std::optional<std::uint32_t> NftExpression::verdict() const {
 std::vector<NftExpression> decode_nft_list(Bytes expressions) {
   std::vector<NftExpression> out;
   while (const std::optional<Attribute> element = netlink::next_attribute(expressions)) {
-    const NftExpression fields{"", element->data};
-    out.push_back({Attribute{0, fields.bytes(NFTA_EXPR_NAME).value_or(Bytes())}.text(),
-                   fields.bytes(NFTA_EXPR_DATA).value_or(Bytes())});
+    const NftAttributes fields{element->data};
+    out.push_back({fields.nested(NFTA_EXPR_DATA), fields.text(NFTA_EXPR_NAME)});
   }
   return out;
 }

@@ -19,7 +19,6 @@
 namespace flannel {
 namespace {
 
-using netlink::Attribute;
 using netlink::Batch;
 using netlink::Bytes;
 using Verdict = FirewallRule::Verdict;
@@ -263,26 +262,11 @@ class RuleDecoder {
 }  // namespace
 
 NftRule decode_nft_rule(Bytes attributes) {
-  NftRule rule;
-  while (const std::optional<Attribute> attribute = netlink::next_attribute(attributes)) {
-    switch (attribute->type) {
-      case NFTA_RULE_TABLE:
-        rule.table = attribute->text();
-        break;
-      case NFTA_RULE_CHAIN:
-        rule.chain = attribute->text();
-        break;
-      case NFTA_RULE_HANDLE:
-        rule.handle = nft_u64(*attribute).value_or(0);
-        break;
-      case NFTA_RULE_USERDATA:
-        rule.comment = nft_comment(attribute->data);
-        break;
-      default:
-        break;
-    }
-  }
-  return rule;
+  const NftAttributes fields{attributes};
+  return {.table = std::string(fields.text(NFTA_RULE_TABLE)),
+          .chain = std::string(fields.text(NFTA_RULE_CHAIN)),
+          .comment = std::string(fields.comment(NFTA_RULE_USERDATA)),
+          .handle = fields.long_number(NFTA_RULE_HANDLE).value_or(0)};
 }
 
 void put_nft_expressions(Batch& batch, const FirewallRule& rule) {
@@ -306,9 +290,9 @@ std::optional<FirewallRule> decode_nft_expressions(Bytes expressions, Family fam
 }
 
 std::string nft_rule_line(Bytes attributes, Family family) {
-  const NftExpression fields{"", attributes};
+  const NftAttributes fields{attributes};
   const Bytes expressions = fields.bytes(NFTA_RULE_EXPRESSIONS).value_or(Bytes());
-  const std::string_view comment = nft_comment(fields.bytes(NFTA_RULE_USERDATA).value_or(Bytes()));
+  const std::string_view comment = fields.comment(NFTA_RULE_USERDATA);
   std::string line;
   if (const std::optional<FirewallRule> rule = decode_nft_expressions(expressions, family)) {
     line = nft_text(*rule);

@@ -12,13 +12,13 @@
 #include <utility>
 
 #include "base/printable.h"
+#include "firewall/nft_expression.h"
 #include "firewall/nft_message.h"
 #include "firewall/nft_rule.h"
 
 namespace flannel {
 namespace {
 
-using netlink::Attribute;
 using netlink::Bytes;
 
 constexpr std::size_t kMostTableComment = 200;  // NFT_USERDATA_MAXLEN is 256
@@ -49,10 +49,22 @@ std::string comment_line(std::string_view comment) {
   return fmt::format("comment \"{}\"", printable(comment));
 }
 
-std::string other_type(std::string_view type, std::uint32_t hook, std::int32_t priority,
-                       std::uint32_t policy, std::uint32_t flags) {
-  return fmt::format("# type {} hook {} priority {}; policy {}; flags {:#x}", printable(type), hook,
-                     priority, policy, flags);
+// Of a base chain, by the attributes of its message.
+std::string type_line(const NftAttributes& chain) {
+  const NftAttributes hook = chain.nested(NFTA_CHAIN_HOOK);
+  const std::string_view type = chain.text(NFTA_CHAIN_TYPE);
+  const std::uint32_t number = hook.number(NFTA_HOOK_HOOKNUM).value_or(0);
+  const auto priority = static_cast<std::int32_t>(hook.number(NFTA_HOOK_PRIORITY).value_or(0));
+  const std::uint32_t policy = chain.number(NFTA_CHAIN_POLICY).value_or(NF_ACCEPT);
+  const std::uint32_t flags = chain.number(NFTA_CHAIN_FLAGS).value_or(0);
+  const auto* known = std::ranges::find_if(kChainTypes, [&](const ChainType& each) {
+    return each.type == type && each.hook == number && each.priority == priority;
+  });
+  if (known != kChainTypes.end() && policy == NF_ACCEPT && flags <= NFT_CHAIN_BASE) {
+    return std::string(known->text);
+  }
+  return fmt::format("# type {} hook {} priority {}; policy {}; flags {:#x}", printable(type),
+                     number, priority, policy, flags);
 }
 
 }  // namespace
@@ -106,77 +118,30 @@ NftTable without_comments(NftTable table) {
 }
 
 NftTableNews decode_nft_table(Bytes attributes) {
+  const NftAttributes fields{attributes};
   NftTableNews news;
-  std::vector<std::string>& head = news.table.head;
-  while (const std::optional<Attribute> attribute = netlink::next_attribute(attributes)) {
-    if (attribute->type == NFTA_TABLE_USE) {
-      news.used = nft_u32(*attribute).value_or(0);
-    } else if (attribute->type == NFTA_TABLE_FLAGS && nft_u32(*attribute).value_or(0) != 0) {
-      head.push_back(fmt::format("# flags {:#x}", *nft_u32(*attribute)));
-    } else if (attribute->type == NFTA_TABLE_USERDATA) {
-      head.push_back(comment_line(nft_comment(attribute->data)));
-    }
+  news.used = fields.number(NFTA_TABLE_USE).value_or(0);
+  if (const std::uint32_t flags = fields.number(NFTA_TABLE_FLAGS).value_or(0); flags != 0) {
+    news.table.head.push_back(fmt::format("# flags {:#x}", flags));
+  }
+  if (fields.has(NFTA_TABLE_USERDATA)) {
+    news.table.head.push_back(comment_line(fields.comment(NFTA_TABLE_USERDATA)));
   }
   return news;
 }
 
 NftChainNews decode_nft_chain(Bytes attributes) {
+  const NftAttributes fields{attributes};
   NftChainNews news;
-  std::string type, comment;
-  std::uint32_t hook = 0, policy = NF_ACCEPT, flags = 0;
-  std::int32_t priority = 0;
-  const auto take_hook = [&](Bytes rest) {
-    while (const std::optional<Attribute> attribute = netlink::next_attribute(rest)) {
-      if (attribute->type == NFTA_HOOK_HOOKNUM) {
-        hook = nft_u32(*attribute).value_or(0);
-      } else if (attribute->type == NFTA_HOOK_PRIORITY) {
-        priority = static_cast<std::int32_t>(nft_u32(*attribute).value_or(0));
-      }
-    }
-  };
-  while (const std::optional<Attribute> attribute = netlink::next_attribute(attributes)) {
-    switch (attribute->type) {
-      case NFTA_CHAIN_TABLE:
-        news.table = attribute->text();
-        break;
-      case NFTA_CHAIN_HANDLE:
-        news.handle = nft_u64(*attribute).value_or(0);
-        break;
-      case NFTA_CHAIN_NAME:
-        news.chain.name = attribute->text();
-        break;
-      case NFTA_CHAIN_HOOK:
-        take_hook(attribute->data);
-        break;
-      case NFTA_CHAIN_TYPE:
-        type = attribute->text();
-        break;
-      case NFTA_CHAIN_POLICY:
-        policy = nft_u32(*attribute).value_or(NF_ACCEPT);
-        break;
-      case NFTA_CHAIN_FLAGS:
-        flags = nft_u32(*attribute).value_or(0);
-        break;
-      case NFTA_CHAIN_USERDATA:
-        comment = nft_comment(attribute->data);
-        break;
-      default:
-        break;
-    }
-  }
-  if (!comment.empty()) {
+  news.table = fields.text(NFTA_CHAIN_TABLE);
+  news.handle = fields.long_number(NFTA_CHAIN_HANDLE).value_or(0);
+  news.chain.name = fields.text(NFTA_CHAIN_NAME);
+  if (const std::string_view comment = fields.comment(NFTA_CHAIN_USERDATA); !comment.empty()) {
     news.chain.head.push_back(comment_line(comment));
   }
-  if (type.empty()) {
-    return news;  // no base chain
+  if (!fields.text(NFTA_CHAIN_TYPE).empty()) {  // a base chain
+    news.chain.head.push_back(type_line(fields));
   }
-  const auto* known =
-      std::find_if(kChainTypes.begin(), kChainTypes.end(), [&](const ChainType& each) {
-        return each.type == type && each.hook == hook && each.priority == priority;
-      });
-  const bool plain = known != kChainTypes.end() && policy == NF_ACCEPT && flags <= NFT_CHAIN_BASE;
-  news.chain.head.push_back(plain ? std::string(known->text)
-                                  : other_type(type, hook, priority, policy, flags));
   return news;
 }
 
