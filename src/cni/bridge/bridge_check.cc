@@ -70,6 +70,22 @@ void check_routes(LinkSocket& links, const AddResult& result) {
   }
 }
 
+// The other end of the container's link, which the result names, is a port of the bridge.
+void check_port(LinkSocket& host, const AddResult& result, const LinkInfo& bridge,
+                const LinkInfo& container) {
+  const bool connected = std::any_of(
+      result.interfaces.begin(), result.interfaces.end(), [&](const ResultInterface& each) {
+        const std::optional<LinkInfo> port =
+            each.sandbox.empty() && each.name != bridge.name ? host.find(each.name) : std::nullopt;
+        return port && port->kind == "veth" && port->index == container.peer &&
+               port->peer == container.index && port->master == bridge.index &&
+               (each.mac.empty() || each.mac == port->mac.to_text());
+      });
+  if (!connected) {
+    throw_error(Code::internal, "CNI veth created for bridge {} was not found", bridge.name);
+  }
+}
+
 }  // namespace
 
 void bridge_check(const Request& request) {
@@ -106,18 +122,7 @@ void bridge_check(const Request& request) {
     check_addresses(links, container, result);
     check_routes(links, result);
   });
-  const bool connected = std::any_of(
-      result.interfaces.begin(), result.interfaces.end(), [&](const ResultInterface& each) {
-        const std::optional<LinkInfo> port = each.sandbox.empty() && each.name != config.bridge
-                                                 ? host.find(each.name)
-                                                 : std::nullopt;
-        return port && port->kind == "veth" && port->index == container.peer &&
-               port->peer == container.index && port->master == bridge.index &&
-               (each.mac.empty() || each.mac == port->mac.to_text());
-      });
-  if (!connected) {
-    throw_error(Code::internal, "CNI veth created for bridge {} was not found", config.bridge);
-  }
+  check_port(host, result, bridge, container);
 }
 
 }  // namespace flannel::cni
