@@ -29,8 +29,11 @@ GoFlag text_flag(std::string_view name, std::string& target, std::string_view he
           }};
 }
 
+constexpr std::string_view kListValue = "value";  // as Go's usage calls what may be repeated
+
 GoFlag list_flag(std::string_view name, std::vector<std::string>& target, std::string_view help) {
-  return {name, "value", "", help, [&target](std::string_view text) {
+  return {name, kListValue, fmt::format("{}", fmt::join(target, " ")), help,
+          [&target](std::string_view text) {
             target.emplace_back(text);
             return Result<void>();
           }};
@@ -95,6 +98,8 @@ GoFlag nexthops_flag(std::string_view name, NexthopChoice::Mode& target, std::st
             return flag ? Result<void>() : fail("parse error (auto, on or off)");
           }};
 }
+
+constexpr std::string_view kVersionFlag = "version";
 
 // Values of flags that have no place in Options, since nothing is made of them.
 struct Unbuilt {
@@ -222,7 +227,7 @@ std::string ignored_text(std::span<const std::string> words) {
 
 // The table, which points into both arguments.
 std::vector<Entry> all_flags(Options& options, Unbuilt& unbuilt, bool& version) {
-  std::vector<Entry> entries{{bool_flag("version", version, "print the version and exit")}};
+  std::vector<Entry> entries{{bool_flag(kVersionFlag, version, "print the version and exit")}};
   for (const std::vector<Entry>& group : {etcd_flags(options), host_flags(options, unbuilt),
                                           traffic_flags(options), kube_flags(options)}) {
     entries.insert(entries.end(), group.begin(), group.end());
@@ -337,27 +342,25 @@ constexpr std::size_t kDescribedMost = 2000;
 
 }  // namespace
 
-std::string describe(const Options& o) {
-  const std::string text = fmt::format(
-      "CLI flags config: {{etcd-endpoints:{} etcd-prefix:{} etcd-keyfile:{} etcd-certfile:{} "
-      "etcd-cafile:{} etcd-username:{} etcd-password:{} local-store:{} kube-subnet-mgr:{} "
-      "kube-api-url:{} kubeconfig-file:{} kube-annotation-prefix:{} net-config-path:{} "
-      "set-node-network-unavailable:{} iface:[{}] iface-regex:[{}] "
-      "iface-can-reach:{} public-ip:{} "
-      "public-ipv6:{} subnet-file:{} state-dir:{} status-socket:{} healthz-ip:{} healthz-port:{} "
-      "metrics-addr:{} subnet-lease-renew-margin:{} route-nexthops:{} ip-masq:{} "
-      "ip-masq-fully-random-disable:{} "
-      "ip-masq-exclude:[{}] ip-blackhole-route:{} iptables-forward-rules:{} iptables-resync:{}}}",
-      without_credentials(o.etcd.endpoints), o.etcd.prefix, o.etcd.keyfile, o.etcd.certfile,
-      o.etcd.cafile, o.etcd.username, o.etcd.password.empty() ? "" : "(hidden)", o.local_store,
-      o.kube_subnet_mgr, without_credentials(o.kube.api_url), o.kube.kubeconfig_file,
-      o.kube.annotation_prefix, o.kube.net_config_path, o.kube.set_node_network_unavailable,
-      fmt::join(o.iface, " "), fmt::join(o.iface_regex, " "), o.iface_can_reach, o.public_ip,
-      o.public_ipv6, o.subnet_file, o.state_dir, o.status_socket_path(), o.healthz_ip,
-      o.healthz_port, o.metrics_addr, o.subnet_lease_renew_margin, to_text(o.route_nexthops.mode),
-      o.ip_masq, o.ip_masq_fully_random_disable, fmt::join(o.ip_masq_exclude, " "),
-      o.ip_blackhole_route, o.iptables_forward_rules, o.iptables_resync);
-  return printable(text, kDescribedMost);
+// A table of flags that are set already has their values for its defaults.
+std::string describe(const Options& options) {
+  Options shown = options;
+  shown.etcd.endpoints = without_credentials(options.etcd.endpoints);
+  shown.etcd.password = options.etcd.password.empty() ? "" : "(hidden)";
+  shown.kube.api_url = without_credentials(options.kube.api_url);
+  shown.status_socket = options.status_socket_path();
+  Unbuilt unbuilt;
+  bool version = false;
+  std::string values;
+  for (const Entry& entry : all_flags(shown, unbuilt, version)) {
+    const GoFlag& flag = entry.flag;
+    if (!entry.without_effect && flag.name != kVersionFlag) {
+      const std::string_view text = flag.default_text;
+      values += fmt::format("{}{}:", values.empty() ? "" : " ", flag.name);
+      values += flag.value_name == kListValue ? fmt::format("[{}]", text) : text;
+    }
+  }
+  return printable(fmt::format("CLI flags config: {{{}}}", values), kDescribedMost);
 }
 
 }  // namespace flannel

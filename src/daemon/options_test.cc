@@ -364,6 +364,18 @@ TEST(Options, ThePasswordIsNotDescribed) {
   EXPECT_EQ(describe(parse({"--etcd-password=geheim"}).options).find("geheim"), std::string::npos);
 }
 
+TEST(Options, EveryFlagIsDescribedWithItsValue) {
+  const std::string text = describe(
+      parse({"--adopt-stale", "-v=1", "--iface=eth0", "--iface=eth1", "--route-nexthops=off"})
+          .options);
+  for (const char* part :
+       {"{etcd-endpoints:http://127.0.0.1:4001,http://127.0.0.1:2379 ",
+        " etcd-password: ", " adopt-stale:true ", " v:1 ", " iface:[eth0 eth1] ",
+        " iface-regex:[] ", " route-nexthops:off ", " status-socket:/run/flannel/flanneld.sock "}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
+  }
+}
+
 TEST(Options, NorAreCredentialsInAnEndpoint) {
   const std::string text =
       describe(parse({"--etcd-endpoints=http://a:1,https://me:geheim@b:2"}).options);
