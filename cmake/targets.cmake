@@ -54,7 +54,7 @@ function(flannel_test name)
   if(ARG_OF_PROGRAMS)
     set(labels LABELS programs)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120 ${labels})
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300 ${labels})
 endfunction()
 
 # flannel_etcd_test(NAME FILTER ...): flannel_test, and the cases that FILTER names once more with
@@ -71,7 +71,7 @@ function(flannel_etcd_test name filter)
   flannel_test(${name} ${ARGN})
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_FILTER "${filter}"
                        TEST_SUFFIX "@etcd-${etcd_version}"
-                       PROPERTIES TIMEOUT 120 ENVIRONMENT "FLANNEL_ETCD=${FLANNEL_NEWER_ETCD}")
+                       PROPERTIES TIMEOUT 300 ENVIRONMENT "FLANNEL_ETCD=${FLANNEL_NEWER_ETCD}")
 endfunction()
 
 # flannel_kube_test(NAME ...): a GoogleTest program with an API server, one ctest test, so that its cases
