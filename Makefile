@@ -1,6 +1,6 @@
 # The commands of the README. Each says what it does; builds go to build/<preset>.
 .DEFAULT_GOAL := help
-.PHONY: help newer-etcd kube-tools demo build-test test build-test-asan test-asan test-release test-e2e soak fuzz lint release release-arm64 image bench bench-etcd bench-kube bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
+.PHONY: help newer-etcd kube-tools demo build-test test build-test-asan test-asan test-release test-e2e test-arm64 soak fuzz lint release release-arm64 image bench bench-etcd bench-kube bench-firewall bench-cni install install-cni uninstall uninstall-cni clean
 
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
@@ -20,6 +20,7 @@ help:
 	@echo "make test-release  the tests that run our programs, with the optimised ones"
 	@echo "make kube-tools  what the tests with Kubernetes need, built once in ten minutes"
 	@echo "make test-e2e   a Kubernetes cluster on this machine, with the image and the manifest (root)"
+	@echo "make test-arm64  the image on a kernel for arm64, in qemu"
 	@echo "make soak       what happens to nodes, drawn from SEEDS seeds (5000), FIRST_SEED on"
 	@echo "make fuzz       fuzz every parser of foreign bytes, FUZZ_SECONDS each (20)"
 	@echo "make lint       clang-format and clang-tidy, warnings as errors"
@@ -109,6 +110,11 @@ test-e2e: image newer-etcd kube-tools
 	@test/e2e/run test --legacy --outage
 	@scripts/build-kube helm netpol >/dev/null
 	@test/e2e/run test --chart --dual-stack
+
+test-arm64:
+	@scripts/install-dependencies arm64-kernel
+	@$(MAKE) image ARCHS="amd64 arm64"
+	@test/arm64/run build/image/layout
 
 soak:
 	@scripts/install-dependencies build test

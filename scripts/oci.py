@@ -34,6 +34,12 @@ def apt_options(arch):
     return options
 
 
+def with_dependencies(names, arch):
+    """As apt would install them where nothing is: NAME of each."""
+    command = ["apt-get", "-q", *apt_options(arch), "--simulate", "--no-install-recommends", "install", *names]
+    return re.findall(r"^Inst (\S+)", subprocess.check_output(command, text=True), re.M)
+
+
 def fetch(packages, arch):
     """Of each of the packages the newest version that apt knows, and its file."""
     folder = os.path.join(CACHE, arch)
