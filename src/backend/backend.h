@@ -91,8 +91,8 @@ struct Plan {
 
 // What an announcement follows from beside the configuration and the interface.
 struct AnnounceInputs {
-  // What the kernel has of ours: a device that can stay keeps its MAC.
-  const NetState& have;
+  // Of ours, as the kernel has them: one that can stay keeps its MAC.
+  const Table<Link>& devices;
   // What the other nodes knew of us before, where a store remembers it; else nullptr. A new device
   // gets its MAC from there.
   const LeaseAttrs* published = nullptr;

@@ -41,7 +41,7 @@ struct TestNode {
   }
 
   LeaseAttrs announce(const NetState& have = {}, const LeaseAttrs* published = nullptr) const {
-    return backend->announce(network, external, {have, published});
+    return backend->announce(network, external, {have.of<Link>(), published});
   }
   Plan plan(std::span<const Lease> peers = {}) const {
     std::vector<const Lease*> list;

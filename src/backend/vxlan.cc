@@ -223,7 +223,7 @@ Link VxlanBackend::device(const Node& node, Family family, const Mac& mac) const
 // reboot nothing changes for the peers.
 Mac VxlanBackend::device_mac(const NetworkConfig& network, const ExternalInterface& external,
                              Family family, const AnnounceInputs& inputs) const {
-  const Link* device = inputs.have.of<Link>().find({device_name(family)});
+  const Link* device = inputs.devices.find({device_name(family)});
   const Vxlan* is = device == nullptr ? nullptr : std::get_if<Vxlan>(&device->kind);
   if (is != nullptr) {
     Vxlan should = attributes(external, family);

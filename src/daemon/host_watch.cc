@@ -64,10 +64,11 @@ HostUse HostWatch::use() const {
 }
 
 LeaseAttrs HostWatch::announcement(const ExternalInterface& external) const {
-  const Snapshot kernel = kernel_.dump(overlay_.scope);
+  Snapshot kernel;
+  kernel_.dump(overlay_.scope, kinds<Link>(), kernel);
   return overlay_.backend->announce(
       overlay_.config, external,
-      {kernel.ours, facts_.published ? &*facts_.published : nullptr, overlay_.prepared});
+      {kernel.ours.of<Link>(), facts_.published ? &*facts_.published : nullptr, overlay_.prepared});
 }
 
 // Error: the backend cannot use it, and nothing has changed.

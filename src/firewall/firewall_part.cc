@@ -107,7 +107,7 @@ std::optional<std::chrono::milliseconds> FirewallPart::audit() const {
   return legacy_tables_.any() ? std::optional(resync_) : std::nullopt;
 }
 
-void FirewallPart::dump(const Scope&, Snapshot& snapshot) {
+void FirewallPart::dump(const Scope&, KindSet, Snapshot& snapshot) {
   Table<Ruleset> rows;
   for (const Ruleset::Key& key : our_keys()) {
     if (std::optional<Ruleset> row = read(key)) {

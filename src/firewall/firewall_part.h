@@ -32,7 +32,7 @@ class FirewallPart : public Part {
   // Of both tools and families, whichever is wanted, so that what another choice left behind goes.
   // No program is run: rules of iptables that were neither written nor listed since they are what
   // they are have a line that says so.
-  void dump(const Scope& scope, Snapshot& snapshot) override;
+  void dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) override;
   // Those of nftables at once, those of iptables are pending. No rules of a family go while others
   // that take their place cannot be put.
   std::vector<OpResult> apply(std::span<const Op> ops) override;

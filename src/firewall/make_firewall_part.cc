@@ -20,7 +20,9 @@ class MissingPart : public Part {
   explicit MissingPart(OpResult answer) : answer_(std::move(answer)) {}
 
   KindSet kinds() const override { return flannel::kinds<Ruleset>(); }
-  void dump(const Scope&, Snapshot& snapshot) override { snapshot.ours.of<Ruleset>() = {}; }
+  void dump(const Scope&, KindSet, Snapshot& snapshot) override {
+    snapshot.ours.of<Ruleset>() = {};
+  }
   std::vector<OpResult> apply(std::span<const Op> ops) override {
     return std::vector<OpResult>(ops.size(), answer_);
   }
@@ -36,7 +38,7 @@ class ClaimedPart : public FirewallPart {
  public:
   using FirewallPart::FirewallPart;
 
-  void dump(const Scope& scope, Snapshot& snapshot) override {
+  void dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) override {
     network_ = scope.networks.empty() ? "" : scope.networks.front().to_text();
     snapshot.ours.of<Ruleset>() = {};
     const bool held = hold().has_value();
@@ -44,7 +46,7 @@ class ClaimedPart : public FirewallPart {
     if (!held) {
       return;
     }
-    FirewallPart::dump(scope, snapshot);
+    FirewallPart::dump(scope, kinds, snapshot);
     if (snapshot.ours.of<Ruleset>().empty() && !is_busy()) {
       (void)claim_.hold({}, network_);  // to claim nothing never fails
       chosen_ = false;
@@ -95,7 +97,7 @@ class ClaimedPart : public FirewallPart {
     if (!chosen_) {
       set_suffix(own);
       Snapshot there;
-      FirewallPart::dump({}, there);
+      FirewallPart::dump({}, kinds(), there);
       set_suffix(usual_are_others_ || !there.ours.of<Ruleset>().empty() ? own : "");
     }
     Result<void> held = claim_.hold(claims(own), network_);

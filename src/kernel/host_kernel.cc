@@ -51,7 +51,7 @@ Result<void> HostKernel::claim(const Scope& scope) {
 void HostKernel::dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) {
   for (const std::unique_ptr<Part>& part : parts_) {
     if ((part->kinds() & kinds).any()) {
-      part->dump(scope, snapshot);
+      part->dump(scope, kinds, snapshot);
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -287,6 +288,11 @@ NotificationSocket::NotificationSocket(int protocol, std::span<const int> groups
 
 bool NotificationSocket::join(int group) {
   return ::setsockopt(fd_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0;
+}
+
+bool NotificationSocket::has_news() const {
+  pollfd readable{fd_.get(), POLLIN, 0};
+  return ::poll(&readable, 1, 0) != 0;
 }
 
 bool NotificationSocket::drain(const std::function<void(const MessageView&)>& take) {

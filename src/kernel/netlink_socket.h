@@ -96,6 +96,9 @@ class NotificationSocket {
 
   int fd() const { return fd_.get(); }
 
+  // Whether a message is pending, or some were lost.
+  bool has_news() const;
+
   // Hands every pending message to `take`; of those that come meanwhile, as from a program that
   // changes something without pause, some are left for the next call. False where some were lost
   // (ENOBUFS).

@@ -3,6 +3,7 @@
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "kernel/address_codec.h"
 #include "kernel/neighbour_codec.h"
@@ -114,13 +115,14 @@ std::optional<Reading> read_object(const MessageView& message, const Scope& scop
   }
 }
 
-void SnapshotBuilder::add_links(std::vector<LinkMessage> links) {
+void SnapshotBuilder::add_links(std::span<const LinkMessage> links) {
   links_ = LinkTable(links);
-  for (LinkMessage& link : links) {
-    links_.name_devices(link);
+  for (const LinkMessage& link : links) {
     if (owns_link(scope_, link.link)) {
       links_.ours.insert(link.index);
-      ours_.push_back(std::move(link.link));
+      LinkMessage ours = link;
+      links_.name_devices(ours);
+      ours_.push_back(std::move(ours.link));
     }
   }
 }
@@ -201,20 +203,33 @@ void SnapshotBuilder::disown_entries_of_foreign_neighbours() {
   std::erase_if(fdb_, foreign);
 }
 
-void SnapshotBuilder::finish(Snapshot& snapshot) {
+void SnapshotBuilder::finish(KindSet kinds, Snapshot& snapshot) {
   disown_entries_of_foreign_neighbours();
-  NetState& ours = snapshot.ours;
-  ours.of<Link>() = Table<Link>(std::move(ours_));
-  ours.of<Address>() = Table<Address>(std::move(addresses_));
-  ours.of<Neighbour>() = Table<Neighbour>(std::move(neighbours_));
-  ours.of<FdbEntry>() = Table<FdbEntry>(std::move(fdb_));
-  ours.of<Nexthop>() = Table<Nexthop>(std::move(nexthops_));
-  ours.of<Route>() = Table<Route>(std::move(routes_));
-  snapshot.leftovers = Table<Route>(std::move(leftovers_));
-  snapshot.foreign_routes = Table<Route>(std::move(foreign_routes_));
-  snapshot.foreign = std::move(foreign_);
-  std::sort(taken_nexthops_.begin(), taken_nexthops_.end());
-  snapshot.taken_nexthops = std::move(taken_nexthops_);
+  const auto is_listed = [&]<class T>(const std::vector<T>&) {
+    return (kinds & flannel::kinds<T>()).any();
+  };
+  const auto put = [&]<class T>(std::vector<T>& rows) {
+    if (is_listed(rows)) {
+      snapshot.ours.of<T>() = Table<T>(std::move(rows));
+    }
+  };
+  if (is_listed(nexthops_)) {
+    std::sort(taken_nexthops_.begin(), taken_nexthops_.end());
+    snapshot.taken_nexthops = std::move(taken_nexthops_);
+  }
+  if (is_listed(routes_)) {
+    snapshot.leftovers = Table<Route>(std::move(leftovers_));
+    snapshot.foreign_routes = Table<Route>(std::move(foreign_routes_));
+  }
+  std::erase_if(snapshot.foreign,
+                [&](const Object& object) { return (kind_of(object) & kinds).any(); });
+  std::ranges::move(foreign_, std::back_inserter(snapshot.foreign));
+  put(ours_);
+  put(addresses_);
+  put(neighbours_);
+  put(fdb_);
+  put(nexthops_);
+  put(routes_);
 }
 
 }  // namespace flannel::netlink

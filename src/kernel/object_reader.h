@@ -60,10 +60,10 @@ class SnapshotBuilder {
   explicit SnapshotBuilder(const Scope& scope) : scope_(scope) {}
 
   // All links of the host.
-  void add_links(std::vector<LinkMessage> links);
+  void add_links(std::span<const LinkMessage> links);
   void add(std::vector<Reading> readings);
-  // Puts them into `snapshot` in place of what it has of their kinds.
-  void finish(Snapshot& snapshot);
+  // Puts those of `kinds` into `snapshot` in place of what it has of these.
+  void finish(KindSet kinds, Snapshot& snapshot);
 
   // As add_links() found them.
   const LinkTable& links() const { return links_; }

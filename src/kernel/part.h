@@ -17,9 +17,9 @@ class Part {
 
   virtual KindSet kinds() const = 0;
 
-  // Lists all its kinds and puts what is found in place of what `snapshot` has of them. Kinds of
-  // parts before it are in `snapshot` as they are now or were last listed.
-  virtual void dump(const Scope& scope, Snapshot& snapshot) = 0;
+  // Lists its own of `kinds`, or more of them, and puts what is found in place of what `snapshot`
+  // has of these. Kinds of parts before it are in `snapshot` as they are now or were last listed.
+  virtual void dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) = 0;
   // Ops of its kinds.
   virtual std::vector<OpResult> apply(std::span<const Op> ops) = 0;
 

@@ -171,7 +171,7 @@ class RtnetlinkPart::Applier {
     if (const std::optional<LinkMessage> there = kernel_.find_link(link.key.name)) {
       reason = explain_foreign(there->link);
     } else {
-      const std::vector<LinkMessage> links = kernel_.dump_links();
+      const std::vector<LinkMessage>& links = kernel_.list_links();
       const auto other = std::ranges::find_if(
           links, [&](const LinkMessage& found) { return has_same_vni(found.link, link); });
       reason = other != links.end() ? explain_same_vni(other->link) : "";
@@ -303,7 +303,16 @@ std::vector<OpResult> RtnetlinkPart::apply(std::span<const Op> ops) {
   if (ops.empty()) {
     return {};
   }
-  return Applier(*this, ops).run();
+  std::vector<OpResult> results = Applier(*this, ops).run();
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const Link* link = std::get_if<Link>(&ops[i].object);
+    if (!results[i].ok()) {
+      invalidate_lists();  // what it was planned by may not be so
+    } else if (link != nullptr && ops[i].verb == Op::Verb::add) {
+      made_.push_back(*link);
+    }
+  }
+  return results;
 }
 
 }  // namespace flannel

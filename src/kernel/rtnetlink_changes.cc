@@ -2,12 +2,44 @@
 
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "kernel/rtnetlink_part.h"
 
 namespace flannel {
 
 using netlink::MessageView;
 using netlink::Reading;
+
+namespace {
+
+// Links, or their addresses.
+bool is_about_interfaces(const MessageView& message) {
+  return message.type == RTM_NEWLINK || message.type == RTM_DELLINK ||
+         message.type == RTM_NEWADDR || message.type == RTM_DELADDR;
+}
+
+// A device is made in steps, of which each is told: down, without alias, then as it is to be. By
+// then all of them are there to be read. Nothing of ours was on it yet, so that whatever it was
+// before it was as `made` means nothing.
+void leave_out_making(const Link& made, std::vector<Change>& changes, std::size_t first) {
+  const auto begin = changes.begin() + static_cast<std::ptrdiff_t>(first);
+  const auto is_made = [&](const Change& change) {
+    return !change.removed && change.object == Object(made);
+  };
+  const auto end = std::find_if(begin, changes.end(), is_made);
+  if (end != changes.end()) {
+    changes.erase(std::remove_if(begin, end,
+                                 [&](const Change& change) {
+                                   const Link* link = std::get_if<Link>(&change.object);
+                                   return link != nullptr && link->key == made.key;
+                                 }),
+                  end);
+  }
+}
+
+}  // namespace
 
 class RtnetlinkPart::Listener {
  public:
@@ -96,12 +128,20 @@ class RtnetlinkPart::Listener {
 };
 
 void RtnetlinkPart::changes(const Scope& scope, Changes& changes) {
+  const std::size_t first = changes.ours.size();
   Listener listener(links_, scope, changes);
   const bool complete = notifications_.drain([&](const MessageView& message) {
+    if (is_about_interfaces(message)) {
+      invalidate_lists();
+    }
     default_routes_.on_notification(message);
     listener.take(message);
   });
+  for (const Link& link : std::exchange(made_, {})) {
+    leave_out_making(link, changes.ours, first);
+  }
   if (!complete) {
+    invalidate_lists();
     default_routes_.invalidate();
     changes.dump_needed |= kinds();
     changes.host.all = true;

@@ -30,28 +30,51 @@ using netlink::RouteMessage;
 // The dumps of one snapshot.
 class RtnetlinkPart::Dumper {
  public:
-  Dumper(RtnetlinkPart& kernel, const Scope& scope)
-      : kernel_(kernel), scope_(scope), builder_(scope) {}
+  Dumper(RtnetlinkPart& kernel, const Scope& scope, KindSet kinds)
+      : kernel_(kernel), scope_(scope), kinds_(kinds), builder_(scope) {
+    if (wants<FdbEntry>()) {
+      kinds_ |= flannel::kinds<Neighbour>();  // which say whose an entry is
+    }
+  }
 
   void run(Snapshot& snapshot) {
-    builder_.add_links(kernel_.dump_links());
+    builder_.add_links(kernel_.list_links());
     kernel_.links_.add_unknown(builder_.links());
     for (const int index : builder_.links().ours) {
-      dump("addresses", [&](auto& request) { netlink::encode_dump_addresses(request, index); });
-      dump("neighbours", [&](auto& request) { netlink::encode_dump_neighbours(request, index); });
-      dump("FDB entries", [&](auto& request) { netlink::encode_dump_fdb(request, index); });
+      dump_device(index);
     }
-    const bool nexthops_supported =
-        dump("nexthops", [](auto& request) { netlink::encode_dump_nexthops(request); }, EOPNOTSUPP);
-    for (const Family family : kFamilies) {
+    if (wants<Nexthop>()) {
+      snapshot.nexthops_supported = dump(
+          "nexthops", [](auto& request) { netlink::encode_dump_nexthops(request); }, EOPNOTSUPP);
+    }
+    if (wants<Route>()) {
       // The whole table: what has a key of ours, or comes before us, may be of any protocol.
-      dump("routes", [&](auto& request) { netlink::encode_dump_routes(request, family); }, ENOENT);
+      for (const Family family : kFamilies) {
+        dump(
+            "routes", [&](auto& request) { netlink::encode_dump_routes(request, family); }, ENOENT);
+      }
     }
-    builder_.finish(snapshot);
-    snapshot.nexthops_supported = nexthops_supported;
+    builder_.finish(kinds_, snapshot);
   }
 
  private:
+  template <class T>
+  bool wants() const {
+    return (kinds_ & flannel::kinds<T>()).any();
+  }
+
+  void dump_device(int index) {
+    if (wants<Address>()) {
+      dump("addresses", [&](auto& request) { netlink::encode_dump_addresses(request, index); });
+    }
+    if (wants<Neighbour>()) {
+      dump("neighbours", [&](auto& request) { netlink::encode_dump_neighbours(request, index); });
+    }
+    if (wants<FdbEntry>()) {
+      dump("FDB entries", [&](auto& request) { netlink::encode_dump_fdb(request, index); });
+    }
+  }
+
   // False where the kernel answers with `missing`: a namespace in which no route was ever made has
   // no table, an old kernel no nexthops.
   template <class Encode>
@@ -82,6 +105,7 @@ class RtnetlinkPart::Dumper {
 
   RtnetlinkPart& kernel_;
   const Scope& scope_;
+  KindSet kinds_;
   netlink::SnapshotBuilder builder_;
 };
 
@@ -101,19 +125,45 @@ Result<void> RtnetlinkPart::may_change() {
   return {};
 }
 
-std::vector<LinkMessage> RtnetlinkPart::dump_links() {
-  netlink::Batch request;
-  netlink::encode_dump_links(request);
-  return requests_.dump<LinkMessage>(request, "links", netlink::decode_link);
+void RtnetlinkPart::invalidate_lists() {
+  listed_links_.invalidate();
+  listed_addresses_.invalidate();
 }
 
-void RtnetlinkPart::dump(const Scope& scope, Snapshot& snapshot) {
-  Dumper(*this, scope).run(snapshot);
+// Every change is told of before it is over (net/core/rtnetlink.c, rtnetlink_event), so that
+// without news the last list is what there is.
+const std::vector<LinkMessage>& RtnetlinkPart::list_links() {
+  if (notifications_.has_news()) {
+    invalidate_lists();
+  }
+  if (const std::vector<LinkMessage>* known = listed_links_.get()) {
+    return *known;
+  }
+  netlink::Batch request;
+  netlink::encode_dump_links(request);
+  return listed_links_.set(requests_.dump<LinkMessage>(request, "links", netlink::decode_link));
+}
+
+const std::vector<AddressMessage>& RtnetlinkPart::list_addresses() {
+  if (notifications_.has_news()) {
+    invalidate_lists();
+  }
+  if (const std::vector<AddressMessage>* known = listed_addresses_.get()) {
+    return *known;
+  }
+  netlink::Batch request;
+  netlink::encode_dump_addresses(request, 0);
+  return listed_addresses_.set(
+      requests_.dump<AddressMessage>(request, "addresses", netlink::decode_address));
+}
+
+void RtnetlinkPart::dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) {
+  Dumper(*this, scope, kinds).run(snapshot);
 }
 
 Dev RtnetlinkPart::name_of(int index) {
   if (!links_.all.contains(index)) {
-    links_.add_unknown(netlink::LinkTable(dump_links()));
+    links_.add_unknown(netlink::LinkTable(list_links()));
   }
   return links_.name_of(index);
 }
@@ -182,7 +232,7 @@ std::vector<DefaultRouteMessage> RtnetlinkPart::list_default_routes() {
 
 HostView RtnetlinkPart::host() {
   HostView view;
-  const std::vector<LinkMessage> links = dump_links();
+  const std::vector<LinkMessage>& links = list_links();
   const netlink::LinkTable listed(links);
   links_.add_unknown(listed);
   for (const LinkMessage& link : links) {
@@ -195,10 +245,7 @@ HostView RtnetlinkPart::host() {
   }
   std::sort(view.interfaces.begin(), view.interfaces.end(),
             [](const HostInterface& a, const HostInterface& b) { return a.index < b.index; });
-  netlink::Batch request;
-  netlink::encode_dump_addresses(request, 0);
-  for (const AddressMessage& found :
-       requests_.dump<AddressMessage>(request, "addresses", netlink::decode_address)) {
+  for (const AddressMessage& found : list_addresses()) {
     for (HostInterface& interface : view.interfaces) {
       if (interface.index == found.index) {
         interface.addresses.push_back(found.address);
@@ -218,7 +265,7 @@ HostView RtnetlinkPart::host() {
 
 std::vector<Path> RtnetlinkPart::paths(std::span<const IpAddr> to) {
   if (links_.all.empty()) {
-    links_.add_unknown(netlink::LinkTable(dump_links()));
+    links_.add_unknown(netlink::LinkTable(list_links()));
   }
   std::vector<Path> paths(to.size());
   for (std::size_t start = 0; start < to.size(); start += kPathsABatch) {

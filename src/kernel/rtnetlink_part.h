@@ -8,10 +8,12 @@
 #include <string_view>
 #include <vector>
 
+#include "kernel/address_codec.h"
 #include "kernel/default_routes.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/object_reader.h"
 #include "kernel/part.h"
+#include "kernel/recent_list.h"
 #include "kernel/route_codec.h"
 
 namespace flannel {
@@ -25,7 +27,7 @@ class RtnetlinkPart : public Part, public HostNetwork {
   KindSet kinds() const override {
     return flannel::kinds<Link, Address, Neighbour, FdbEntry, Nexthop, Route>();
   }
-  void dump(const Scope& scope, Snapshot& snapshot) override;
+  void dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) override;
   std::vector<OpResult> apply(std::span<const Op> ops) override;
   int notify_fd() const override { return notifications_.fd(); }
   void changes(const Scope& scope, Changes& changes) override;
@@ -41,7 +43,10 @@ class RtnetlinkPart : public Part, public HostNetwork {
   class Listener;
   class Dumper;
 
-  std::vector<netlink::LinkMessage> dump_links();
+  // As the kernel has them now; valid until the next call of either.
+  const std::vector<netlink::LinkMessage>& list_links();
+  const std::vector<netlink::AddressMessage>& list_addresses();
+  void invalidate_lists();
   std::vector<netlink::DefaultRouteMessage> list_default_routes();
   // Also of a device that no notification was about yet; empty where there is none.
   Dev name_of(int index);
@@ -57,7 +62,10 @@ class RtnetlinkPart : public Part, public HostNetwork {
   netlink::RequestSocket requests_;
   netlink::NotificationSocket notifications_;
   netlink::LinkTable links_;
+  std::vector<Link> made_;      // by apply(), since notifications were read last
   std::map<Dev, int> indices_;  // of devices that were asked for
+  RecentList<netlink::LinkMessage> listed_links_;
+  RecentList<netlink::AddressMessage> listed_addresses_;
   netlink::DefaultRoutes default_routes_;
 };
 

@@ -58,7 +58,7 @@ std::optional<FixedSettings> find_fixed_settings() {
 
 }  // namespace
 
-void SysctlPart::dump(const Scope&, Snapshot& snapshot) {
+void SysctlPart::dump(const Scope&, KindSet, Snapshot& snapshot) {
   std::vector<Sysctl> settings;
   for (const Link& link : snapshot.ours.of<Link>()) {
     for (const std::string_view name : {kAcceptRa, kDisableIpv6}) {

@@ -10,7 +10,7 @@ namespace flannel {
 class SysctlPart : public Part {
  public:
   KindSet kinds() const override { return flannel::kinds<Sysctl>(); }
-  void dump(const Scope& scope, Snapshot& snapshot) override;
+  void dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) override;
   std::vector<OpResult> apply(std::span<const Op> ops) override;
   std::optional<std::chrono::milliseconds> audit() const override {
     return std::chrono::seconds(30);

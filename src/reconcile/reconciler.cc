@@ -107,7 +107,7 @@ void Reconciler::dump() {
   dump_needed_.reset();
   const std::vector<Audit> audits = kernel_.audits();
   for (std::size_t i = 0; i < audits.size(); ++i) {
-    if ((audits[i].kinds & dumped).any()) {
+    if ((audits[i].kinds & ~dumped).none()) {
       listed_at_[i] = Clock::now();
     }
   }

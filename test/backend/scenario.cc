@@ -81,7 +81,7 @@ Snapshot read_recorded(const std::string& name, const Scope& scope) {
   }
   builder.add(std::move(readings));
   Snapshot snapshot;
-  builder.finish(snapshot);
+  builder.finish(all_kinds(), snapshot);
   return snapshot;
 }
 
@@ -138,7 +138,7 @@ void read_line(Scenario& scenario, const std::string& text) {
   } else if (verb == "own") {
     scenario.own.key = value_of(parse_lease_key(rest_of(line)), text);
     scenario.own.attrs =
-        scenario.backend->announce(scenario.network, scenario.external, {scenario.have});
+        scenario.backend->announce(scenario.network, scenario.external, {scenario.have.of<Link>()});
   } else if (verb == "peer") {
     line >> key;
     scenario.update.leases.push_back({value_of(parse_lease_key(key), text),

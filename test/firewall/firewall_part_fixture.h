@@ -49,7 +49,7 @@ class FirewallPartTest : public FirewallTest {
   }
   NetState dump() {
     Snapshot snapshot;
-    part_->dump({}, snapshot);
+    part_->dump({}, part_->kinds(), snapshot);
     return snapshot.ours;
   }
   // The same with what the programs say of iptables.

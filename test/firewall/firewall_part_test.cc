@@ -113,11 +113,11 @@ bool tells(Part& part, bool removed) {
 TEST_F(FirewallPartTest, WhatComesOrGoesAroundALookThatFindsNothingIsTold) {
   const std::unique_ptr<Part> part = make_firewall_part(kResync);
   Snapshot snapshot;
-  part->dump({}, snapshot);
+  part->dump({}, part->kinds(), snapshot);
   shell("nft add table ip flannel-ipv4");
   EXPECT_TRUE(tells(*part, false));
   shell("nft delete table ip flannel-ipv4");
-  part->dump({}, snapshot);
+  part->dump({}, part->kinds(), snapshot);
   EXPECT_TRUE(tells(*part, true));
 }
 
@@ -125,13 +125,13 @@ TEST_F(FirewallPartTest, WhatComesOrGoesAroundALookThatFindsNothingIsTold) {
 TEST_F(FirewallPartTest, ADumpWhileRulesAreBeingMadeDoesNotGiveThemUp) {
   const std::unique_ptr<Part> part = make_firewall_part(kResync);
   Snapshot snapshot;
-  part->dump({}, snapshot);
+  part->dump({}, part->kinds(), snapshot);
   std::vector<Op> ops;
   for (const Ruleset& row : planned(FirewallTool::iptables).of<Ruleset>()) {
     ops.push_back({Op::Verb::add, row});
   }
   part->apply(ops);
-  part->dump({}, snapshot);
+  part->dump({}, part->kinds(), snapshot);
   ASSERT_TRUE(snapshot.ours.of<Ruleset>().empty()) << "no program has begun";
   for (std::size_t answered = 0; answered < ops.size();) {
     const std::size_t more = next_changes(*part).answers.size();

@@ -40,7 +40,7 @@ class NotePart : public Part {
   explicit NotePart(Notebook& book) : book_(book) {}
 
   KindSet kinds() const override { return flannel::kinds<Note>(); }
-  void dump(const Scope&, Snapshot& snapshot) override {
+  void dump(const Scope&, KindSet, Snapshot& snapshot) override {
     ++book_.dumps;
     snapshot.ours.of<Note>() = book_.notes;
   }

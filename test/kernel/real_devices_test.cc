@@ -45,6 +45,46 @@ TEST_P(RealDevices, WhatIsPutOnADeviceGoesToTheOneThatHasTheNameNow) {
   EXPECT_EQ(apply_one(Op::Verb::add, neighbour).error, ENODEV);
 }
 
+// It is made in steps, of which the kernel tells; nothing of ours is on it before the last.
+TEST_P(RealDevices, WhatLeadsToADeviceThatWeMakeIsNoNews) {
+  for (const bool anew : {false, true}) {
+    if (anew) {
+      apply({{Op::Verb::remove, device()}});
+    }
+    add(overlay());
+    const Changes told = changes([](const Changes& c) { return says(c, false, device()); });
+    for (const Change& change : told.ours) {
+      if (const Link* link = std::get_if<Link>(&change.object)) {
+        EXPECT_FALSE(change.removed);
+        EXPECT_EQ(link->text(), device().text());
+      }
+    }
+  }
+  Link down = device();
+  down.up = false;
+  shell("ip link set flannel.1 down && ip link set flannel.1 up");
+  const Changes told = changes([&](const Changes& c) { return says(c, false, down); });
+  EXPECT_TRUE(says(told, false, down)) << "others do that, and its routes are gone";
+}
+
+TEST_P(RealDevices, AListOfSomeKindsLeavesTheOthersAsTheyWere) {
+  add(overlay());
+  shell("ip addr add 192.0.2.1/32 dev flannel.1 && ip route add 192.0.2.0/24 dev flannel.1");
+  Snapshot snapshot = kernel_->dump(scope());
+  ASSERT_EQ(snapshot.foreign.size(), 2U);
+  shell("ip link set flannel.1 down && ip link set flannel.1 up && ip addr flush dev flannel.1");
+  const NetState before = snapshot.ours;
+  kernel_->dump(scope(), kinds<Route>(), snapshot);
+  EXPECT_TRUE(snapshot.ours.of<Route>().empty());
+  EXPECT_EQ(snapshot.ours.of<Address>(), before.of<Address>());
+  EXPECT_EQ(snapshot.ours.of<Neighbour>(), before.of<Neighbour>());
+  ASSERT_EQ(snapshot.foreign.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Address>(snapshot.foreign[0]));
+  kernel_->dump(scope(), kinds<Address>(), snapshot);
+  EXPECT_TRUE(snapshot.ours.of<Address>().empty());
+  EXPECT_TRUE(snapshot.foreign.empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, RealDevices, testing::Values("real"),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -121,6 +121,23 @@ TEST_P(RealHost, ShowsDuplicateAddresses) {
   }
 }
 
+// Although a list is used again where nothing was notified since.
+TEST_P(RealHost, WhatIsThereNowIsListedWhoeverReadsNotifications) {
+  for (const bool read : {false, true}) {
+    for (const char* change :
+         {"ip link add pod0 type veth peer name pod1", "ip link set pod0 mtu 1400",
+          "ip link set pod0 up", "ip addr add 198.18.9.2/24 dev pod0",
+          "ip link set pod0 down && ip link set pod0 name pod2", "ip link del pod2"}) {
+      kernel().host();
+      shell(change);
+      if (read) {
+        kernel().changes(scope());
+      }
+      EXPECT_EQ(kernel().host().interfaces, HostKernel().host().interfaces) << change;
+    }
+  }
+}
+
 TEST_P(RealHost, WhoChangesItWithoutPauseKeepsNobodyWaiting) {
   netlink::NotificationSocket notifications;
   ifreq request{};

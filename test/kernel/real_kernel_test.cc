@@ -18,7 +18,7 @@ class RealKernel : public KernelContract {
 class BrokenPart : public Part {
  public:
   KindSet kinds() const override { return flannel::kinds<Ruleset>(); }
-  void dump(const Scope&, Snapshot&) override {}
+  void dump(const Scope&, KindSet, Snapshot&) override {}
   std::vector<OpResult> apply(std::span<const Op>) override { return {}; }
   void changes(const Scope&, Changes&) override {
     throw std::system_error(EBADF, std::generic_category(), "broken");

@@ -31,8 +31,8 @@ std::vector<Recorded> recorded() {
 }
 
 // The devices that the MACs of a lease belong to.
-NetState devices(const LeaseAttrs& attrs, const ExternalInterface& external) {
-  NetState state;
+Table<Link> devices(const LeaseAttrs& attrs, const ExternalInterface& external) {
+  Table<Link> devices;
   for (const Family family : kFamilies) {
     const std::size_t at = attrs.data(family).find("VtepMAC\":\"");
     if (at == std::string::npos) {
@@ -43,9 +43,9 @@ NetState devices(const LeaseAttrs& attrs, const ExternalInterface& external) {
     link.kind = Vxlan{
         .vni = 1, .local = external.public_address(family), .lower = external.name, .port = 8472};
     link.mac = *Mac::parse(attrs.data(family).substr(at + 10, 17));
-    state.of<Link>().put(link);
+    devices.put(link);
   }
-  return state;
+  return devices;
 }
 
 TEST(RecordedLeases, AreReadAndWrittenTheSame) {
