@@ -48,6 +48,7 @@ inline bool is_fixed(int error) {
 struct FixedSettings {
   std::string reason;     // the kernel's
   std::string accept_ra;  // what a new device has
+  bool operator==(const FixedSettings&) const = default;
 };
 
 }  // namespace flannel

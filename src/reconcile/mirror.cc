@@ -147,6 +147,18 @@ bool enter(const Change& change, NetState& have, const NetState& want) {
       change.object);
 }
 
+NetState rows_of(const NetState& state, KindSet kinds) {
+  NetState rows;
+  for_each_table(
+      [&]<class T>(const Table<T>& from, Table<T>& to) {
+        if ((kinds & flannel::kinds<T>()).any()) {
+          to = from;
+        }
+      },
+      state, rows);
+  return rows;
+}
+
 NetState moving_rows(const NetState& state) {
   NetState rows;
   for_each_table(

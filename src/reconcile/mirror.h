@@ -39,6 +39,9 @@ bool is_news(const Change& change, const NetState& have);
 // Enters what is known of one object into `have`; true where that is not as wanted.
 bool enter(const Change& change, NetState& have, const NetState& want);
 
+// The rows of these kinds, alone.
+NetState rows_of(const NetState& state, KindSet kinds);
+
 // The rows with fields that the kernel itself moves (MovingKind), alone.
 NetState moving_rows(const NetState& state);
 // Puts these fields of `listed` back as `known` has them.

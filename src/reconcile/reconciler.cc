@@ -113,25 +113,10 @@ void Reconciler::dump() {
   }
 }
 
-// When these kinds, listed at that time, are listed again.
-Reconciler::Clock::time_point Reconciler::end_of(const Audit& audit,
-                                                 Clock::time_point listed_at) const {
-  return listed_at + audit.every.value_or(timing_.audit);
-}
-
-Reconciler::Clock::time_point Reconciler::next_audit() const {
-  Clock::time_point next = Clock::time_point::max();
-  const std::vector<Audit> audits = kernel_.audits();
-  for (std::size_t i = 0; i < audits.size(); ++i) {
-    next = std::min(next, end_of(audits[i], listed_at_[i]));
-  }
-  return next;
-}
-
 // Whether the mirror, which can be trusted, is as wanted, object by object.
 bool Reconciler::is_as_planned() const {
-  return report_.passes > 0 && !additive_ && dump_needed_.none() && last_pass_ < next_audit() &&
-         report_.problems.empty() && pending_.empty();
+  return report_.passes > 0 && !additive_ && dump_needed_.none() && report_.problems.empty() &&
+         pending_.empty();
 }
 
 // The ops of what changed of the plan, which want_ has then.
@@ -168,7 +153,8 @@ void Reconciler::pass() {
   for (const Op& op : pending_.begun_by(last_pass_ - timing_.answer)) {
     take_answer({op, {.error = ETIMEDOUT, .text = "there was no answer"}});
   }
-  const bool few = std::exchange(needed_, Need::nothing) == Need::changes && is_as_planned();
+  const Need needed = std::exchange(needed_, Need::nothing);
+  const bool few = needed != Need::everything && is_as_planned() && audits_agree();
   std::optional<std::vector<Op>> changes = few ? plan_changes() : std::nullopt;
   NetState planned_before;
   const bool all = !changes;

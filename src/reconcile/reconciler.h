@@ -2,8 +2,9 @@
 //
 // One loop: plan, diff, apply. It runs when the plan's inputs changed (wake), when a notification
 // says that something of ours is not as planned, and as an audit with a fresh dump every five
-// minutes. Between passes it holds a mirror of what the kernel has; whenever the mirror may be
-// wrong - overrun, link events, an op that failed for a new reason - the next pass dumps.
+// minutes; kinds that the kernel does not notify of are listed more often, by themselves. Between
+// passes it holds a mirror of what the kernel has; whenever the mirror may be wrong - overrun, link
+// events, an op that failed for a new reason - the next pass dumps.
 //
 // What the kernel refuses is tried again by itself, some ops at a time: that costs a system call or
 // two, so that it can be done often, and the end of a cause that nobody tells of is noticed soon.
@@ -107,6 +108,7 @@ class Reconciler {
   void need_pass(Need need = Need::everything);
   void dump();
   bool is_as_planned() const;
+  bool audits_agree();
   std::optional<std::vector<Op>> plan_changes();
   std::vector<Op> plan_all(NetState& planned_before);
   std::vector<Op> ops_for(const NetState& want, const NetState& have) const;

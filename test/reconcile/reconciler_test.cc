@@ -116,6 +116,23 @@ TEST_F(ReconcilerChangesTest, AreAppliedWithoutPlanningAndComparingTheRest) {
   EXPECT_TRUE(one.preview().ops.empty());
 }
 
+TEST_F(ReconcilerChangesTest, KindsListedAtTimesOfTheirOwnArePlannedForOnlyWhereTheyDiffer) {
+  kernel.audit_list = {{all_kinds() & ~kinds<Sysctl>(), std::nullopt},
+                       {kinds<Sysctl>(), milliseconds(0)}};
+  Reconciler each{io.get_executor(), kernel, scope, planner(), {}};
+  each.pass();
+  each.absorb_changes();
+  plans = 0;
+  kernel.listed_kinds.reset();
+  change(overlay(2), each);
+  EXPECT_EQ(plans, 0U);
+  EXPECT_EQ(kernel.listed_kinds, kinds<Sysctl>());
+  kernel.outside({Op::Verb::change, Sysctl{{"flannel.1", std::string(kAcceptRa)}, "1"}});
+  each.pass();
+  EXPECT_EQ(plans, 1U);
+  EXPECT_EQ(to_text(kernel.state), to_text(want));
+}
+
 TEST_F(ReconcilerChangesTest, AfterOneFailedAllIsPlannedAgainUntilItIsThere) {
   one.pass();
   one.absorb_changes();
