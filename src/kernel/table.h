@@ -10,7 +10,7 @@
 namespace flannel {
 
 // Rows in the order of their keys, one a key. They lie in blocks, so that one more among twenty
-// thousand moves some hundred others and no more, and going through all of them is as fast as
+// thousand moves some dozens of others and no more, and going through all of them is as fast as
 // through one array.
 template <class T>
 class Table {
@@ -83,8 +83,8 @@ class Table {
 
  private:
   using Block = std::vector<T>;
-  static constexpr std::size_t kMostInABlock = 256;
-  static constexpr std::size_t kRoomFor = 32;  // more, where a block has to grow
+  static constexpr std::size_t kMostInABlock = 64;
+  static constexpr std::size_t kRoomFor = 8;  // more, where a block has to grow
 
   // The one with rows up to `key`, else the first; nullptr where there are none.
   auto* block_of(this auto& self, const Key& key) {
