@@ -102,7 +102,8 @@ class Kernel {
 
   // Readable when changes() has something. Valid as long as this object.
   virtual int notify_fd() const = 0;
-  // Reads all pending notifications; those about objects that `scope` does not own are left out.
+  // Reads pending notifications; those about objects that `scope` does not own are left out. Where
+  // there are thousands some are left for the next call.
   virtual Changes changes(const Scope& scope) = 0;
 
   // Every kind is in one of them; always as many, with the same kinds.

@@ -22,8 +22,9 @@ namespace {
 constexpr std::size_t kFewAnswers = 16;
 constexpr int kRequestReceiveBuffer = 4 << 20;
 constexpr int kNotificationReceiveBuffer = 16 << 20;
-// More than that can hold: the kernel counts it twice, and a message as 768 bytes at least.
-constexpr int kMostPending = 65'536;
+// Of the tens of thousands that can be pending, as after a start: so that what is made of them
+// takes little room.
+constexpr int kMostAtOnce = 4'096;
 constexpr int kDumpTries = 10;
 
 [[noreturn]] void fail_with_errno(std::string_view what) {
@@ -297,7 +298,7 @@ bool NotificationSocket::has_news() const {
 
 bool NotificationSocket::drain(const std::function<void(const MessageView&)>& take) {
   bool complete = true;
-  for (int left = kMostPending; left > 0; --left) {
+  for (int left = kMostAtOnce; left > 0; --left) {
     const ssize_t got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (got < 0 && errno == ENOBUFS) {
       complete = false;

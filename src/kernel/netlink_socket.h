@@ -99,9 +99,8 @@ class NotificationSocket {
   // Whether a message is pending, or some were lost.
   bool has_news() const;
 
-  // Hands every pending message to `take`; of those that come meanwhile, as from a program that
-  // changes something without pause, some are left for the next call. False where some were lost
-  // (ENOBUFS).
+  // Hands pending messages to `take`, in order; where there are many, or more come without pause,
+  // some are left for the next call. False where some were lost (ENOBUFS).
   bool drain(const std::function<void(const MessageView&)>& take);
 
  private:

@@ -14,7 +14,7 @@ namespace {
 namespace json = boost::json;
 
 bool same_name(std::string_view a, std::string_view b) {
-  return lower_case(a) == lower_case(b);
+  return a.size() == b.size() && lower_case(a) == lower_case(b);
 }
 
 // The one of `known` that was probably meant, whatever its case.

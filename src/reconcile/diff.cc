@@ -124,6 +124,7 @@ bool gets_ipv6(const Link& want, const Link& have) {
 }
 
 void diff_tables(const NetState& want, const NetState& have, std::vector<Op>& ops) {
+  ops.reserve(ops.size() + want.size() - std::min(want.size(), have.size()));
   for_each_table([&ops](const auto& w, const auto& h) { put_differences(w, h, ops); }, want, have);
   // Collected downwards, appended backwards: the last table goes first.
   std::vector<Op> removals;
