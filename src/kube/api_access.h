@@ -15,6 +15,7 @@ struct ApiTarget {
   std::string base_path;      // in front of each request's path; no slash at its end
   TlsIdentity tls;            // where the endpoint is with TLS
   std::string authorization;  // the header's value; empty: without the header
+  bool operator==(const ApiTarget&) const = default;
 };
 
 class ApiAccess {

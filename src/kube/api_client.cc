@@ -17,6 +17,7 @@ constexpr int kSendAgain = 2;                // what the server did not look at
 constexpr std::size_t kMostError = 1 << 16;  // bytes of an answer that is none
 constexpr seconds kErrorTime{5};             // for reading them
 constexpr seconds kLongestWait{30};          // between two requests
+constexpr seconds kBetweenLooks{1};          // at credentials, while the server refuses ours
 
 // RFC 9110, 10.2.3; the other form, a date, is of no use to us. Nothing where there is none.
 std::optional<seconds> retry_after(const Headers& headers) {
@@ -123,29 +124,54 @@ Task<Http2Stream> ApiClient::open(ApiRequest request, Deadline deadline) {
     }
     // With 504 a server says that it has not come so far as the version that is asked for
     // (k8s.io/apiserver, NewTooLargeResourceVersionError), which it may never do.
-    if (!error.retry_after || error.status == 504) {
+    const bool is_unknown = error.status == 401;
+    if (!is_unknown && (!error.retry_after || error.status == 504)) {
       throw error;
     }
     postpone(error);
+    if (is_unknown) {  // for people to mend
+      throw error;
+    }
   }
 }
 
 // Where that takes too long, the server's answer is what it was.
 Task<void> ApiClient::wait_out(Deadline deadline) {
-  while (refusal_ && steady_clock::now() < ask_at_) {
+  for (;;) {
+    const bool is_early = co_await is_postponed();
+    if (!is_early) {
+      co_return;
+    }
     if (deadline < ask_at_) {
       throw ApiError(*refusal_);
     }
-    co_await sleep_for(ask_at_ - steady_clock::now());
+    co_await sleep_for(std::min<Deadline::duration>(ask_at_ - steady_clock::now(), kBetweenLooks));
   }
+}
+
+Task<bool> ApiClient::is_postponed() {
+  if (!refusal_ || steady_clock::now() >= ask_at_) {
+    co_return false;
+  }
+  if (refusal_->status == 401) {
+    const Result<ApiTarget> now = co_await access_->target(false);
+    if (now && *now != *target_) {
+      refusal_.reset();
+    }
+  }
+  co_return refusal_.has_value();
 }
 
 // Longer and longer, and each node until another time: they may all have been refused at once.
 void ApiClient::postpone(const ApiError& refusal) {
-  const seconds least = std::min(std::max(*refusal.retry_after, next_wait_), kLongestWait);
+  const seconds asked = refusal.retry_after.value_or(seconds(0));
+  const seconds least = std::min(std::max(asked, next_wait_), kLongestWait);
   next_wait_ = 2 * least;
   std::uniform_int_distribution<std::int64_t> jitter(0, std::chrono::milliseconds(least).count());
   ask_at_ = steady_clock::now() + least + std::chrono::milliseconds(jitter(random_));
+  if (!refusal_) {
+    log_info("{}: {}: asking later", name(), refusal.what());
+  }
   refusal_ = refusal;
 }
 

@@ -30,7 +30,8 @@ inline constexpr std::size_t kMostApiAnswer = 8 << 20;
 //
 // What needs nobody's attention is done here: who we are is said anew after a 401, once; what the
 // server wants to be asked later (429, Retry-After) is asked later, and nothing else before, as
-// long as the deadline allows; a request that the server did not look at is sent again; a server
+// long as the deadline allows; so is a server that does not know us, unless we can say otherwise
+// who we are; a request that the server did not look at is sent again; a server
 // that cannot serve us (5xx) has its connection given up, so that the next request may come to
 // another one.
 class ApiClient {
@@ -56,6 +57,7 @@ class ApiClient {
   Task<void> refresh(bool rejected);
   void take(ApiTarget target);
   Task<void> wait_out(Deadline deadline);
+  Task<bool> is_postponed();
   void postpone(const ApiError& refusal);
 
   asio::any_io_executor executor_;
@@ -64,7 +66,7 @@ class ApiClient {
   std::string trouble_;              // why there is none that is newer
   TlsContext tls_;                   // of `target_`
   std::unique_ptr<Http2Client> http2_;
-  // What the server last wanted to be asked later, and when that is; nothing once it has served us.
+  // What the server is asked later for, and when that is; nothing once it has served us.
   std::optional<ApiError> refusal_;
   Deadline ask_at_;
   std::chrono::seconds next_wait_{1};

@@ -59,6 +59,31 @@ TEST_F(ApiClientTest, CredentialsAreReadAnewAfterA401AndOnceOnly) {
   EXPECT_EQ(requests.size(), 4U);
 }
 
+// Of thousands of nodes, each of which asks again a second after it failed.
+TEST_F(ApiClientTest, AServerThatDoesNotKnowUsIsAskedLaterOrByOtherCredentials) {
+  answers({refusal("401"), refusal("401"), {.body = "ok"}});
+  const std::string unknown = failure_of({.path = "/"});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(failure_of({.path = "/other"}, 100ms), unknown);
+  }
+  EXPECT_EQ(requests.size(), 2U);
+  now->target->authorization = "Bearer two";
+  EXPECT_EQ(run(client.call({.path = "/"}, in(100ms))), "ok");
+  EXPECT_EQ(find_header(requests.at(2).headers, "authorization"), "Bearer two");
+}
+
+TEST_F(ApiClientTest, OtherCredentialsEndAWaitThatIsUnderWay) {
+  answers({refusal("401"), refusal("401"), {.body = "ok"}});
+  failure_of({.path = "/"});
+  std::string body;
+  asio::co_spawn(loop, client.call({.path = "/"}, in(20s)),
+                 [&](const std::exception_ptr&, const std::string& answer) { body = answer; });
+  loop.run_for(10ms);
+  now->target->authorization = "Bearer two";
+  run_until([&] { return !body.empty(); });
+  EXPECT_EQ(find_header(requests.at(2).headers, "authorization"), "Bearer two");
+}
+
 TEST_F(ApiClientTest, WaitsAsLongAsTheServerAsksFor) {
   answers({refusal("429", "", "1"), refusal("503", "", "1"), {.body = "ok"}});
   const auto begun = std::chrono::steady_clock::now();
