@@ -11,7 +11,7 @@ ConfigWatch::ConfigWatch(LeaseStore& store, std::string taken_up)
 
 Task<void> ConfigWatch::follow() {
   for (;;) {
-    const std::optional<std::string> text = co_await store_.next_config(seen_);
+    const Result<std::string> text = co_await store_.next_config(seen_);
     const auto began = RateLimit::Clock::now();
     look(text);
     const auto now = RateLimit::Clock::now();
@@ -22,13 +22,13 @@ Task<void> ConfigWatch::follow() {
   }
 }
 
-void ConfigWatch::look(const std::optional<std::string>& text) {
-  if (text == seen_) {
+void ConfigWatch::look(const Result<std::string>& text) {
+  const std::optional<std::string> now = text ? std::optional(*text) : std::nullopt;
+  if (now == seen_) {
     return;
   }
-  seen_ = text;
-  const Result<void> taken =
-      text ? on_change(*text) : fail("there is none in {} any more", store_.name());
+  seen_ = now;
+  const Result<void> taken = text ? on_change(*text) : std::unexpected(text.error());
   trouble_ =
       taken ? ""
             : "the network configuration has changed, and is not taken up: " + taken.error().text;

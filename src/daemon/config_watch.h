@@ -20,8 +20,8 @@ class ConfigWatch {
 
   // Follows the store until cancelled; throws where it cannot be reached. To be run again then.
   Task<void> follow();
-  // The store has this one; nothing: none.
-  void look(const std::optional<std::string>& text);
+  // The store has this one. Error: why it has none.
+  void look(const Result<std::string>& text);
 
   // Takes up another one. Error: why it cannot be used, or takes a restart; all is as before then.
   std::function<Result<void>(const std::string& text)> on_change;
@@ -30,7 +30,7 @@ class ConfigWatch {
 
  private:
   LeaseStore& store_;
-  std::optional<std::string> seen_;
+  std::optional<std::string> seen_;  // nothing: none could be read
   std::string trouble_;
   // Somebody's loop that writes one after the other is not to be followed by each log of each node.
   RateLimit limit_{std::chrono::seconds(10)};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/loop_fixture.h"
+#include "store/config_changes.h"
 #include "test/support/fake_store.h"
 
 namespace flannel {
@@ -47,7 +48,7 @@ TEST_F(ConfigWatchTest, SaysWhyTheStoresIsNotTheOneThatIsUsed) {
   refusal = "no good";
   watch.look("second");
   EXPECT_EQ(watch.trouble(), "the network configuration has changed, and is not taken up: no good");
-  watch.look(std::nullopt);
+  watch.look(no_config(*view));
   EXPECT_EQ(watch.trouble(),
             "the network configuration has changed, and is not taken up: there is none in fake any "
             "more");
@@ -55,6 +56,15 @@ TEST_F(ConfigWatchTest, SaysWhyTheStoresIsNotTheOneThatIsUsed) {
   refusal.clear();
   watch.look("first");
   EXPECT_EQ(watch.trouble(), "");
+}
+
+TEST_F(ConfigWatchTest, OneThatIsGoneIsSaidAndTakenUpWhenItIsBack) {
+  asio::co_spawn(io, watch.follow(), asio::detached);
+  store.config.reset();
+  ASSERT_TRUE(run_until(io, [&] { return watch.trouble().contains("there is none in fake"); }));
+  store.config = "first";
+  ASSERT_TRUE(run_until(io, [&] { return watch.trouble().empty(); }));
+  EXPECT_EQ(taken, Texts{"first"});
 }
 
 // What was put back while the store could not be read is noticed as well.

@@ -20,8 +20,8 @@ class FakeRenewals : public LeaseStore {
  public:
   std::string name() const override { return "fake"; }
   Task<std::optional<std::string>> config() override { co_return std::nullopt; }
-  Task<std::optional<std::string>> next_config(std::optional<std::string>) override {
-    co_return std::nullopt;
+  Task<Result<std::string>> next_config(std::optional<std::string>) override {
+    co_return std::string();
   }
   Task<Result<Lease>> acquire(AcquireRequest) override { co_return fail("not asked for"); }
   std::unique_ptr<LeaseWatch> watch() override { return nullptr; }

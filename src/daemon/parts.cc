@@ -14,6 +14,7 @@
 #include "daemon/wait_for.h"
 #include "firewall/random_fully.h"
 #include "network/subnet_env.h"
+#include "store/config_changes.h"
 
 namespace flannel {
 
@@ -130,7 +131,8 @@ void Daemon::store_state(StoreHealth::Use use, const std::string& trouble) {
 // The store has said who is there.
 Task<void> Daemon::follow_store() {
   if (const LastKnownState* const fallback = state_.fallback.get()) {
-    state_.config_watch->look(co_await state_.store->config());
+    const std::optional<std::string> config = co_await state_.store->config();
+    state_.config_watch->look(config ? Result<std::string>(*config) : no_config(*state_.store));
     Result<NodeFacts> facts = co_await state_.store->facts();
     if (!facts) {
       throw std::runtime_error(facts.error().text);

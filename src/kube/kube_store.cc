@@ -38,9 +38,9 @@ class KubeStore : public LeaseStore {
   Result<NetworkConfig> parse_config(const std::string& text) const override {
     return parse_network_config(text, ConfigChecks::kube);
   }
-  // While the file cannot be read it is as before.
-  Task<std::optional<std::string>> next_config(std::optional<std::string> last) override {
-    co_return co_await next_text(options_.net_config_path, std::move(last));
+  Task<Result<std::string>> next_config(std::optional<std::string> last) override {
+    Result<std::string> text = co_await next_text(options_.net_config_path, std::move(last));
+    co_return text ? std::move(text) : fail("failed to read net conf: {}", text.error().text);
   }
   Task<Result<NodeFacts>> facts() override;
   Task<Result<Lease>> acquire(AcquireRequest request) override;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/directory_fixture.h"
 #include "base/file.h"
 #include "kube/node_objects_fixture.h"
@@ -66,6 +68,16 @@ class KubeStoreTest : public StoreFixture {
   bool set_condition = true;
   std::unique_ptr<LeaseStore> store = open();
 };
+
+TEST_F(KubeStoreTest, ANetConfThatCannotBeReadAnyMoreIsSaid) {
+  const std::string path = directory.file("net-conf.json");
+  std::filesystem::remove(path);
+  const Result<std::string> next = run(store->next_config(kConfig));
+  ASSERT_FALSE(next);
+  EXPECT_TRUE(next.error().text.starts_with("failed to read net conf: ")) << next.error().text;
+  EXPECT_TRUE(replace_file(path, kConfig, 0644));
+  EXPECT_EQ(run(store->next_config(std::nullopt)), kConfig);
+}
 
 TEST_F(KubeStoreTest, StartsWithFiveCallsAndThreeTheNextTime) {
   for (const unsigned calls : {5U, 3U}) {

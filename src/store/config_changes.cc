@@ -4,8 +4,11 @@
 
 namespace flannel {
 
-Task<std::optional<std::string>> ConfigChanges::next(LeaseStore& store,
-                                                     std::optional<std::string> last) {
+Result<std::string> no_config(const LeaseStore& store) {
+  return fail("there is none in {} any more", store.name());
+}
+
+Task<Result<std::string>> ConfigChanges::next(LeaseStore& store, std::optional<std::string> last) {
   for (;;) {
     co_await changed_.wait();
     std::optional<std::string> text;
@@ -16,7 +19,7 @@ Task<std::optional<std::string>> ConfigChanges::next(LeaseStore& store,
       throw;
     }
     if (text != last) {
-      co_return text;
+      co_return text ? Result<std::string>(std::move(*text)) : no_config(store);
     }
   }
 }

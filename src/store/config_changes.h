@@ -11,6 +11,9 @@
 
 namespace flannel {
 
+// What is said of a store that has no network configuration any more.
+Result<std::string> no_config(const LeaseStore& store);
+
 class ConfigChanges {
  public:
   explicit ConfigChanges(const asio::any_io_executor& executor) : changed_(executor) {}
@@ -18,7 +21,7 @@ class ConfigChanges {
   // It may be another than was read.
   void set() { changed_.set(); }
   // `store`'s LeaseStore::next_config().
-  Task<std::optional<std::string>> next(LeaseStore& store, std::optional<std::string> last);
+  Task<Result<std::string>> next(LeaseStore& store, std::optional<std::string> last);
 
  private:
   Wake changed_;

@@ -113,7 +113,7 @@ class EtcdStore : public LeaseStore {
 
   std::string name() const override { return name_; }
   Task<std::optional<std::string>> config() override;
-  Task<std::optional<std::string>> next_config(std::optional<std::string> last) override {
+  Task<Result<std::string>> next_config(std::optional<std::string> last) override {
     return config_.changes().next(*this, std::move(last));
   }
   Task<Result<Lease>> acquire(AcquireRequest request) override;

@@ -65,7 +65,7 @@ Task<void> FileWatch::changed_or(std::chrono::steady_clock::time_point deadline)
   }
 }
 
-Task<std::string> next_text(std::string path, std::optional<std::string> last) {
+Task<Result<std::string>> next_text(std::string path, std::optional<std::string> last) {
   constexpr std::chrono::seconds kLookAgain{30};  // for changes that nothing tells of
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   for (;;) {
@@ -76,8 +76,8 @@ Task<std::string> next_text(std::string path, std::optional<std::string> last) {
       watch.reset();
     }
     Result<std::string> text = read_file(path);  // behind the watch, which sees what comes after
-    if (text && *text != last) {
-      co_return std::move(*text);
+    if (text ? *text != last : last.has_value()) {
+      co_return text;
     }
     if (watch) {
       co_await watch->changed_or(std::chrono::steady_clock::now() + kLookAgain);

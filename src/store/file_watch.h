@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/result.h"
 #include "base/task.h"
 
 namespace flannel {
@@ -29,8 +30,9 @@ class FileWatch {
   asio::steady_timer deadline_;
 };
 
-// The file's text, as soon as it is another than `last`: also where the file is reached by links
-// that are exchanged, as those of a ConfigMap. While it cannot be read it is as before.
-Task<std::string> next_text(std::string path, std::optional<std::string> last);
+// The file's text, as soon as it is another than `last`, or there is one where `last` is nothing:
+// also where the file is reached by links that are exchanged, as those of a ConfigMap. Error: it
+// cannot be read any more, and why.
+Task<Result<std::string>> next_text(std::string path, std::optional<std::string> last);
 
 }  // namespace flannel

@@ -47,10 +47,12 @@ TEST_F(FileWatchTest, WhoWritesBesideTheFileWithoutPauseKeepsNobodyWaiting) {
 class NextTextTest : public FileWatchTest {
  protected:
   // Waits for another text than `last`, while `change` happens.
-  std::string text_after(const std::string& last, const std::function<void()>& change) {
+  std::string text_after(std::optional<std::string> last, const std::function<void()>& change) {
     std::string text;
-    asio::co_spawn(loop, next_text(directory.file("conf"), last),
-                   [&text](const std::exception_ptr&, std::string found) { text = found; });
+    asio::co_spawn(loop, next_text(directory.file("conf"), std::move(last)),
+                   [&text](const std::exception_ptr&, const Result<std::string>& found) {
+                     text = found ? *found : found.error().text;
+                   });
     for (int handlers = 0; handlers < 5; ++handlers) {
       loop.poll_one();
     }
@@ -90,8 +92,24 @@ TEST_F(NextTextTest, AFileOfAConfigMap) {
 }
 
 TEST_F(NextTextTest, AFileThatIsNotThereYet) {
-  EXPECT_EQ(text_after("", [&] { ASSERT_TRUE(replace_file(directory.file("conf"), "a", 0644)); }),
+  EXPECT_EQ(text_after(std::nullopt,
+                       [&] { ASSERT_TRUE(replace_file(directory.file("conf"), "a", 0644)); }),
             "a");
+}
+
+TEST_F(NextTextTest, AFileThatCannotBeReadAnyMore) {
+  const std::string path = directory.file("conf");
+  for (const bool is_folder : {false, true}) {
+    std::filesystem::remove(path);
+    ASSERT_TRUE(replace_file(path, "one", 0644));
+    const std::string why = text_after("one", [&] {
+      std::filesystem::remove(path);
+      if (is_folder) {
+        std::filesystem::create_directory(path);
+      }
+    });
+    EXPECT_TRUE(why.contains(path)) << why;
+  }
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ class LocalStore : public LeaseStore {
   std::string name() const override { return "local " + path_; }
 
   Task<std::optional<std::string>> config() override { co_return file()->config(); }
-  Task<std::optional<std::string>> next_config(std::optional<std::string> last) override {
+  Task<Result<std::string>> next_config(std::optional<std::string> last) override {
     return config_.next(*this, std::move(last));
   }
 

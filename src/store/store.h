@@ -66,9 +66,10 @@ class LeaseStore {
     return parse_network_config(text);
   }
 
-  // Returns when config() is another than `last`. A store whose watch notices that has to have one
+  // Returns when config() is another than `last`; nothing: when there is one. Error: there is none
+  // any more, or none that can be read, and why. A store whose watch notices that has to have one
   // that is waited for meanwhile. Throws as config(), to be called again then.
-  virtual Task<std::optional<std::string>> next_config(std::optional<std::string> last) = 0;
+  virtual Task<Result<std::string>> next_config(std::optional<std::string> last) = 0;
 
   // Of most nodes nothing is known. Error: what is known makes no sense, until somebody mends it.
   virtual Task<Result<NodeFacts>> facts() { co_return NodeFacts(); }

@@ -35,7 +35,8 @@ TEST_P(StoreContractTest, TellsOfAnotherConfiguration) {
   for (const std::optional<std::string>& text : texts) {
     const std::optional<std::string> last = run(store->config());
     subject->write_config(text);
-    EXPECT_EQ(run(store->next_config(last)), text);
+    const Result<std::string> next = run(store->next_config(last));
+    EXPECT_EQ(next ? std::optional(*next) : std::nullopt, text);
   }
 }
 

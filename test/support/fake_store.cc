@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/printable.h"
+#include "store/config_changes.h"
 
 namespace flannel {
 
@@ -114,12 +115,12 @@ class FakeView : public LeaseStore {
     co_return store_.config;
   }
 
-  Task<std::optional<std::string>> next_config(std::optional<std::string> last) override {
+  Task<Result<std::string>> next_config(std::optional<std::string> last) override {
     do {
       co_await sleep_for(std::chrono::milliseconds(1));
     } while (store_.config == last);
     store_.check();  // it is read when it may be another
-    co_return store_.config;
+    co_return store_.config ? Result<std::string>(*store_.config) : no_config(*this);
   }
 
   Result<NetworkConfig> parse_config(const std::string& text) const override {
