@@ -162,7 +162,7 @@ void NodeTable::remove(const NodeObject& object) {
 void NodeTable::hide(Nodes::iterator node) {
   const auto& [name, known] = *node;
   if (bad_.erase(name) > 0) {
-    bad_changed_.try_emplace(name, true);
+    bad_changed_.insert(name);
   }
   if (!known.subnets) {
     return;
@@ -196,7 +196,7 @@ void NodeTable::show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string
   }
   if (!bad.reason.empty()) {
     bad_.insert_or_assign(name, std::move(bad));
-    bad_changed_.try_emplace(name, false);
+    bad_changed_.insert(name);
   }
 }
 
@@ -215,11 +215,7 @@ void NodeTable::pass_on(const std::optional<LeaseKey>& subnets) {
 }
 
 void NodeTable::add_bad_node(LeaseUpdate& update, const std::string& name, const Bad& bad) const {
-  if (update.bad.size() < kMostBadEntries) {
-    update.bad.push_back({.key = entry_name(name), .reason = printable(bad.reason)});
-  } else {
-    ++update.more_bad;
-  }
+  add_bad_entry(update, {.key = entry_name(name), .reason = printable(bad.reason)});
   if (bad.is_holder) {
     update.unreadable.push_back(*nodes_.find(name)->second.subnets);
   }
@@ -244,13 +240,11 @@ LeaseUpdate NodeTable::take_changes() {
       update.removed.push_back(subnets);
     }
   }
-  // One that was bad and is so still is both: nobody remembers each of thousands.
-  for (const auto& [name, was_bad] : std::exchange(bad_changed_, {})) {
-    if (was_bad) {
-      update.bad_removed.push_back(entry_name(name));
-    }
+  for (const std::string& name : std::exchange(bad_changed_, {})) {
     if (const auto bad = bad_.find(name); bad != bad_.end()) {
       add_bad_node(update, name, bad->second);
+    } else {
+      update.bad_removed.push_back(entry_name(name));
     }
   }
   return update;

@@ -112,7 +112,7 @@ class NodeTable {
   std::map<std::string, Unknown> unknown_;
   // Since the last call.
   std::map<LeaseKey, std::optional<LeaseAttrs>> changed_;  // nothing: no peer any more
-  std::map<std::string, bool> bad_changed_;                // whether it was bad at the last call
+  std::set<std::string> bad_changed_;
 };
 
 }  // namespace flannel

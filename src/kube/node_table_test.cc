@@ -293,7 +293,6 @@ TEST_F(NodeTableTest, AListSaysWhoseSubnetCannotBeRead) {
   EXPECT_EQ(update.unreadable, std::vector{lease(one).key});
 }
 
-// Where they are counted alone, so that the count stays right.
 TEST_F(NodeTableTest, ABadOneThatChangesIsOneStill) {
   table.take_changes();
   NodeObject node = one;
@@ -302,7 +301,7 @@ TEST_F(NodeTableTest, ABadOneThatChangesIsOneStill) {
   node.annotations["public-ip"] = "elsewhere";
   const LeaseUpdate update = put(node);
   ASSERT_EQ(update.bad.size(), 1U);
-  EXPECT_EQ(update.bad_removed, std::vector{update.bad[0].key});
+  EXPECT_TRUE(update.bad_removed.empty());
 }
 
 TEST_F(NodeTableTest, MillionsOfBadOnesAreCounted) {
@@ -315,7 +314,7 @@ TEST_F(NodeTableTest, MillionsOfBadOnesAreCounted) {
   }
   const LeaseUpdate update = table.take_changes();
   EXPECT_EQ(update.bad.size(), kMostBadEntries);
-  EXPECT_EQ(update.more_bad, 5U);
+  EXPECT_EQ(update.more_bad.size(), 5U);
 }
 
 }  // namespace

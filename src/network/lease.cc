@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "base/hash.h"
 #include "base/printable.h"
 #include "network/backend_options.h"
 
@@ -192,12 +193,20 @@ std::optional<Prefix> overlap(const LeaseKey& key, const LeaseKey& other) {
   return std::nullopt;
 }
 
-void add_bad(LeaseUpdate& update, std::string_view key, std::string_view reason) {
+std::uint64_t bad_digest(std::string_view key) {
+  return stable_hash(key);
+}
+
+void add_bad_entry(LeaseUpdate& update, BadEntry entry) {
   if (update.bad.size() < kMostBadEntries) {
-    update.bad.push_back({.key = printable(key), .reason = printable(reason)});
-  } else {
-    ++update.more_bad;
+    update.bad.push_back(std::move(entry));
+  } else if (update.more_bad.size() < kMostUnnamedBad) {
+    update.more_bad.push_back(bad_digest(entry.key));
   }
+}
+
+void add_bad(LeaseUpdate& update, std::string_view key, std::string_view reason) {
+  add_bad_entry(update, {.key = printable(key), .reason = printable(reason)});
   if (const std::optional<LeaseKey> named = find_key(key)) {
     update.unreadable.push_back(*named);
   }

@@ -99,8 +99,12 @@ struct OwnEntry {
   bool operator==(const OwnEntry&) const = default;
 };
 
-// So many unreadable entries are named; anybody who may write leases can make millions of them.
+// So many unreadable entries are named, and so many more are told apart: anybody who may write
+// leases can make millions of them.
 inline constexpr std::size_t kMostBadEntries = 1'000;
+inline constexpr std::size_t kMostUnnamedBad = 50'000;
+// Of BadEntry::key.
+std::uint64_t bad_digest(std::string_view key);
 
 // What it means for us that `found` is the value of our own key, where we wrote `written`; `lasts`:
 // it stays for as long as it was written for.
@@ -111,8 +115,8 @@ struct LeaseUpdate {
   bool snapshot = false;      // `leases` and `bad` are all there is
   std::vector<Lease> leases;  // new or changed
   std::vector<LeaseKey> removed;
-  std::vector<BadEntry> bad;  // the first kMostBadEntries
-  std::size_t more_bad = 0;   // how many more there are
+  std::vector<BadEntry> bad;            // the first kMostBadEntries
+  std::vector<std::uint64_t> more_bad;  // of further ones bad_digest(), kMostUnnamedBad at most
   // Of all bad entries those whose key names subnets: these are held by somebody, and the lease
   // that was there has not gone.
   std::vector<LeaseKey> unreadable;
@@ -123,7 +127,9 @@ struct LeaseUpdate {
   bool operator==(const LeaseUpdate&) const = default;
 };
 
-// Notes that the entry `key`, as the store has it, is none.
+// Notes an entry that is none; the second also that whom its key names holds these subnets, where
+// `key` is as the store has it.
+void add_bad_entry(LeaseUpdate& update, BadEntry entry);
 void add_bad(LeaseUpdate& update, std::string_view key, std::string_view reason);
 
 }  // namespace flannel

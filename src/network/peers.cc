@@ -62,7 +62,7 @@ std::vector<Lease> Peers::missing_from(std::span<const Lease> leases) const {
 
 PeersDelta Peers::apply(const LeaseUpdate& update) {
   PeersDelta delta;
-  const bool bad_changed = take_bad(update);
+  const bool bad_changed = bad_.apply(update);
   const News news = compare(update);
   const std::size_t count = news.leases.size() + news.gone.size();
   delta.any = bad_changed || count > 0;
@@ -299,9 +299,9 @@ void Peers::evaluate_all() {
 }
 
 void Peers::list_refused() {
-  std::map<std::string, std::string> reasons(bad_);
-  if (more_bad_ > 0) {
-    reasons["…"] = fmt::format("about {} more entries cannot be read", more_bad_);
+  std::map<std::string, std::string> reasons(bad_.reasons());
+  if (std::string others = bad_.others(); !others.empty()) {
+    reasons["…"] = std::move(others);
   }
   for (const auto& [key, reason] : refusals_) {
     reasons[to_text(key)] = reason;
@@ -310,52 +310,6 @@ void Peers::list_refused() {
   for (auto& [name, reason] : reasons) {
     refused_.push_back({name, std::move(reason)});
   }
-}
-
-// True where anything changed. What a bad entry said before is not true any more, but it stays:
-// an entry that cannot be read is no departure.
-bool Peers::take_bad(const LeaseUpdate& update) {
-  bool changed = false;
-  if (update.snapshot) {
-    changed = !bad_.empty() || more_bad_ != update.more_bad;
-    bad_.clear();
-    more_bad_ = 0;
-  }
-  for (const Lease& lease : bad_.empty() ? std::span<const Lease>() : update.leases) {
-    changed = bad_.erase(to_text(lease.key)) > 0 || changed;
-  }
-  const bool any = !bad_.empty() || more_bad_ > 0;
-  for (const LeaseKey& key :
-       any ? std::span<const LeaseKey>(update.removed) : std::span<const LeaseKey>()) {
-    const bool is_peer = all_.contains(key);
-    changed = (is_peer ? bad_.erase(to_text(key)) > 0 : remove_bad(to_text(key))) || changed;
-  }
-  for (const std::string& key : update.bad_removed) {
-    changed = remove_bad(key) || changed;
-  }
-  for (const BadEntry& entry : update.bad) {
-    const std::string& name = entry.key;
-    const auto known = bad_.find(name);
-    if (known == bad_.end() && bad_.size() >= kMostBadEntries) {
-      ++more_bad_;
-      changed = true;
-    } else if (known == bad_.end() || known->second != entry.reason) {
-      bad_[name] = entry.reason;
-      changed = true;
-    }
-  }
-  more_bad_ += update.more_bad;
-  return changed || update.more_bad > 0;
-}
-
-// One that is not known is taken for one of those of which nothing is.
-bool Peers::remove_bad(const std::string& name) {
-  if (bad_.erase(name) > 0) {
-    return true;
-  }
-  const bool counted = more_bad_ > 0;
-  more_bad_ -= counted ? 1 : 0;
-  return counted;
 }
 
 }  // namespace flannel

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/mac.h"
+#include "network/bad_entries.h"
 #include "network/claims.h"
 #include "network/host_use.h"
 #include "network/lease.h"
@@ -103,8 +104,6 @@ class Peers {
   bool shares_mac(const Entry& entry) const;
   bool evaluate(const LeaseKey& key, Entry& entry);
   void list_refused();
-  bool take_bad(const LeaseUpdate& update);
-  bool remove_bad(const std::string& name);
 
   LeaseValidator validator_;
   VtepMacOf vtep_mac_;
@@ -113,10 +112,9 @@ class Peers {
   Claims claims_;               // of those in use
   bool has_conflicts_ = false;  // some part is refused for what another peer has
   std::size_t usable_count_ = 0;
-  // Entries that cannot be read and why: kMostBadEntries at most, since anybody who may write
-  // leases can make millions; and about how many more there are, of which nothing is kept.
-  std::map<std::string, std::string> bad_;
-  std::size_t more_bad_ = 0;
+  // What a bad entry said before is not true any more, but it stays: an entry that cannot be read
+  // is no departure.
+  BadEntries bad_;
   std::map<LeaseKey, std::string> refusals_;
   std::vector<Refused> refused_;  // what is bad and what is refused, by name
 };

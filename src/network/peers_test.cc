@@ -280,12 +280,46 @@ TEST(Peers, OfBadEntriesAThousandAreNamedAndTheOthersCounted) {
     peers.apply({.bad = {{fmt::format("junk{}", i), "not a subnet"}}});
   }
   EXPECT_EQ(peers.refused().size(), kMostBadEntries + 1);
-  EXPECT_NE(refused(peers).find("…: about 4000 more entries cannot be read\n"), std::string::npos);
+  EXPECT_TRUE(refused(peers).contains("…: 4000 more entries cannot be read\n"));
   for (int i = 0; i < 5'000; ++i) {
     peers.apply({.bad_removed = {fmt::format("junk{}", i)}});
   }
   EXPECT_EQ(refused(peers), "");
   EXPECT_EQ(usable(peers), "10.5.61.0-24");
+}
+
+// Written again and again, in another way each time, and at last as a lease or not at all.
+TEST(Peers, ABadEntryCountsOnce) {
+  Peers peers = peers_with();
+  LeaseUpdate all{.snapshot = true};
+  for (int i = 0; i < 2'000; ++i) {
+    add_bad(all, fmt::format("junk{}", i), "not a subnet");
+  }
+  add_bad(all, "10.5.61.0-24", "no lease");
+  add_bad(all, "10.5.62.0-24", "no lease");
+  peers.apply(all);
+  EXPECT_TRUE(refused(peers).contains("…: 1002 more entries cannot be read\n"));
+  for (int i = 0; i < 100; ++i) {
+    for (const int number : {1, 1'500}) {  // one with a name and one without
+      peers.apply({.bad = {{fmt::format("junk{}", number), fmt::format("reason {}", i)}}});
+    }
+  }
+  EXPECT_TRUE(refused(peers).contains("junk1: reason 99\n"));
+  EXPECT_TRUE(refused(peers).contains("…: 1002 more entries cannot be read\n"));
+  peers.apply({.leases = {lease("10.5.61.0-24", "198.18.0.3")}});
+  peers.apply({.removed = {lease("10.5.62.0-24", "198.18.0.4").key}});
+  peers.apply({.bad_removed = {"junk1500", "junk1500", "junk that is not there"}});
+  EXPECT_TRUE(refused(peers).contains("…: 999 more entries cannot be read\n"));
+}
+
+TEST(Peers, BadEntriesBeyondALimitAreNotCounted) {
+  Peers peers = peers_with();
+  LeaseUpdate all{.snapshot = true};
+  for (std::size_t i = 0; i < kMostBadEntries + kMostUnnamedBad + 10; ++i) {
+    add_bad(all, fmt::format("junk{}", i), "not a subnet");
+  }
+  peers.apply(all);
+  EXPECT_TRUE(refused(peers).contains("…: over 50000 more entries cannot be read\n"));
 }
 
 }  // namespace

@@ -79,6 +79,7 @@ void EventReader::add(const etcd::Event& event) {
   const bool is_its_key = key && is_text_of(name, *key);
   if (!bad_.empty()) {
     bad_.erase(printable(name));
+    more_bad_.erase(bad_digest(printable(name)));
   }
   if (event.deleted && is_its_key) {
     last_[*key] = {Kind::removed, removed_.size()};
@@ -106,8 +107,8 @@ void EventReader::add(const etcd::Event& event) {
   }
   if (bad_.size() < kMostBadEntries) {
     bad_[printable(name)] = printable(lease.error().text);
-  } else {
-    ++more_bad_;
+  } else if (more_bad_.size() < kMostUnnamedBad) {
+    more_bad_.insert(bad_digest(printable(name)));
   }
 }
 
@@ -133,7 +134,7 @@ LeaseUpdate EventReader::take() {
   }
   LeaseUpdate update{.leases = std::move(leases_),
                      .removed = std::move(removed_),
-                     .more_bad = more_bad_,
+                     .more_bad = {more_bad_.begin(), more_bad_.end()},
                      .unreadable = std::move(unreadable_),
                      .bad_removed = {bad_removed_.begin(), bad_removed_.end()}};
   update.unreadable.insert(update.unreadable.end(), held_.begin(), held_.end());

@@ -80,8 +80,8 @@ class EventReader {
   std::map<LeaseKey, Place> last_;
   // Other keys, and values that are none of a lease.
   std::map<std::string, std::string> bad_;  // and why
-  std::size_t more_bad_ = 0;
-  std::vector<LeaseKey> held_;  // by keys that are not their own
+  std::set<std::uint64_t> more_bad_;        // bad_digest() of further ones
+  std::vector<LeaseKey> held_;              // by keys that are not their own
   std::set<std::string> bad_removed_;
 };
 

@@ -68,7 +68,7 @@ TEST(EtcdEntry, OfBadEntriesAThousandAreNamedAndTheRestCounted) {
   }
   const LeaseUpdate update = reader.take();
   EXPECT_EQ(update.bad.size(), kMostBadEntries);
-  EXPECT_EQ(update.more_bad, 2'000U);
+  EXPECT_EQ(update.more_bad.size(), 2'000U);
 }
 
 TEST(EtcdEntry, AValueOverTheLimitIsNoneOfALease) {
