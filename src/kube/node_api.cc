@@ -12,6 +12,7 @@
 #include "kube/gunzip.h"
 #include "kube/node_json.h"
 #include "kube/node_messages.h"
+#include "rpc/bad_answer.h"
 
 namespace flannel {
 namespace {
@@ -56,31 +57,43 @@ class One : public NodeList {
   std::optional<NodeObject> node;
 };
 
+// The next bytes of a list; empty at its end.
+Task<std::string> read_part(Http2Stream& stream, Progress& progress) {
+  std::string part;
+  try {
+    part = co_await stream.read(std::min(call_time(), progress.deadline()));
+  } catch (const DeadlineExceeded&) {
+    throw DeadlineExceeded(progress.complaint("the list of nodes", steady_clock::now()));
+  }
+  progress.add(part.size(), steady_clock::now());
+  co_return part;
+}
+
 // Calls `on_part` with the body as it comes, unpacked.
-Task<void> read_body(Http2Stream& stream, std::uint64_t most,
+Task<void> read_body(Http2Stream& stream, LeastRate least_rate, std::uint64_t most,
                      std::function<void(std::string_view)> on_part) {
   const std::string_view encoding = find_header(stream.headers(), "content-encoding");
   if (!encoding.empty() && encoding != "gzip" && encoding != "identity") {
-    throw std::runtime_error(
-        fmt::format("the API server answers in encoding \"{}\"", printable(encoding)));
+    throw BadAnswer(fmt::format("the API server answers in encoding \"{}\"", printable(encoding)));
   }
   std::optional<Gunzip> gunzip;
   if (encoding == "gzip") {
     gunzip.emplace(most, on_part);
   }
+  Progress progress(least_rate, steady_clock::now());
   for (std::uint64_t size = 0;;) {
-    const std::string part = co_await stream.read(call_time());
+    const std::string part = co_await read_part(stream, progress);
     if (part.empty()) {
       break;
     }
     size += part.size();
     if (size > most) {
-      throw std::runtime_error(fmt::format("the API server sent over {} MB", most >> 20));
+      throw BadAnswer(fmt::format("the API server sent over {} MB", most >> 20));
     }
-    gunzip ? gunzip->feed(part) : on_part(part);
+    decode_answer([&] { gunzip ? gunzip->feed(part) : on_part(part); });
   }
   if (gunzip) {
-    gunzip->finish();
+    decode_answer([&] { gunzip->finish(); });
   }
 }
 
@@ -98,9 +111,11 @@ Task<std::optional<std::vector<NodeEvent>>> NodeStream::read(Deadline deadline) 
     co_return std::nullopt;
   }
   std::vector<NodeEvent> events;
-  frames_.feed(part, [&](std::string_view frame) {
-    events.push_back(is_json_ ? parse_node_event(frame, prefix_)
-                              : decode_node_event(frame, prefix_));
+  decode_answer([&] {
+    frames_.feed(part, [&](std::string_view frame) {
+      events.push_back(is_json_ ? parse_node_event(frame, prefix_)
+                                : decode_node_event(frame, prefix_));
+    });
   });
   co_return events;
 }
@@ -178,18 +193,21 @@ Task<NodeApi::Page> NodeApi::read_page(std::string query, NodeList& list) {
   Page out;
   if (is_json()) {
     std::string text;
-    co_await read_body(stream, kMostPageBytes, [&](std::string_view part) { text += part; });
-    NodeListPage page = parse_node_list(text, prefix_);
+    co_await read_body(stream, least_rate_, kMostPageBytes,
+                       [&](std::string_view part) { text += part; });
+    NodeListPage page;
+    decode_answer([&] { page = parse_node_list(text, prefix_); });
     std::ranges::for_each(page.nodes, add);
     out = {std::move(page.version), std::move(page.more)};
   } else {
     NodeListDecoder decoder(prefix_, add);
-    co_await read_body(stream, kMostListBytes, [&](std::string_view part) { decoder.feed(part); });
-    decoder.finish();
+    co_await read_body(stream, least_rate_, kMostListBytes,
+                       [&](std::string_view part) { decoder.feed(part); });
+    decode_answer([&] { decoder.finish(); });
     out = {decoder.version(), decoder.more()};
   }
   if (count == 0 && !out.more.empty()) {
-    throw std::runtime_error(name() + " sends a list without end");
+    throw BadAnswer(name() + " sends a list without end");
   }
   co_return out;
 }

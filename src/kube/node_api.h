@@ -11,6 +11,7 @@
 #include "kube/event_frames.h"
 #include "kube/node_name.h"
 #include "kube/node_object.h"
+#include "rpc/least_rate.h"
 
 namespace flannel {
 
@@ -29,7 +30,8 @@ class NodeStream {
   NodeStream(Http2Stream stream, bool is_json, std::string prefix);
 
   // The events that came, which may be none; nothing where the server has ended the watch. Throws
-  // DeadlineExceeded, after which the watch goes on with the next call, and what Http2Stream does.
+  // DeadlineExceeded, after which the watch goes on with the next call, what Http2Stream does, and
+  // BadAnswer, after which there is nothing more to be had of it.
   Task<std::optional<std::vector<NodeEvent>>> read(Deadline deadline);
 
  private:
@@ -42,15 +44,15 @@ class NodeStream {
 // No answer to a call within this time is a failure; and so are no bytes of a list.
 inline constexpr std::chrono::seconds kApiCallTime{10};
 
-// Throws as ApiClient does. Where the server, or a proxy before it, does not give what we would
-// rather have (406, 415), it is asked for what it surely has from then on: whole Nodes instead of
-// their metadata, then JSON, until the next list. Where we may not get Nodes one by one, they are
-// listed one by one.
+// Throws as ApiClient does, and BadAnswer. Where the server, or a proxy before it, does not give
+// what we would rather have (406, 415), it is asked for what it surely has from then on: whole
+// Nodes instead of their metadata, then JSON, until the next list. Where we may not get Nodes one
+// by one, they are listed one by one.
 class NodeApi {
  public:
   // `prefix` is that of our annotations.
-  NodeApi(std::unique_ptr<ApiClient> client, std::string prefix)
-      : client_(std::move(client)), prefix_(std::move(prefix)) {}
+  NodeApi(std::unique_ptr<ApiClient> client, std::string prefix, LeastRate least_rate = {})
+      : client_(std::move(client)), prefix_(std::move(prefix)), least_rate_(least_rate) {}
 
   std::string name() const { return client_->name(); }
   const std::string& prefix() const { return prefix_; }
@@ -96,6 +98,7 @@ class NodeApi {
 
   std::unique_ptr<ApiClient> client_;
   std::string prefix_;
+  const LeastRate least_rate_;  // of a list
   Form form_ = Form::metadata;
   bool may_get_ = true;
 };

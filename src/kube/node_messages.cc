@@ -113,8 +113,7 @@ void read_status(std::string_view view, NodeObject& node) {
 }
 
 // Of PartialObjectMetadata there is the first field alone.
-NodeObject read_node(std::string_view view, std::string_view prefix, bool whole) {
-  NodeObject node{.whole = whole};
+void read_fields(std::string_view view, std::string_view prefix, bool whole, NodeObject& node) {
   each_field("Node", view, [&](pbf_reader& reader) {
     const std::uint32_t tag = reader.tag_and_type();
     if (tag == bytes(1)) {
@@ -127,6 +126,19 @@ NodeObject read_node(std::string_view view, std::string_view prefix, bool whole)
       reader.skip();
     }
   });
+}
+
+// Its name is the first of its fields, so that it is mostly known where the rest makes no sense.
+NodeObject read_node(std::string_view view, std::string_view prefix, bool whole) {
+  NodeObject node{.whole = whole};
+  try {
+    read_fields(view, prefix, whole, node);
+  } catch (const std::runtime_error& error) {
+    if (node.name.empty()) {
+      throw;
+    }
+    throw std::runtime_error(fmt::format("Node \"{}\": {}", printable(node.name), error.what()));
+  }
   return node;
 }
 

@@ -10,6 +10,7 @@
 #include "base/counted.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "rpc/bad_answer.h"
 
 namespace flannel {
 namespace {
@@ -65,6 +66,9 @@ Task<std::optional<LeaseUpdate>> NodeWatch::next(Deadline deadline) {
     } catch (const ListAgain& reason) {
       log_info("{}: listing the nodes again", reason.what());
       listed_ = false;
+    } catch (const BadAnswer& error) {
+      listed_ = !attempts_.is_stuck(version_, Clock::now()) && listed_;
+      attempts_.set_trouble(error.what());
     } catch (const std::exception& error) {
       if (state.cancelled() != asio::cancellation_type::none) {
         throw;
@@ -191,15 +195,16 @@ Task<bool> NodeWatch::read(Deadline deadline) {
     }
     co_return Clock::now() < deadline;
   }
-  last_heard_ = Clock::now();
   if (events) {
+    // Bytes are no events: one that never ends is as good as none.
+    last_heard_ = events->empty() ? last_heard_ : Clock::now();
     for (const NodeEvent& event : *events) {
       take(event);
     }
     co_return true;
   }
   // Each watch ends some time.
-  if (!attempts_.has_lasted(last_heard_)) {
+  if (!attempts_.has_lasted(Clock::now())) {
     throw std::runtime_error(api_->name() + " ended the watch at once");
   }
   end_stream();

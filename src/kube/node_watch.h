@@ -19,7 +19,8 @@ namespace flannel {
 // again from the last version seen; a new list comes where the server's history does not go back so
 // far (410), and where it has said nothing for kMostSilence: after etcd was restored it may count
 // from a lower number than ours on, and a watch of a version to come is silent until then.
-// Otherwise there is a bookmark a minute (k8s.io/apiserver, defaultBookmarkFrequency).
+// Otherwise there is a bookmark a minute (k8s.io/apiserver, defaultBookmarkFrequency). It also
+// comes where what follows a version cannot be read for the second time.
 //
 // What a Node's metadata does not say is asked for, one Node a call. Where more are not known,
 // whole Nodes are watched for a while instead, from before these came: the server encodes an event
@@ -83,7 +84,7 @@ class NodeWatch : public LeaseWatch {
   bool is_whole_ = false;  // stream_ is of whole Nodes
   Clock::time_point whole_until_ = Clock::time_point::min();
   std::string replayed_;                          // stream_ begins with what was until then
-  Clock::time_point last_heard_;                  // when the stream has said something
+  Clock::time_point last_heard_;                  // when the stream has brought an event
   std::optional<OwnEntry> own_entry_, own_last_;  // news, and what the last event meant
   Backoff ask_backoff_{std::chrono::milliseconds(500), std::chrono::seconds(30)};
   Clock::time_point ask_at_ = Clock::time_point::min();

@@ -180,6 +180,53 @@ TEST_F(NodeWatchTest, AListThatIsNotCompleteIsNone) {
   }
 }
 
+// Sends `bytes` every few milliseconds, as long as `goes_on`.
+Task<void> trickle(FakeKubeApi& api, std::string bytes, std::function<bool()> goes_on) {
+  while (goes_on()) {
+    co_await sleep_for(10ms);
+    api.send_raw(bytes);
+  }
+}
+
+TEST_F(NodeWatchTest, AListThatHardlyMovesIsGivenUp) {
+  nodes = std::make_shared<NodeApi>(api.client(loop.get_executor()), kPrefix,
+                                    LeastRate{.bytes = 10'000, .window = 100ms});
+  NodeWatch impatient = open();
+  Reply begun = FakeKubeApi::list_reply(api.list_body().substr(0, 10));
+  begun.end = false;
+  answer("GET /api/v1/nodes?", begun, 1);
+  asio::co_spawn(loop, trickle(api, "x", [this] { return troubles.empty(); }), asio::detached);
+  EXPECT_EQ(run(impatient.next(kNever)).value().leases.size(), 2U);
+  EXPECT_TRUE(troubles.at(0).starts_with("the list of nodes comes too slowly: ")) << troubles[0];
+}
+
+TEST_F(NodeWatchTest, AnEventThatNeverEndsIsNone) {
+  timing.most_silence = 100ms;
+  NodeWatch impatient = open();
+  run(impatient.next(kNever));
+  bool is_listed = false;
+  const std::string length("\0\0\xff\xff", 4);
+  asio::co_spawn(loop, trickle(api, length, [&] { return !is_listed; }), asio::detached);
+  is_listed = run(impatient.next(kNever)).value().snapshot;
+  EXPECT_TRUE(is_listed);
+}
+
+// The server sends it again as long as its history has it.
+TEST_F(NodeWatchTest, AnEventThatCannotBeReadIsSaidAndTheNodesAreListed) {
+  next();
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  NodeObject node = peer(1);
+  node.annotations["backend-data"] = std::string(300'000, 'x');
+  api.put(node);
+  api.put(peer(1));
+  api.put(peer(3));
+  const LeaseUpdate update = next();
+  EXPECT_TRUE(update.snapshot);
+  EXPECT_EQ(update.leases.size(), 3U);
+  EXPECT_TRUE(troubles.at(0).starts_with("Node \"n1\": the API server sent an annotation of 3"));
+  EXPECT_EQ(requests_with("nodes?").size(), 4U) << "list, watch, the same watch, list";
+}
+
 TEST_F(NodeWatchTest, AnotherUidInAGapIsAnotherNode) {
   next();
   for (const bool with_history : {true, false}) {

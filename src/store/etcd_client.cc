@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "rpc/bad_answer.h"
 #include "store/etcd_stream.h"
 
 namespace flannel {
@@ -83,7 +84,7 @@ Task<etcd::ResponseHeader> EtcdClient::range_once(etcd::RangeRequest request, Et
       co_return *header;
     }
     if (page.entries == 0 || request.revision == 0) {
-      throw std::runtime_error("etcd sent a page of a list that leads no further");
+      throw BadAnswer("etcd sent a page of a list that leads no further");
     }
     request.key = page.last + '\0';
     request.limit = static_cast<std::int64_t>(
@@ -105,13 +106,13 @@ Task<void> EtcdClient::read_page(const etcd::RangeRequest& request, EtcdList& li
   });
   bool whole = true;
   co_await call("/etcdserverpb.KV/Range", encode(request), [&](std::string_view part) {
-    decoder.feed(part);
+    decode_answer([&] { decoder.feed(part); });
     page.bytes += part.size();
     whole = page.bytes < kPageBytes || page.entries == 0 || decoder.response().header.revision == 0;
     return whole;
   });
   if (whole) {
-    decoder.finish();
+    decode_answer([&] { decoder.finish(); });
     list.expect(decoder.response().count);
   }
   page.header = decoder.response().header;

@@ -39,9 +39,9 @@ struct EtcdEntry {
 // No answer to a call within this time is a failure.
 inline constexpr std::chrono::seconds kEtcdCallTime{10};
 
-// Calls throw GrpcError with etcd's words, ConnectionError, and StoreRefused where the server does
-// not know this user and password. A token that expired is fetched anew without the caller
-// noticing; a server that has authentication turned off is used without.
+// Calls throw GrpcError with etcd's words, ConnectionError, BadAnswer, and StoreRefused where the
+// server does not know this user and password. A token that expired is fetched anew without the
+// caller noticing; a server that has authentication turned off is used without.
 class EtcdClient {
  public:
   EtcdClient(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,

@@ -101,10 +101,11 @@ std::vector<Endpoint> in_random_order(std::vector<Endpoint> endpoints) {
 class EtcdStore : public LeaseStore {
  public:
   EtcdStore(asio::any_io_executor executor, std::vector<Endpoint> endpoints, TlsSource tls,
-            EtcdOptions options, WatchAttempts::OnTrouble on_trouble)
+            EtcdOptions options, WatchAttempts::OnTrouble on_trouble, LeastRate least_rate)
       : name_("etcd " + to_text(endpoints)),
         layout_(std::move(options.prefix)),
         on_trouble_(std::move(on_trouble)),
+        least_rate_(least_rate),
         config_(executor),
         client_(std::move(executor), in_random_order(std::move(endpoints)), std::move(tls),
                 {std::move(options.username), std::move(options.password)}) {
@@ -120,7 +121,7 @@ class EtcdStore : public LeaseStore {
   Task<Result<Lease>> renew(Lease lease) override;
   void host_changed() override { client_.host_changed(); }
   std::unique_ptr<LeaseWatch> watch() override {
-    return std::make_unique<EtcdWatch>(client_, layout_, own_, config_, on_trouble_);
+    return std::make_unique<EtcdWatch>(client_, layout_, own_, config_, on_trouble_, least_rate_);
   }
 
  private:
@@ -133,6 +134,7 @@ class EtcdStore : public LeaseStore {
   std::string name_;
   EtcdLayout layout_;
   WatchAttempts::OnTrouble on_trouble_;
+  const LeastRate least_rate_;
   ConfigKey config_;
   EtcdClient client_;
   EtcdLease etcd_lease_{client_};
@@ -307,7 +309,8 @@ Result<std::vector<Endpoint>> endpoints_of(const EtcdOptions& options) {
 
 Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor executor,
                                                     EtcdOptions options,
-                                                    WatchAttempts::OnTrouble on_trouble) {
+                                                    WatchAttempts::OnTrouble on_trouble,
+                                                    LeastRate least_rate) {
   Result<std::vector<Endpoint>> endpoints = endpoints_of(options);
   if (!endpoints) {
     return std::unexpected(endpoints.error());
@@ -319,7 +322,7 @@ Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor execut
     return std::unexpected(tls.error());
   }
   return std::make_unique<EtcdStore>(std::move(executor), std::move(*endpoints), std::move(*tls),
-                                     std::move(options), std::move(on_trouble));
+                                     std::move(options), std::move(on_trouble), least_rate);
 }
 
 }  // namespace flannel

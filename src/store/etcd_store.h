@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "rpc/least_rate.h"
 #include "store/store.h"
 #include "store/watch_attempts.h"
 
@@ -25,6 +26,7 @@ struct EtcdOptions {
 // store throw StoreRefused where the password is wrong. `on_trouble`: of its watches.
 Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor executor,
                                                     EtcdOptions options,
-                                                    WatchAttempts::OnTrouble on_trouble = {});
+                                                    WatchAttempts::OnTrouble on_trouble = {},
+                                                    LeastRate least_rate = {});
 
 }  // namespace flannel

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "rpc/bad_answer.h"
 #include "store/etcd_stream.h"
 
 namespace flannel {
@@ -37,6 +38,12 @@ Task<std::optional<LeaseUpdate>> EtcdWatch::next(Deadline deadline) {
       }
       failure = late.what();
       client_.recover_from(failure);
+    } catch (const BadAnswer& error) {
+      failure = error.what();
+      client_.recover_from(failure);
+      if (attempts_.is_stuck(std::to_string(next_revision_), Clock::now())) {
+        next_revision_ = 0;
+      }
     } catch (const ConnectionError& error) {  // the next call tries the other endpoints
       failure = error.what();
     } catch (const std::exception& error) {
@@ -144,27 +151,39 @@ Task<void> EtcdWatch::open() {
 
 Task<EtcdWatch::Message> EtcdWatch::read(Deadline deadline) {
   // Only the first answer is due at once, and a message that has begun is read to its end.
-  const bool following = attempts_.is_connected();
-  const Deadline due = following ? kNever : Clock::now() + kEtcdCallTime;
-  const bool more = co_await stream_->next_message(following ? deadline : due);
+  const Deadline due = Clock::now() + kEtcdCallTime;
+  const bool more = co_await stream_->next_message(attempts_.is_connected() ? deadline : due);
   if (!more) {
     throw std::runtime_error("etcd ended the watch");
   }
   if (stream_->left() > kMostMessageBytes) {
-    throw std::runtime_error(fmt::format("etcd sent {} bytes of events at once", stream_->left()));
+    throw BadAnswer(fmt::format("etcd sent {} bytes of events at once", stream_->left()));
   }
   Message message(layout_);
   etcd::WatchDecoder decoder([&](const etcd::Event& event) { take_event(message, event); });
+  Progress progress(least_rate_, Clock::now());
   for (;;) {
-    const std::string part = co_await stream_->read_part(due);
+    const std::string part = co_await read_part(progress);
     if (part.empty()) {
       break;
     }
-    decoder.feed(part);
+    decode_answer([&] { decoder.feed(part); });
   }
-  decoder.finish();
+  decode_answer([&] { decoder.finish(); });
   message.response = decoder.response();
   co_return message;
+}
+
+// The next bytes of a message; empty at its end.
+Task<std::string> EtcdWatch::read_part(Progress& progress) {
+  std::string part;
+  try {
+    part = co_await stream_->read_part(progress.deadline());
+  } catch (const DeadlineExceeded&) {
+    throw std::runtime_error(progress.complaint("an event of etcd", Clock::now()));
+  }
+  progress.add(part.size(), Clock::now());
+  co_return part;
 }
 
 void EtcdWatch::take_event(Message& message, const etcd::Event& event) const {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "rpc/least_rate.h"
 #include "store/config_key.h"
 #include "store/etcd_client.h"
 #include "store/etcd_entry.h"
@@ -17,18 +18,20 @@ namespace flannel {
 // as WatchAttempts has it. A new list comes where history is missing: compacted, or the store is
 // another one than before (restored from a backup, or wiped and filled again): revision or term
 // went back, the cluster's ID changed, or it has not the event that we saw last. That one is asked
-// for again as well, since all numbers may have passed those we know by the time we are back.
+// for again as well, since all numbers may have passed those we know by the time we are back. So it
+// does where what follows a revision cannot be read for the second time.
 //
 // The key of the network configuration is a second watch in the same stream, asked for when the
 // first is answered: a role may have either key without the other.
 class EtcdWatch : public LeaseWatch {
  public:
   EtcdWatch(EtcdClient& client, EtcdLayout layout, OwnKey& own, ConfigKey& config,
-            WatchAttempts::OnTrouble on_trouble)
+            WatchAttempts::OnTrouble on_trouble, LeastRate least_rate)
       : client_(client),
         layout_(std::move(layout)),
         own_(own),
         config_(config),
+        least_rate_(least_rate),
         attempts_(std::move(on_trouble)) {}
 
   // Throws only when cancelled.
@@ -56,6 +59,7 @@ class EtcdWatch : public LeaseWatch {
   };
 
   Task<Message> read(Deadline deadline);
+  Task<std::string> read_part(Progress& progress);
   void take_event(Message& message, const etcd::Event& event) const;
   bool is_of_config(const Message& message) const;
   void watch_config(std::int64_t revision);
@@ -67,7 +71,8 @@ class EtcdWatch : public LeaseWatch {
   EtcdLayout layout_;
   OwnKey& own_;
   ConfigKey& config_;
-  WatchAttempts attempts_;  // connected: stream_ has answered
+  const LeastRate least_rate_;  // of a message
+  WatchAttempts attempts_;      // connected: stream_ has answered
   std::optional<GrpcStream> stream_;
   std::int64_t next_revision_ = 0;  // the first not seen yet; 0: list first
   etcd::ResponseHeader seen_;       // of the list or the last watch response

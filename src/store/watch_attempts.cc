@@ -15,6 +15,14 @@ void WatchAttempts::connected() {
   set_trouble("");
 }
 
+bool WatchAttempts::is_stuck(const std::string& position, Clock::time_point now) {
+  if (now - std::exchange(unreadable_at_, now) > 2 * kMostWaitForSense) {
+    sense_backoff_.reset();
+  }
+  wait_for_sense_ = sense_backoff_.next();
+  return std::exchange(unreadable_, position) == position;
+}
+
 // One that was never connected was part of the wait: a host that is away swallows what we send.
 WatchAttempts::Clock::duration WatchAttempts::end(Clock::time_point now) {
   const bool was_connected = std::exchange(connected_, false);
@@ -22,7 +30,9 @@ WatchAttempts::Clock::duration WatchAttempts::end(Clock::time_point now) {
     backoff_.reset();
   }
   const Clock::duration waited = was_connected ? Clock::duration::zero() : now - began_;
-  return std::max<Clock::duration>(backoff_.next() - waited, Clock::duration::zero());
+  const Clock::duration wait =
+      std::max<Clock::duration>(std::exchange(wait_for_sense_, {}), backoff_.next() - waited);
+  return std::max(wait, Clock::duration::zero());
 }
 
 void WatchAttempts::set_trouble(const std::string& trouble) {

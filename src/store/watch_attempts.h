@@ -22,6 +22,8 @@ class WatchAttempts {
   static constexpr std::chrono::seconds kMostWait{1};
   // One that was connected for less does not shorten the waits.
   static constexpr std::chrono::seconds kLasting{5};
+  // After answers that cannot be read, each of which may be a list of everything.
+  static constexpr std::chrono::minutes kMostWaitForSense{1};
 
   // `on_trouble`, which may be empty, is called where it is another than before.
   explicit WatchAttempts(OnTrouble on_trouble) : on_trouble_(std::move(on_trouble)) {}
@@ -31,6 +33,9 @@ class WatchAttempts {
   bool is_connected() const { return connected_; }
   // Since it began; whether it is connected is not looked at.
   bool has_lasted(Clock::time_point now) const { return now - began_ > kLasting; }
+  // What was sent behind `position`, which is where the next attempt would go on from, cannot be
+  // read. True for the second time: it begins with a list instead.
+  bool is_stuck(const std::string& position, Clock::time_point now);
   // It has ended: how long to wait for the next.
   Clock::duration end(Clock::time_point now);
 
@@ -42,6 +47,10 @@ class WatchAttempts {
   Clock::time_point began_;
   bool connected_ = false;
   Backoff backoff_{std::chrono::milliseconds(100), kMostWait};
+  std::string unreadable_;  // the last position of is_stuck()
+  Clock::time_point unreadable_at_;
+  Clock::duration wait_for_sense_{};  // from there to the next attempt
+  Backoff sense_backoff_{std::chrono::milliseconds(100), kMostWaitForSense};
 };
 
 }  // namespace flannel

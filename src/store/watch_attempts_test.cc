@@ -44,6 +44,23 @@ TEST_F(WatchAttemptsTest, WaitsGrowUntilAnAttemptWasConnectedForAWhile) {
   EXPECT_GE(wait_after({}, false), milliseconds(150)) << "and they grow again";
 }
 
+// Each may be answered with a list of everything.
+TEST_F(WatchAttemptsTest, AfterAnswersThatCannotBeReadWaitsGrowFurther) {
+  EXPECT_FALSE(attempts.is_stuck("7", now));
+  EXPECT_TRUE(attempts.is_stuck("7", now));
+  EXPECT_FALSE(attempts.is_stuck("8", now));
+  Clock::duration last{};
+  for (int i = 0; i < 12; ++i) {
+    attempts.is_stuck("8", now);
+    last = wait_after(seconds(30), true);
+  }
+  EXPECT_GE(last, WatchAttempts::kMostWaitForSense * 3 / 4);
+  EXPECT_LE(wait_after(seconds(30), true), milliseconds(100)) << "the stream ended otherwise";
+  now += 3 * WatchAttempts::kMostWaitForSense;
+  attempts.is_stuck("9", now);
+  EXPECT_LE(wait_after({}, true), milliseconds(200));
+}
+
 TEST_F(WatchAttemptsTest, OneThatWasNeverConnectedWasPartOfTheWait) {
   for (int i = 0; i < 6; ++i) {
     EXPECT_EQ(wait_after(seconds(10), false), Clock::duration::zero()) << i;

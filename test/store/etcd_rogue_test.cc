@@ -112,6 +112,44 @@ INSTANTIATE_TEST_SUITE_P(Replies, EtcdRogue, testing::ValuesIn(kRogues),
 
 class EtcdLiar : public EtcdRogue {};
 
+// It would be sent again as long as etcd's history has it.
+TEST_F(EtcdLiar, AnEventThatCannotBeReadIsFollowedByAList) {
+  std::vector<std::string> calls;
+  FakeEtcd server(loop, [&](const std::string& path, const std::string&) {
+    calls.push_back(path);
+    Reply reply = honest(path);
+    if (path == kWatch) {
+      reply.body =
+          kCreated + grpc_frame(put_event("10.5.9.0-24", 5)) + grpc_frame(std::string(40, '\xff'));
+    }
+    return reply;
+  });
+  const auto store = open(server);
+  const auto watch = store->watch();
+  EXPECT_TRUE(run(watch->next()).snapshot);
+  EXPECT_TRUE(run(watch->next()).snapshot);
+  EXPECT_EQ(calls, (std::vector<std::string>{kRange, kWatch, kWatch, kRange}));
+  EXPECT_FALSE(troubles.empty());
+}
+
+TEST_F(EtcdLiar, AnEventThatNeverEndsIsGivenUp) {
+  least_rate = {.bytes = 1'000, .window = std::chrono::milliseconds(100)};
+  int watches = 0;
+  FakeEtcd server(loop, [&](const std::string& path, const std::string&) {
+    Reply reply = honest(path);
+    if (path == kWatch && watches++ == 0) {
+      reply.body.pop_back();
+    }
+    return reply;
+  });
+  const auto store = open(server);
+  const auto watch = store->watch();
+  run(watch->next());
+  EXPECT_EQ(key_texts(run(watch->next()).leases), std::set<std::string>{"10.5.10.0-24"});
+  EXPECT_EQ(watches, 2);
+  EXPECT_TRUE(troubles.at(0).starts_with("an event of etcd comes too slowly: ")) << troubles[0];
+}
+
 // What the server had is not there any more, although every number is higher: it was wiped, and
 // filled again while we could not see it.
 TEST_F(EtcdLiar, AnotherHistoryBehindTheSameNumbersIsListedAnew) {

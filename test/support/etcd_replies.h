@@ -72,12 +72,14 @@ inline Reply honest(const std::string& path) {
 class FakeEtcdTest : public StoreFixture {
  protected:
   std::unique_ptr<LeaseStore> open(const FakeEtcd& server) {
-    return make_etcd_store(loop.get_executor(), {.endpoints = server.url()},
-                           [this](const std::string& trouble) { troubles.push_back(trouble); })
+    return make_etcd_store(
+               loop.get_executor(), {.endpoints = server.url()},
+               [this](const std::string& trouble) { troubles.push_back(trouble); }, least_rate)
         .value();
   }
 
   std::vector<std::string> troubles;
+  LeastRate least_rate;
 };
 
 }  // namespace flannel

@@ -235,8 +235,18 @@ FakeKubeApi::Reply FakeKubeApi::answer(const Request& request) {
              : reply_of(object(found->second, Form::whole), "application/vnd.kubernetes.protobuf");
 }
 
-std::string FakeKubeApi::list_body() const {
-  return list_body(nodes_.begin(), nodes_.end());
+std::string FakeKubeApi::list_body(std::size_t most) const {
+  const auto count = static_cast<std::ptrdiff_t>(std::min(most, nodes_.size()));
+  return list_body(nodes_.begin(), std::next(nodes_.begin(), count));
+}
+
+bool FakeKubeApi::is_list(const Request& request) {
+  return request.method() == "GET" && request.path().starts_with("/api/v1/nodes?") &&
+         !request.path().contains("watch=true") && !request.path().contains("fieldSelector");
+}
+
+FakeKubeApi::Reply FakeKubeApi::list_reply(std::string body) {
+  return reply_of(std::move(body), "application/vnd.kubernetes.protobuf");
 }
 
 std::string FakeKubeApi::list_body(Nodes::const_iterator first, Nodes::const_iterator last) const {

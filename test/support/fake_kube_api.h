@@ -55,8 +55,11 @@ class FakeKubeApi {
   std::vector<std::string> take_requests() { return std::exchange(requests_, {}); }
   unsigned connections() const { return server_.connections(); }
 
-  // A list as it would be sent now, in protobuf.
-  std::string list_body() const;
+  // A list as it would be sent now, in protobuf; of the first `most` Nodes alone.
+  std::string list_body(std::size_t most = SIZE_MAX) const;
+  // Whether it is a list of Nodes.
+  static bool is_list(const Request& request);
+  static Reply list_reply(std::string body);
 
  private:
   enum class Form { metadata, whole, json };
