@@ -28,7 +28,8 @@ class KubeStoreTest : public StoreFixture {
     return make_kube_store(api.client(loop.get_executor()),
                            {.net_config_path = directory.file("net-conf.json"),
                             .set_node_network_unavailable = set_condition,
-                            .node_name = "own"});
+                            .node_name = "own"},
+                           [this](const std::string& trouble) { troubles.push_back(trouble); });
   }
   static LeaseAttrs attrs() {
     LeaseAttrs attrs = node("198.18.0.11");
@@ -66,6 +67,7 @@ class KubeStoreTest : public StoreFixture {
   TestDirectory directory;
   FakeKubeApi api{loop};
   bool set_condition = true;
+  std::vector<std::string> troubles;  // of its watches
   std::unique_ptr<LeaseStore> store = open();
 };
 
@@ -94,6 +96,36 @@ TEST_F(KubeStoreTest, StartsWithFiveCallsAndThreeTheNextTime) {
   EXPECT_EQ(api.node("own").annotations, annotations_of("198.18.0.11", "02:00:5e:10:00:01"));
   EXPECT_EQ(api.node("own").network_unavailable, "False");
   EXPECT_EQ(api.connections(), 2U);
+}
+
+// Each kind of request once: its answer is the second one's, and nobody is told.
+TEST_F(KubeStoreTest, WhatIsToBeAskedLaterIsAskedLater) {
+  for (const char* kind : {"GET /api/v1/nodes/own", "PATCH /api/v1/nodes/own/status",
+                           "GET /api/v1/nodes?resource", "GET /api/v1/nodes?watch"}) {
+    store = open();
+    set_own([](NodeObject& node) { node.annotations.clear(); });
+    int asked = 0;
+    api.instead = [&](const Request& request) -> std::optional<FakeKubeApi::Reply> {
+      const std::string text = fmt::format("{} {}", request.method(), request.path());
+      if (!text.starts_with(kind) || ++asked > 1) {
+        return std::nullopt;
+      }
+      FakeKubeApi::Reply reply = FakeKubeApi::status(429, "TooManyRequests", "wait");
+      reply.headers.push_back({"retry-after", "1"});
+      return reply;
+    };
+    EXPECT_EQ(run(store->config()), kConfig);
+    acquire();
+    const std::unique_ptr<LeaseWatch> watch = store->watch();
+    EXPECT_TRUE(run(watch->next()).snapshot);
+    api.put({.name = "n2",
+             .pod_cidrs = {"10.244.2.0/24"},
+             .annotations = annotations_of("198.18.0.12", "02:00:5e:10:00:02")});
+    EXPECT_EQ(run(watch->next()).leases.size(), 1U) << kind;
+    EXPECT_EQ(asked, 2) << kind;
+    EXPECT_TRUE(troubles.empty()) << troubles.front();
+    api.remove("n2");
+  }
 }
 
 TEST_F(KubeStoreTest, TheConfigurationIsAFileAndTheApiHasToBeThere) {

@@ -41,7 +41,7 @@ Task<std::string> connect(asio::any_io_executor executor, std::shared_ptr<Transp
     co_await transport->handshake(endpoint);
   } catch (const ConnectionError& error) {
     failure = limit->exceeded() ? fmt::format("connect to {}: no answer within {} s",
-                                              endpoint.authority(), within.count())
+                                              transport->peer(), within.count())
                                 : error.what();
   }
   co_return failure;

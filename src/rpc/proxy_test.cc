@@ -61,7 +61,8 @@ TEST(ProxyTest, AnswersAreUnderstood) {
   }
 }
 
-// A proxy that takes `head` of who connects, and answers; then it hands on in both directions.
+// A proxy that takes `head` of who connects, and answers; then it hands on in both directions, or
+// ends with what comes next where there is no port to connect to.
 class FakeProxy {
  public:
   FakeProxy(asio::io_context& loop, std::string answer, std::uint16_t to)
@@ -80,10 +81,14 @@ class FakeProxy {
     tcp::socket client = co_await acceptor_.async_accept(asio::use_awaitable);
     co_await asio::async_read_until(client, asio::dynamic_buffer(head), "\r\n\r\n",
                                     asio::use_awaitable);
+    co_await asio::async_write(client, asio::buffer(answer_), asio::use_awaitable);
+    if (to_ == 0) {
+      co_await client.async_wait(tcp::socket::wait_read, asio::use_awaitable);
+      co_return;
+    }
     const tcp::endpoint address(asio::ip::address_v4::loopback(), to_);
     tcp::socket server(loop_);
     co_await server.async_connect(address, asio::use_awaitable);
-    co_await asio::async_write(client, asio::buffer(answer_), asio::use_awaitable);
     const auto from = std::make_shared<tcp::socket>(std::move(client));
     const auto to = std::make_shared<tcp::socket>(std::move(server));
     asio::co_spawn(loop_, pass_on(from, to), asio::detached);
@@ -141,6 +146,11 @@ TEST_F(ProxyClientTest, SaysWhatAProxySaysThatDoesNot) {
             fmt::format("connect to kube.test:6443 by the proxy 127.0.0.1:{}: it says "
                         "\"HTTP/1.1 503 no way\"",
                         refusing.port()));
+  FakeProxy dying(loop, "HTTP/1.1 200 OK\r\n\r\n", 0);
+  const std::string end = by(dying);
+  EXPECT_TRUE(
+      end.starts_with(fmt::format("kube.test:6443 by the proxy 127.0.0.1:{}: ", dying.port())))
+      << end;
   FakeProxy endless(loop, std::string(20'000, 'x'), port);
   EXPECT_TRUE(by(endless).contains("it is no HTTP proxy: \"xxx"));
 }

@@ -57,7 +57,7 @@ Task<void> Transport::pass_proxy(Endpoint endpoint) {
     throw ConnectionError(fmt::format("connect to {} by {}: {}", endpoint.authority(), peer_,
                                       connected.error().text));
   }
-  peer_ = endpoint.authority();
+  peer_ = fmt::format("{} by {}", endpoint.authority(), peer_);
   heard_ = false;
 }
 

@@ -34,6 +34,9 @@ class Transport {
   // speak HTTP/2. Without, nothing.
   Task<void> handshake(Endpoint endpoint);
 
+  // Whom we talk to, for people: the proxy, until that has connected us.
+  const std::string& peer() const { return peer_; }
+
   // At least one byte; throws ConnectionError at the end of the stream too.
   Task<std::size_t> read_some(std::span<char> buffer);
   // All of it.

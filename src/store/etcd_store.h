@@ -23,7 +23,8 @@ struct EtcdOptions {
 // Does not connect yet. Each endpoint's scheme decides about TLS; without one, it is TLS where a
 // CA, a certificate or a key is given. Where some endpoints have TLS and a user name is given, the
 // others are not used. Error: an endpoint that cannot be read, or `open FILE: REASON`. Calls of the
-// store throw StoreRefused where the password is wrong. `on_trouble`: of its watches.
+// store throw StoreRefused where the password is wrong. `on_trouble`: of its watches; `least_rate`:
+// at which an event has to come once it has begun.
 Result<std::unique_ptr<LeaseStore>> make_etcd_store(asio::any_io_executor executor,
                                                     EtcdOptions options,
                                                     WatchAttempts::OnTrouble on_trouble = {},
