@@ -59,4 +59,20 @@ UniqueFd claim_file(const std::string& path) {
   return fd;
 }
 
+std::optional<UniqueFd> wait_for_file(const std::string& path,
+                                      const std::function<bool()>& goes_on) {
+  for (bool is_said = false;; is_said = true) {
+    try {
+      return claim_file(path);
+    } catch (const Fatal& taken) {
+      if (!is_said) {
+        log_warning("{}: waiting for its end", taken.what());
+      }
+    }
+    if (!goes_on()) {
+      return std::nullopt;
+    }
+  }
+}
+
 }  // namespace flannel

@@ -1,6 +1,8 @@
 // Files that belong to one flanneld at a time.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "base/file.h"
@@ -13,5 +15,10 @@ namespace flannel {
 // process, where another one has it. Where there can be no lock (a read-only file system), a
 // warning, and nothing.
 UniqueFd claim_file(const std::string& path);
+
+// The same, but waits for as long as another one has it: which, is a warning. `goes_on` is called
+// once a second meanwhile; nothing where it returns false.
+std::optional<UniqueFd> wait_for_file(const std::string& path,
+                                      const std::function<bool()>& goes_on);
 
 }  // namespace flannel

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "base/log.h"
@@ -45,10 +46,26 @@ void raise_descriptor_limit() {
 }
 
 int run(const Options& options) {
-  const std::string socket = options.status_socket_path();
-  const UniqueFd claims[] = {claim_file(options.subnet_file), claim_file(socket)};
   // One thread: asio needs no locks.
   asio::io_context io(1);
+  bool goes_on = true;
+  std::function<void()> stop = [&] { goes_on = false; };
+  asio::signal_set signals(io, SIGINT, SIGTERM);
+  signals.async_wait([&](const boost::system::error_code& error, int) {
+    if (!error) {
+      signals.clear();  // a second signal has its default action
+      stop();
+    }
+  });
+  const std::optional<UniqueFd> subnet_claim = wait_for_file(options.subnet_file, [&] {
+    io.poll();
+    return goes_on;
+  });
+  if (!subnet_claim) {
+    return 0;
+  }
+  const std::string socket = options.status_socket_path();
+  const UniqueFd socket_claim = claim_file(socket);
   std::function<void(const std::string&)> on_store_trouble;
   Result<std::unique_ptr<LeaseStore>> store =
       open_store(io.get_executor(), options,
@@ -64,16 +81,10 @@ int run(const Options& options) {
   on_store_trouble = [&daemon](const std::string& trouble) {
     daemon.store_state(StoreHealth::Use::stream, trouble);
   };
-  asio::signal_set signals(io, SIGINT, SIGTERM);
-  signals.async_wait([&](const boost::system::error_code& error, int) {
-    if (!error) {
-      signals.clear();  // a second signal has its default action
-      daemon.stop();
-    }
-  });
+  stop = [&daemon] { daemon.stop(); };
   daemon.start();
   io.run();
-  if (claims[1]) {
+  if (socket_claim) {
     remove_socket(socket);
   }
   // Nothing is torn down at exit: the overlay stays, and the process's memory is the kernel's
