@@ -46,7 +46,7 @@ class NodeStore : public WorldStore {
   void remove(const std::string& name, const LeaseKey&) override { api_.remove(name); }
 
   void change(Story& story, const Lease* own) override {
-    switch (story.below(10)) {
+    switch (story.below(12)) {
       case 0:
         story.tell("the API server is away");
         api_.instead = [](const Request&) { return Reply{.headers = {}, .hang_up = true}; };
@@ -75,13 +75,18 @@ class NodeStore : public WorldStore {
                          .annotations = {{"kube-subnet-manager", "true"}, {"backend-data", "{"}}});
       case 7:
         return change_late_node(story);
+      case 8:
+      case 9:
+        return lie(story);
       default:
         return own != nullptr ? change_own(story) : void();
     }
   }
 
+  // What a list left out is not said by a watch either.
   void recover() override {
     api_.instead = {};
+    list_again();
     put_own(api_.nodes().contains(kOwn) ? api_.node(kOwn).annotations : Annotations());
   }
 
@@ -92,6 +97,29 @@ class NodeStore : public WorldStore {
   std::chrono::microseconds turn() const override { return std::chrono::microseconds(200); }
 
  private:
+  void list_again() {
+    ++api_.version;
+    api_.compact();
+    api_.end_watches();
+  }
+
+  // The next list lacks Nodes, or its end.
+  void lie(Story& story) {
+    const bool is_cut = story.below(2) == 0;
+    const std::size_t most = story.below(static_cast<std::uint32_t>(api_.nodes().size()) + 1);
+    story.tell(is_cut ? "a list ends too soon" : fmt::format("a list has {} Nodes alone", most));
+    api_.instead = [this, is_cut, most,
+                    is_told = false](const Request& request) mutable -> std::optional<Reply> {
+      if (!FakeKubeApi::is_list(request) || std::exchange(is_told, true)) {
+        return std::nullopt;
+      }
+      std::string body = api_.list_body(is_cut ? SIZE_MAX : most);
+      body.resize(is_cut ? body.size() * 2 / 3 : body.size());
+      return FakeKubeApi::list_reply(std::move(body));
+    };
+    list_again();
+  }
+
   // A Node of that name is another one each time it is made.
   void put_node(const std::string& name, NodeObject node) {
     node.uid = api_.nodes().contains(name) ? api_.node(name).uid : fmt::format("{}", ++made_);
