@@ -3,6 +3,7 @@
 // part of what may be a password.
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Result<Proxy> proxy = parse_proxy(guarded);
   const Result<Proxy> other = parse_proxy(text);
   if ((!proxy && proxy.error().text.contains(kSecret)) || (other && other->port == 0)) {
+    std::abort();
+  }
+  // As HTTPS_PROXY and NO_PROXY.
+  const Result<std::optional<Proxy>> chosen =
+      proxy_for({.https = guarded, .http = "", .no_proxy = std::string(text)},
+                {.host = "kube.test", .port = 443, .tls = true});
+  if (!chosen && chosen.error().text.contains(kSecret)) {
     std::abort();
   }
   is_without_proxy(text, {.host = "kube.test", .port = 443});
