@@ -218,7 +218,63 @@ TEST_F(NewNodesTest, ANodeThatIsGoneMeanwhileIsNotWaitedFor) {
   api.put(peer(3));
   EXPECT_EQ(next_within(50ms), std::nullopt);
   EXPECT_EQ(requests_with("/nodes/").size(), 1U);
+  api.remove("n3");
+  EXPECT_EQ(next_within(kAskAgainFirst + 200ms), std::nullopt);
+  EXPECT_TRUE(requests_with("/nodes/").empty());
   EXPECT_TRUE(troubles.empty());
+}
+
+// What the watch has, an answer does not undo: a server may be behind, and a proxy say anything.
+TEST_F(NewNodesTest, ANodeThatAnAnswerKnowsNothingOfIsAskedForAgain) {
+  next();
+  const FakeKubeApi::Reply old = {
+      .headers = {{":status", "200"}, {"content-type", "application/json"}},
+      .body = R"({"kind":"Node","metadata":{"name":"n5","uid":"old",)"
+              R"("resourceVersion":"7"},"spec":{}})"};
+  int number = 3;
+  for (const FakeKubeApi::Reply& reply :
+       {FakeKubeApi::status(404, "NotFound"),
+        FakeKubeApi::Reply{.headers = {{":status", "404"}}, .body = "404 page not found"}, old}) {
+    answer("/nodes/", reply, 1);
+    api.put(peer(number));
+    EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(number))}});
+    ++number;
+  }
+  EXPECT_TRUE(troubles.empty());
+}
+
+TEST_F(NewNodesTest, ANodeThatNoAnswerKnowsIsATrouble) {
+  next();
+  answer("/nodes/", FakeKubeApi::status(404, "NotFound"), 2);
+  api.put(peer(3));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
+  ASSERT_EQ(troubles.size(), 2U);
+  EXPECT_TRUE(troubles[0].ends_with(" has not the Node \"n3\" that its watch tells of"));
+  EXPECT_EQ(troubles[1], "");
+}
+
+TEST_F(NewNodesTest, TheTroubleOfANodeEndsWithIt) {
+  next();
+  answer("/nodes/", FakeKubeApi::status(500, "InternalError"));
+  api.put(peer(3));
+  EXPECT_EQ(next_within(50ms), std::nullopt);
+  ASSERT_EQ(troubles.size(), 1U);
+  api.remove("n3");
+  EXPECT_EQ(next_within(200ms), std::nullopt);
+  EXPECT_EQ(troubles.back(), "");
+}
+
+TEST_F(NewNodesTest, AnAnswerThatDoesNotComeHoldsUpNothingElse) {
+  next();
+  answer("/nodes/n3", {.never = true});
+  api.put(peer(3));
+  EXPECT_EQ(next_within(50ms), std::nullopt);
+  const auto begun = std::chrono::steady_clock::now();
+  api.remove("n1");
+  EXPECT_EQ(next(), LeaseUpdate{.removed = {lease(peer(1)).key}});
+  api.put(peer(4));
+  EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(4))}});
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, kApiCallTime / 2);
 }
 
 TEST_F(NewNodesTest, WithoutTheRightToGetNodesAreListedOneByOne) {

@@ -46,6 +46,11 @@ std::chrono::milliseconds ask_after(const std::string& own_name, const std::stri
                                                  static_cast<std::uint64_t>(spread.count()));
 }
 
+// How long a Node is not to be asked for again.
+NodeTable::Clock::duration longer(NodeTable::Clock::duration wait) {
+  return std::clamp<NodeTable::Clock::duration>(2 * wait, kAskAgainFirst, kAskAgainMost);
+}
+
 }  // namespace
 
 void NodeTable::clear() {
@@ -104,9 +109,11 @@ void NodeTable::note_unknown(const NodeObject& object, const Bad* bad, const See
   Unknown& unknown = entry->second;
   unknown.version = object.version;
   unknown.before = seen.before;
-  unknown.attrs.reset();
+  const bool was_peer = std::exchange(unknown.attrs, {}).has_value();
   if (is_managed(object.annotations)) {
     unknown.attrs = attrs_of(object.annotations);
+  }
+  if (unknown.attrs && !was_peer) {
     unknown.due = bad == nullptr ? seen.at : std::max(seen.at, bad->ask_from);
     unknown.wait = bad == nullptr ? Clock::duration() : bad->wait;
   } else if (is_new) {
@@ -142,9 +149,32 @@ void NodeTable::learn(const NodeObject& object, Clock::time_point now) {
     show(known, std::move(*unknown.attrs), std::move(fault));
   }
   if (const auto bad = bad_.find(object.name); bad != bad_.end() && !known->second.subnets) {
-    bad->second.wait = std::clamp<Clock::duration>(2 * unknown.wait, kAskAgainFirst, kAskAgainMost);
+    bad->second.wait = longer(unknown.wait);
     bad->second.ask_from = now + bad->second.wait;
   }
+}
+
+void NodeTable::set_asked(const std::string& name) {
+  if (const auto asked = unknown_.find(name); asked != unknown_.end()) {
+    asked->second.due = Clock::time_point::max();
+  }
+}
+
+void NodeTable::postpone(const std::string& name, Clock::time_point now, std::string trouble) {
+  const auto asked = unknown_.find(name);
+  if (asked == unknown_.end()) {
+    return;
+  }
+  Unknown& unknown = asked->second;
+  unknown.wait = longer(unknown.wait);
+  unknown.due = now + unknown.wait;
+  unknown.trouble = std::move(trouble);
+}
+
+std::string NodeTable::trouble() const {
+  const auto found =
+      std::ranges::find_if(unknown_, [](const auto& node) { return !node.second.trouble.empty(); });
+  return found == unknown_.end() ? "" : found->second.trouble;
 }
 
 void NodeTable::remove(const NodeObject& object) {

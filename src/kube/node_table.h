@@ -19,8 +19,9 @@ namespace flannel {
 // the other, by each node at a time of its own, unless it is a peer before.
 inline constexpr std::chrono::seconds kAskSoonest{1};
 inline constexpr std::chrono::seconds kAskLatest{3};
-// A peer that had no podCIDR when it was asked for is asked for again after changes, but not before
-// a time has passed that doubles with each answer.
+// A peer that had no podCIDR when it was asked for is asked for again after changes, and a Node of
+// which no answer said anything without one, but not before a time has passed that doubles with
+// each answer.
 inline constexpr std::chrono::seconds kAskAgainFirst{1};
 inline constexpr std::chrono::seconds kAskAgainMost{30};
 
@@ -60,15 +61,20 @@ class NodeTable {
   struct Unknown {
     std::string version;     // of the last event of it
     std::string before;      // as in Seen
-    Clock::time_point due;   // when it is to be asked for
+    Clock::time_point due;   // when it is to be asked for; never while an answer is to come
     Clock::duration wait{};  // since it was, the last time
+    std::string trouble;     // why it is not known yet; empty: it is early
     // As of that version; nothing: it is no peer.
     std::optional<Result<LeaseAttrs>> attrs;
   };
-  // Nodes whose podCIDR is not known: they are to be asked for, and then learn() or forget() it.
+  // Nodes whose podCIDR is not known: they are to be asked for, and are set_asked() until learn()
+  // has the answer. Whether there is such a Node is for the watch to say, whatever the answer.
   const std::map<std::string, Unknown>& unknown() const { return unknown_; }
-  // There is no Node of that name any more.
-  void forget(const std::string& name) { unknown_.erase(name); }
+  void set_asked(const std::string& name);
+  // It is unknown() still, if it is, since the answer did not say; `trouble`: as in Unknown.
+  void postpone(const std::string& name, Clock::time_point now, std::string trouble);
+  // Of the first that has one.
+  std::string trouble() const;
 
  private:
   struct Node {

@@ -20,32 +20,9 @@ bool is_history_lost(int code) {
   return code == 410 || code == 400;
 }
 
-// Nodes that are asked for, a coroutine each. It may outlive who waits for it.
-struct Inquiry {
-  explicit Inquiry(const asio::any_io_executor& executor) : done(executor) {}
-
-  std::vector<NodeObject> found;
-  std::vector<std::string> gone;
-  std::string failure;
-  std::size_t running = 0;
-  Wake done;
-};
-
-Task<void> ask_for(std::shared_ptr<NodeApi> api, std::shared_ptr<Inquiry> inquiry, std::string name,
-                   std::string version) {
-  try {
-    std::optional<NodeObject> node = co_await api->get(name, version);
-    if (node) {
-      inquiry->found.push_back(std::move(*node));
-    } else {
-      inquiry->gone.push_back(name);
-    }
-  } catch (const std::runtime_error& error) {
-    inquiry->failure = error.what();
-  }
-  --inquiry->running;
-  inquiry->done.set();
-}
+// Answers that come within this time are waited for; of later ones the watch is not kept waiting,
+// and they are looked for as often.
+constexpr std::chrono::milliseconds kAnswerTime{100};
 
 }  // namespace
 
@@ -53,6 +30,34 @@ Task<void> ask_for(std::shared_ptr<NodeApi> api, std::shared_ptr<Inquiry> inquir
 struct NodeWatch::ListAgain : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+// Nodes that are asked for, a coroutine each. They may outlive the watch.
+struct NodeWatch::Inquiries {
+  struct Answer {
+    std::string name;
+    std::optional<NodeObject> node;  // nothing: the server has none of that name
+    std::string failure;
+  };
+
+  explicit Inquiries(const asio::any_io_executor& executor) : came(executor) {}
+
+  std::ptrdiff_t running = 0;
+  std::vector<Answer> answers;
+  Wake came;
+};
+
+Task<void> NodeWatch::ask_for(std::shared_ptr<NodeApi> api, std::shared_ptr<Inquiries> inquiries,
+                              std::string name, std::string version) {
+  Inquiries::Answer answer{.name = name, .node = {}, .failure = {}};
+  try {
+    answer.node = co_await api->get(std::move(name), std::move(version));
+  } catch (const std::runtime_error& error) {
+    answer.failure = error.what();
+  }
+  inquiries->answers.push_back(std::move(answer));
+  --inquiries->running;
+  inquiries->came.set();
+}
 
 Task<std::optional<LeaseUpdate>> NodeWatch::next(Deadline deadline) {
   const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
@@ -85,6 +90,10 @@ Task<std::optional<LeaseUpdate>> NodeWatch::try_next(Deadline deadline) {
     if (!listed_) {
       LeaseUpdate snapshot = co_await list();
       co_return snapshot;
+    }
+    take_answers();
+    if (stream_) {
+      attempts_.set_trouble(table_.trouble());
     }
     LeaseUpdate update = take_update();
     if (update != LeaseUpdate()) {
@@ -186,9 +195,10 @@ void NodeWatch::end_stream() {
 Task<bool> NodeWatch::read(Deadline deadline) {
   const Deadline silent = last_heard_ + timing_.most_silence;
   const Deadline whole_until = is_whole_ ? whole_until_ : kNever;
+  const Deadline answers = are_answers_due() ? Clock::now() + kAnswerTime : kNever;
   std::optional<std::vector<NodeEvent>> events;
   try {
-    events = co_await stream_->read(std::min({deadline, silent, next_ask(), whole_until}));
+    events = co_await stream_->read(std::min({deadline, silent, next_ask(), answers, whole_until}));
   } catch (const DeadlineExceeded&) {
     if (Clock::now() >= silent) {
       throw ListAgain(api_->name() + " has said nothing for long");
@@ -256,13 +266,22 @@ void NodeWatch::take_error(const ApiStatus& status) {
 
 // Of those that have been asked for without success the rest is left to their own times.
 bool NodeWatch::many_are_new() const {
-  const auto is_new = [](const auto& node) { return node.second.wait == Clock::duration(); };
+  const auto is_new = [](const auto& node) {
+    return node.second.wait == Clock::duration() && node.second.due != kNever;
+  };
   return std::ranges::count_if(table_.unknown(), is_new) > kMostAsked;
+}
+
+bool NodeWatch::are_answers_due() const {
+  return inquiries_ && inquiries_->running > 0;
 }
 
 NodeWatch::Clock::time_point NodeWatch::next_ask() const {
   if (!is_whole_ && many_are_new()) {
     return ask_at_;
+  }
+  if (inquiries_ && inquiries_->running >= kMostAsked) {
+    return kNever;
   }
   Clock::time_point due = kNever;
   for (const auto& [name, node] : table_.unknown()) {
@@ -285,29 +304,45 @@ Task<void> NodeWatch::ask() {
 }
 
 Task<void> NodeWatch::ask_each(Clock::time_point now) {
-  const auto inquiry = std::make_shared<Inquiry>(co_await asio::this_coro::executor);
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  if (!inquiries_) {
+    inquiries_ = std::make_shared<Inquiries>(executor);
+  }
   for (const auto& [name, node] : table_.unknown()) {
-    if (node.due <= now && inquiry->running < kMostAsked) {
-      ++inquiry->running;
-      asio::co_spawn(co_await asio::this_coro::executor, ask_for(api_, inquiry, name, node.version),
-                     asio::detached);
+    if (node.due <= now && inquiries_->running < kMostAsked) {
+      ++inquiries_->running;
+      asio::co_spawn(executor, ask_for(api_, inquiries_, name, node.version), asio::detached);
+      table_.set_asked(name);
     }
   }
-  while (inquiry->running > 0) {
-    co_await inquiry->done.wait();
+  ask_at_ = now + timing_.collect;
+  while (are_answers_due() && Clock::now() < now + kAnswerTime) {
+    co_await inquiries_->came.wait(now + kAnswerTime);
   }
-  for (const NodeObject& node : inquiry->found) {
-    table_.learn(node, Clock::now());
-    table_.forget(node.name);  // where it is another one, the watch is still to say so
+}
+
+// One that knows nothing of a Node, or of another one alone, is behind the watch, or a proxy's; or
+// the watch is still to say so.
+void NodeWatch::take_answers() {
+  if (!inquiries_) {
+    return;
   }
-  for (const std::string& name : inquiry->gone) {
-    table_.forget(name);
+  const Clock::time_point now = Clock::now();
+  for (Inquiries::Answer& answer : std::exchange(inquiries_->answers, {})) {
+    if (answer.node) {
+      table_.learn(*answer.node, now);
+    }
+    const auto unknown = table_.unknown().find(answer.name);
+    if (unknown == table_.unknown().end()) {
+      continue;
+    }
+    std::string trouble = std::move(answer.failure);
+    if (trouble.empty() && unknown->second.wait != Clock::duration()) {
+      trouble = fmt::format("{} has not the Node \"{}\" that its watch tells of", api_->name(),
+                            printable(answer.name));
+    }
+    table_.postpone(answer.name, now, std::move(trouble));
   }
-  attempts_.set_trouble(inquiry->failure);
-  if (inquiry->failure.empty()) {
-    ask_backoff_.reset();
-  }
-  ask_at_ = Clock::now() + (inquiry->failure.empty() ? timing_.collect : ask_backoff_.next());
 }
 
 }  // namespace flannel

@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 
-#include "base/backoff.h"
 #include "kube/node_api.h"
 #include "kube/node_table.h"
 #include "kube/own_node.h"
@@ -22,9 +21,10 @@ namespace flannel {
 // Otherwise there is a bookmark a minute (k8s.io/apiserver, defaultBookmarkFrequency). It also
 // comes where what follows a version cannot be read for the second time.
 //
-// What a Node's metadata does not say is asked for, one Node a call. Where more are not known,
-// whole Nodes are watched for a while instead, from before these came: the server encodes an event
-// once for all who watch, a list for each.
+// What a Node's metadata does not say is asked for, one Node a call, while the watch goes on: an
+// answer may be long in coming. Where more are not known, whole Nodes are watched for a while
+// instead, from before these came: the server encodes an event once for all who watch, a list for
+// each.
 inline constexpr std::chrono::minutes kMostSilence{3};
 inline constexpr std::ptrdiff_t kMostAsked = 20;
 
@@ -56,6 +56,7 @@ class NodeWatch : public LeaseWatch {
   using Clock = WatchAttempts::Clock;
   class Listing;
   struct ListAgain;
+  struct Inquiries;
 
   // As next(), and throws where the server cannot be reached, or says no.
   Task<std::optional<LeaseUpdate>> try_next(Deadline deadline);
@@ -71,6 +72,10 @@ class NodeWatch : public LeaseWatch {
   LeaseUpdate take_update();
   Task<void> ask();
   Task<void> ask_each(Clock::time_point now);
+  bool are_answers_due() const;
+  void take_answers();
+  static Task<void> ask_for(std::shared_ptr<NodeApi> api, std::shared_ptr<Inquiries> inquiries,
+                            std::string name, std::string version);
 
   const Timing timing_;
   std::shared_ptr<NodeApi> api_;
@@ -86,7 +91,7 @@ class NodeWatch : public LeaseWatch {
   std::string replayed_;                          // stream_ begins with what was until then
   Clock::time_point last_heard_;                  // when the stream has brought an event
   std::optional<OwnEntry> own_entry_, own_last_;  // news, and what the last event meant
-  Backoff ask_backoff_{std::chrono::milliseconds(500), std::chrono::seconds(30)};
+  std::shared_ptr<Inquiries> inquiries_;          // nothing before the first
   Clock::time_point ask_at_ = Clock::time_point::min();
 };
 
