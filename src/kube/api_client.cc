@@ -63,6 +63,12 @@ Task<std::string> read_error(Http2Stream& stream, Deadline deadline) {
 
 }  // namespace
 
+seconds postponement(std::optional<seconds> retry_after, seconds before) {
+  const seconds asked = retry_after.value_or(seconds(0));
+  const seconds most = asked == seconds(0) ? kLongestWait : std::min(4 * asked, kLongestWait);
+  return std::min(std::max({asked, 2 * before, seconds(1)}), most);
+}
+
 ApiClient::ApiClient(asio::any_io_executor executor, std::unique_ptr<ApiAccess> access)
     : executor_(std::move(executor)), access_(std::move(access)) {}
 
@@ -101,12 +107,13 @@ Task<ApiClient::Attempt> ApiClient::attempt(ApiRequest request, bool rejected, D
 Task<Http2Stream> ApiClient::open(ApiRequest request, Deadline deadline) {
   bool rejected = false;
   int unseen = 0;
+  const Deadline ask_by = std::min<Deadline>(deadline, steady_clock::now() + kMostPostponed);
   for (;;) {
-    co_await wait_out(deadline);
+    co_await wait_out(ask_by);
     Attempt now = co_await attempt(request, rejected, deadline);
     if (now.stream) {
       refusal_.reset();
-      next_wait_ = seconds(1);
+      last_wait_ = seconds(0);
       co_return std::move(*now.stream);
     }
     if (!now.error) {
@@ -136,13 +143,13 @@ Task<Http2Stream> ApiClient::open(ApiRequest request, Deadline deadline) {
 }
 
 // Where that takes too long, the server's answer is what it was.
-Task<void> ApiClient::wait_out(Deadline deadline) {
+Task<void> ApiClient::wait_out(Deadline ask_by) {
   for (;;) {
     const bool is_early = co_await is_postponed();
     if (!is_early) {
       co_return;
     }
-    if (deadline < ask_at_) {
+    if (ask_by < ask_at_) {
       throw ApiError(*refusal_);
     }
     co_await sleep_for(std::min<Deadline::duration>(ask_at_ - steady_clock::now(), kBetweenLooks));
@@ -162,12 +169,11 @@ Task<bool> ApiClient::is_postponed() {
   co_return refusal_.has_value();
 }
 
-// Longer and longer, and each node until another time: they may all have been refused at once.
+// Each node until another time: they may all have been refused at once.
 void ApiClient::postpone(const ApiError& refusal) {
-  const seconds asked = refusal.retry_after.value_or(seconds(0));
-  const seconds least = std::min(std::max(asked, next_wait_), kLongestWait);
-  next_wait_ = 2 * least;
-  std::uniform_int_distribution<std::int64_t> jitter(0, std::chrono::milliseconds(least).count());
+  last_wait_ = postponement(refusal.retry_after, last_wait_);
+  const std::chrono::milliseconds least = last_wait_;
+  std::uniform_int_distribution<std::int64_t> jitter(0, least.count());
   ask_at_ = steady_clock::now() + least + std::chrono::milliseconds(jitter(random_));
   if (!refusal_) {
     log_info("{}: {}: asking later", name(), refusal.what());

@@ -1,6 +1,7 @@
 // The API server of Kubernetes, over one connection.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <random>
@@ -25,13 +26,21 @@ struct ApiRequest {
 // A longer answer to call() is refused.
 inline constexpr std::size_t kMostApiAnswer = 8 << 20;
 
+// A request that is to wait for longer before it may be sent fails with what the server said last.
+inline constexpr std::chrono::seconds kMostPostponed{10};
+
+// How long nothing is asked after a refusal with that Retry-After, if any; `before`: the last time,
+// zero for the first. It doubles, to half a minute or some times what the server asks for.
+std::chrono::seconds postponement(std::optional<std::chrono::seconds> retry_after,
+                                  std::chrono::seconds before);
+
 // Both kinds of requests throw ApiError, ConnectionError (also where nothing can be asked, since
 // we cannot say who we are) and DeadlineExceeded.
 //
 // What needs nobody's attention is done here: who we are is said anew after a 401, once; what the
-// server wants to be asked later (429, Retry-After) is asked later, and nothing else before, as
-// long as the deadline allows; so is a server that does not know us, unless we can say otherwise
-// who we are; a request that the server did not look at is sent again; a server
+// server wants to be asked later (429, Retry-After) is asked later, and nothing else before, where
+// that is within kMostPostponed and the deadline; so is a server that does not know us, unless we
+// can say otherwise who we are; a request that the server did not look at is sent again; a server
 // that cannot serve us (5xx) has its connection given up, so that the next request may come to
 // another one.
 class ApiClient {
@@ -56,7 +65,7 @@ class ApiClient {
   Task<Attempt> attempt(ApiRequest request, bool rejected, Deadline deadline);
   Task<void> refresh(bool rejected);
   void take(ApiTarget target);
-  Task<void> wait_out(Deadline deadline);
+  Task<void> wait_out(Deadline ask_by);
   Task<bool> is_postponed();
   void postpone(const ApiError& refusal);
 
@@ -69,7 +78,7 @@ class ApiClient {
   // What the server is asked later for, and when that is; nothing once it has served us.
   std::optional<ApiError> refusal_;
   Deadline ask_at_;
-  std::chrono::seconds next_wait_{1};
+  std::chrono::seconds last_wait_{};
   std::minstd_rand random_{std::random_device{}()};
 };
 

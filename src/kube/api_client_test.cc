@@ -103,6 +103,26 @@ TEST_F(ApiClientTest, WaitsNoLongerThanTheDeadline) {
   EXPECT_EQ(requests.size(), 1U);
 }
 
+TEST_F(ApiClientTest, WaitsNoLongerThanATimeHoweverLongAnAnswerMayTake) {
+  answers({refusal("429", "too many", "30")});
+  EXPECT_EQ(failure_of({.path = "/"}, 10min), "GET /: HTTP status 429: too many");
+  EXPECT_EQ(requests.size(), 1U);
+}
+
+TEST(Postponement, DoublesToHalfAMinuteOrSomeTimesWhatTheServerAsksFor) {
+  for (const auto& [asked, most] :
+       {std::pair(std::optional<std::chrono::seconds>(), 30s), std::pair(std::optional(0s), 30s),
+        std::pair(std::optional(1s), 4s), std::pair(std::optional(5s), 20s),
+        std::pair(std::optional(1'000'000s), 30s)}) {
+    std::chrono::seconds wait = postponement(asked, 0s);
+    EXPECT_EQ(wait, std::clamp(asked.value_or(0s), 1s, 30s));
+    for (int i = 0; i < 10; ++i) {
+      wait = postponement(asked, wait);
+    }
+    EXPECT_EQ(wait, most);
+  }
+}
+
 // Whoever asks: those who failed ask again within a second, and there may be thousands of nodes.
 TEST_F(ApiClientTest, WhatIsPostponedIsNotAskedBefore) {
   answers({refusal("429", "too many"), {.body = "ok"}});

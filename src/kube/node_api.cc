@@ -26,7 +26,8 @@ constexpr const char* kMetadata =
 constexpr const char* kJson = "application/json";
 constexpr const char* kEither = "application/vnd.kubernetes.protobuf, application/json";
 constexpr const char* kJsonPage = "limit=500";  // Nodes; protobuf needs no pages
-constexpr std::chrono::seconds kListWait{50};   // with many nodes, lists are what has to wait
+// Until a list begins to come: a server with many nodes takes longer.
+constexpr std::chrono::seconds kListTime{60};
 // Of a list in protobuf, and of a page in JSON, which is held in memory.
 constexpr std::uint64_t kMostListBytes = 4ULL << 30;
 constexpr std::size_t kMostPageBytes = 64 << 20;
@@ -169,11 +170,18 @@ Task<std::string> NodeApi::list(std::string version, NodeList& list) {
 
 Task<std::string> NodeApi::list_pages(std::string query, NodeList& list) {
   list.start();
+  std::size_t nodes = 0;
+  std::string asked_for;  // the token of the page
   for (std::string next = query;;) {
-    const Page page = co_await read_page(std::move(next), list);
+    Page page = co_await read_page(std::move(next), list);
     if (page.more.empty()) {
       co_return page.version;
     }
+    nodes += page.nodes;
+    if (page.nodes == 0 || page.more == asked_for || nodes > kMostNodes) {
+      throw BadAnswer(name() + " sends a list without end");
+    }
+    asked_for = page.more;
     next = fmt::format("{}continue={}", is_json() ? std::string(kJsonPage) + "&" : "",
                        percent_encode(page.more));
   }
@@ -183,14 +191,13 @@ Task<NodeApi::Page> NodeApi::read_page(std::string query, NodeList& list) {
   ApiRequest request{.path = fmt::format("{}?{}", kNodes, query),
                      .accept = is_json() ? kJson : kProtobuf,
                      .gzip = true};
-  Http2Stream stream = co_await client_->open(std::move(request), call_time() + kListWait);
+  Http2Stream stream = co_await client_->open(std::move(request), steady_clock::now() + kListTime);
   check_type(stream);
-  std::uint64_t count = 0;
+  Page out;
   const auto add = [&](NodeObject node) {
-    ++count;
+    ++out.nodes;
     list.add(std::move(node));
   };
-  Page out;
   if (is_json()) {
     std::string text;
     co_await read_body(stream, least_rate_, kMostPageBytes,
@@ -198,16 +205,15 @@ Task<NodeApi::Page> NodeApi::read_page(std::string query, NodeList& list) {
     NodeListPage page;
     decode_answer([&] { page = parse_node_list(text, prefix_); });
     std::ranges::for_each(page.nodes, add);
-    out = {std::move(page.version), std::move(page.more)};
+    out.version = std::move(page.version);
+    out.more = std::move(page.more);
   } else {
     NodeListDecoder decoder(prefix_, add);
     co_await read_body(stream, least_rate_, kMostListBytes,
                        [&](std::string_view part) { decoder.feed(part); });
     decode_answer([&] { decoder.finish(); });
-    out = {decoder.version(), decoder.more()};
-  }
-  if (count == 0 && !out.more.empty()) {
-    throw BadAnswer(name() + " sends a list without end");
+    out.version = decoder.version();
+    out.more = decoder.more();
   }
   co_return out;
 }

@@ -44,6 +44,9 @@ class NodeStream {
 // No answer to a call within this time is a failure; and so are no bytes of a list.
 inline constexpr std::chrono::seconds kApiCallTime{10};
 
+// A list of more is taken for one without end.
+inline constexpr std::size_t kMostNodes = 200'000;
+
 // Throws as ApiClient does, and BadAnswer. Where the server, or a proxy before it, does not give
 // what we would rather have (406, 415), it is asked for what it surely has from then on: whole
 // Nodes instead of their metadata, then JSON, until the next list. Where we may not get Nodes one
@@ -84,6 +87,7 @@ class NodeApi {
   bool is_json() const { return form_ == Form::json; }
   // As of which version a page of a list is, and what asks for the one behind it.
   struct Page {
+    std::size_t nodes = 0;
     std::string version;
     std::string more;
   };

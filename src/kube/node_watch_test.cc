@@ -85,6 +85,47 @@ TEST_F(NodeWatchTest, AServerWithoutProtobufIsListedInPagesOfJson) {
   }
 }
 
+// Whether it sends one page again and again, or always another.
+TEST_F(NodeWatchTest, AListWithoutEndIsGivenUp) {
+  std::string items = R"({"metadata":{"name":"n"}})";
+  for (int i = 1; i < 20'000; ++i) {
+    items += R"(,{"metadata":{"name":"n"}})";
+  }
+  for (const bool always_same : {true, false}) {
+    int pages = 0;
+    api.instead = [&](const Request& request) -> std::optional<Reply> {
+      if (!troubles.empty() || !FakeKubeApi::is_list(request)) {
+        return std::nullopt;
+      }
+      if (find_header(request.headers, "accept").contains("protobuf")) {
+        return FakeKubeApi::status(406, "NotAcceptable");
+      }
+      const std::string token = always_same ? "again" : std::to_string(pages);
+      ++pages;
+      return Reply{.body = fmt::format(
+                       R"({{"kind":"NodeList","metadata":{{"continue":"{}"}},"items":[{}]}})",
+                       token, always_same ? R"({"metadata":{"name":"n"}})" : items)};
+    };
+    NodeWatch fresh = open();
+    EXPECT_EQ(run(fresh.next(kNever)).value().leases.size(), 2U);
+    ASSERT_EQ(troubles.size(), 1U);
+    EXPECT_TRUE(troubles[0].ends_with(" sends a list without end")) << troubles[0];
+    EXPECT_LE(pages, always_same ? 2 : 11);
+    troubles.clear();
+  }
+}
+
+// As while it is overloaded. The wait is no reason to say nothing.
+TEST_F(NodeWatchTest, AListThatIsPostponedIsATrouble) {
+  Reply later = FakeKubeApi::status(429, "TooManyRequests", "later");
+  later.headers.push_back({"retry-after", "30"});
+  answer("GET /api/v1/nodes?", later);
+  asio::co_spawn(loop, watch.next(kNever), asio::detached);
+  run_until([this] { return !troubles.empty(); });
+  EXPECT_EQ(troubles[0], "GET /api/v1/nodes: HTTP status 429, TooManyRequests: later");
+  EXPECT_EQ(api.take_requests().size(), 1U);
+}
+
 // As one who asks for a password, for a moment.
 TEST_F(NodeWatchTest, AProxysPageIsNoReasonToAskForLess) {
   const Reply page = {.headers = {{":status", "200"}, {"content-type", "text/html"}},
