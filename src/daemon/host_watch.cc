@@ -19,6 +19,15 @@ InterfaceOptions with_facts(InterfaceOptions options, const NodeFacts& facts) {
   return options;
 }
 
+// Why no packet leaves by it, whatever its addresses and routes are.
+std::string link_trouble(const HostView& host, const Dev& name) {
+  const auto at = std::ranges::find(host.interfaces, name, &HostInterface::name);
+  if (at == host.interfaces.end() || (at->up && at->has_carrier)) {
+    return "";
+  }
+  return fmt::format("{} {}", name.text(), at->up ? "has no carrier" : "is down");
+}
+
 }  // namespace
 
 HostWatch::HostWatch(const asio::any_io_executor& executor, Kernel& kernel, HostNetwork& host,
@@ -92,7 +101,7 @@ Result<void> HostWatch::use(const ExternalInterface& external) {
 void HostWatch::set_trouble(const std::string& trouble) {
   if (trouble != trouble_) {
     const std::string_view name = external_->name.text();
-    log_trouble(!trouble.empty(), trouble.empty() ? fmt::format("interface {} is there again", name)
+    log_trouble(!trouble.empty(), trouble.empty() ? fmt::format("interface {} works again", name)
                                                   : fmt::format("{}; keeping {}", trouble, name));
     trouble_ = trouble;
     on_trouble();
@@ -109,7 +118,7 @@ void HostWatch::look() {
                               : is_other ? use(*chosen)
                                          : Result<void>();
   on_use(host_use(host, overlay_.scope));
-  set_trouble(usable ? "" : usable.error().text);
+  set_trouble(usable ? link_trouble(host, external_->name) : usable.error().text);
   if (is_other && usable) {
     on_interface(attrs);
   }

@@ -42,7 +42,8 @@ class HostWatch {
   std::uint32_t pod_mtu() const {
     return overlay_.backend->mtu(overlay_.config, *external_).value();
   }
-  // Why none can be chosen any more; empty where that is not so. The last one stays in use.
+  // Why none can be chosen any more, or why no packet leaves by the one that is chosen; empty where
+  // neither is so. The last one stays in use.
   const std::string& trouble() const { return trouble_; }
   // What the other nodes are to know of us, which the kernel is asked for.
   LeaseAttrs announcement() const { return announcement(*external_); }

@@ -150,6 +150,20 @@ TEST_F(HostWatchTest, TheLastOneIsKeptWhereThereIsNoOther) {
   EXPECT_TRUE(announced.empty());
 }
 
+TEST_F(HostWatchTest, OneThatIsDownOrHasNoCarrierIsKeptAndNamedUntilItIsBack) {
+  host.view.interfaces[0].up = host.view.interfaces[0].has_carrier = false;
+  ASSERT_TRUE(watch.choose());
+  start();
+  EXPECT_EQ(watch.trouble(), "eth0 is down") << "from the start";
+  host.view.interfaces[0].up = true;
+  change();
+  EXPECT_EQ(watch.trouble(), "eth0 has no carrier");
+  host.view.interfaces[0].has_carrier = true;
+  change();
+  EXPECT_EQ(troubles, (std::vector<std::string>{"eth0 is down", "eth0 has no carrier", ""}));
+  EXPECT_TRUE(announced.empty());
+}
+
 TEST_F(HostWatchTest, AChangeThatComesWithALookIsLookedAtNext) {
   ASSERT_TRUE(watch.choose());
   watch.on_look = [this] {

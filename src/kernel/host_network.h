@@ -43,6 +43,8 @@ struct HostInterface {
   // Forwards IPv6 with accept_ra=1, which means only where one does not forward (Linux,
   // Documentation/networking/ip-sysctl.rst): what came by router advertisements is not renewed.
   bool ignores_advertisements = false;
+  // Where it is up: its link is as well. So it always is of one that cannot tell, as lo.
+  bool has_carrier = true;
   bool operator==(const HostInterface&) const = default;
 };
 // A route of the main table without destination, or to 0.0.0.0/0 or ::/0, in the kernel's order.

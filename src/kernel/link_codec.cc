@@ -122,6 +122,8 @@ std::optional<LinkMessage> decode_link(const MessageView& message) {
   LinkMessage out;
   out.index = header->ifi_index;
   out.link.up = (header->ifi_flags & IFF_UP) != 0;
+  // Never without IFF_UP (dev_get_flags() of net/core/dev.c).
+  out.has_carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
   out.shared = (header->ifi_flags & (IFF_NOARP | IFF_POINTOPOINT)) == 0;
   out.link.kind = OtherKind{};
   while (const std::optional<Attribute> attribute = next_attribute(rest)) {

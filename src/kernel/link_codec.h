@@ -17,6 +17,7 @@ struct LinkMessage {
   int lower_index = 0, master_index = 0;  // 0 for none
   bool shared = true;                     // neither NOARP nor point-to-point (Path::shared_link)
   bool ignores_advertisements = false;    // HostInterface's
+  bool has_carrier = true;                // HostInterface's
 };
 
 // RTM_NEWLINK and RTM_DELLINK; nothing for other messages, bridge ports' and malformed ones.

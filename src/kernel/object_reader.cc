@@ -79,7 +79,8 @@ Dev LinkTable::name_of(int index) const {
 
 LinkTable::LinkTable(std::span<const LinkMessage> links) {
   for (const LinkMessage& link : links) {
-    all[link.index] = {link.link.key.name, link.link.up, link.link.mtu, link.shared};
+    all[link.index] = {link.link.key.name, link.link.up, link.link.mtu, link.shared,
+                       link.has_carrier};
   }
 }
 

@@ -23,7 +23,8 @@ struct LinkTable {
     Dev name;
     bool up = false;
     std::uint32_t mtu = 0;
-    bool shared = true;  // LinkMessage::shared
+    bool shared = true;       // LinkMessage::shared
+    bool has_carrier = true;  // HostInterface::has_carrier
     bool operator==(const Device&) const = default;
   };
   std::unordered_map<int, Device> all;

@@ -80,7 +80,7 @@ class RtnetlinkPart::Listener {
   void link(netlink::LinkMessage found) {
     netlink::LinkTable::Device& device = links_.all[found.index];
     const netlink::LinkTable::Device was = device;
-    device = {found.link.key.name, found.link.up, found.link.mtu, found.shared};
+    device = {found.link.key.name, found.link.up, found.link.mtu, found.shared, found.has_carrier};
     const bool was_ours = links_.ours.erase(found.index) > 0;
     if (was_ours && was.name != device.name) {
       Link before = found.link;

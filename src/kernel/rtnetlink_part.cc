@@ -241,7 +241,8 @@ HostView RtnetlinkPart::host() {
                                link.link.mtu,
                                link.link.up,
                                {},
-                               link.ignores_advertisements});
+                               link.ignores_advertisements,
+                               link.has_carrier});
   }
   std::sort(view.interfaces.begin(), view.interfaces.end(),
             [](const HostInterface& a, const HostInterface& b) { return a.index < b.index; });

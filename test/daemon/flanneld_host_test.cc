@@ -100,5 +100,25 @@ TEST_F(FlanneldHostTest, ARouteThatGoesWithItsLinkIsNoLongerNamed) {
   EXPECT_TRUE(eventually([&] { return is_well(); })) << page("/status");
 }
 
+// Whatever the routes say: with --iface nothing else of the choice changes.
+TEST_F(FlanneldHostTest, AnUnderlayThatIsDownOrHasNoCarrierIsSaidUntilItIsBack) {
+  ASSERT_TRUE(write_local_config(store(), kConfig));
+  put(peer_lease("10.5.61.0-24"));
+  start({"--iface=eth0"});
+  ASSERT_TRUE(eventually([&] { return is_well(); })) << page("/status");
+  const std::pair<std::string, std::string> cases[] = {{"eth1", "eth0 has no carrier"},
+                                                       {"eth0", "eth0 is down"}};
+  for (const auto& [device, sentence] : cases) {
+    run_program({"ip", "link", "set", device, "down"});
+    EXPECT_TRUE(eventually([&] {
+      return waits_for("interface: " + sentence) && waits_for(R"("state":"degraded")");
+    })) << page("/status");
+    EXPECT_TRUE(is_ready()) << "a restart would not mend it";
+    EXPECT_TRUE(log().contains(sentence + "; keeping eth0")) << log();
+    run_program({"ip", "link", "set", device, "up"});
+    EXPECT_TRUE(eventually([&] { return is_well(); })) << page("/status");
+  }
+}
+
 }  // namespace
 }  // namespace flannel

@@ -2,7 +2,9 @@
 
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernel/netlink_socket.h"
@@ -105,6 +107,30 @@ TEST_P(RealHost, ShowsWhatCameByRouterAdvertisementsAndWhoIgnoresThem) {
   EXPECT_TRUE(host.default_routes[1].advertised);
   shell("sysctl -qw net.ipv6.conf.eth0.forwarding=0");
   EXPECT_FALSE(ignores());
+}
+
+// That of lo, which cannot tell, is always there.
+TEST_P(RealHost, ShowsAndTellsWhoHasACarrier) {
+  const auto lacks_it = [&] {
+    std::vector<std::string> names;
+    for (const HostInterface& interface : kernel().host().interfaces) {
+      if (interface.up && !interface.has_carrier) {
+        names.emplace_back(interface.name.text());
+      }
+    }
+    return names;
+  };
+  shell("ip link set lo up && until ip -br link show eth0 | grep -q LOWER_UP; do sleep 0.01; done");
+  drain();
+  EXPECT_EQ(lacks_it(), std::vector<std::string>{});
+  shell("ip link set eth1 down && until ip link show eth0 | grep -q NO-CARRIER; do :; done");
+  std::vector<Dev> told;
+  for (int tries = 0; tries < 1'000 && std::ranges::count(told, Dev("eth0")) == 0; ++tries) {
+    told = kernel().changes(scope()).host.links;
+    ::usleep(10'000);
+  }
+  EXPECT_EQ(std::ranges::count(told, Dev("eth0")), 1);
+  EXPECT_EQ(lacks_it(), std::vector<std::string>{"eth0"});
 }
 
 // Another node has the address: duplicate address detection finds it behind the other end.
