@@ -32,7 +32,8 @@ std::optional<HttpReply> metrics_page(const DaemonState& state, std::string_view
     return std::nullopt;
   }
   return HttpReply{.content_type = std::string(kPrometheusContentType),
-                   .body = metrics_text(state)};
+                   .body = state.metrics.get(RecentText::Clock::now(),
+                                             [&state] { return metrics_text(state); })};
 }
 
 std::optional<HttpReply> status_page(DaemonState& state, std::string_view path) {

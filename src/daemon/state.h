@@ -17,6 +17,7 @@
 #include "daemon/peer_watch.h"
 #include "daemon/planner.h"
 #include "daemon/programming_time.h"
+#include "daemon/recent_text.h"
 #include "daemon/state_writer.h"
 #include "daemon/store_health.h"
 #include "daemon/subnet_file.h"
@@ -44,6 +45,7 @@ struct DaemonState {
   const std::unique_ptr<LeaseStore> store;
   StoreHealth store_health;
   ProgrammingTime programming_time;
+  mutable RecentText metrics;  // the page, which those who read it make
   FallbackState fallback;
   SubnetFile subnet_file;
 
