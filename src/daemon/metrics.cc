@@ -75,7 +75,7 @@ void add_store(PrometheusText& out, const DaemonState& state) {
 
 void add_peers(PrometheusText& out, const DaemonState& state) {
   // Each state has a sample, so that an alert on one sees its beginning.
-  std::map<std::string_view, std::size_t> counts{{"refused", state.peers()->refused().size()},
+  std::map<std::string_view, std::size_t> counts{{"refused", state.peers()->refused_count()},
                                                  {"skipped", state.planner->skipped().size()}};
   for (const ObjectState one : {ObjectState::present, ObjectState::pending, ObjectState::failed}) {
     counts[to_text(one)] = 0;

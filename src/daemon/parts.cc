@@ -104,7 +104,9 @@ void Daemon::connect_parts() {
   };
 
   state_.reconciler->on_pass = [this] {
-    state_.programming_time.pass_done(ProgrammingTime::Clock::now());
+    if (total(state_.reconciler->report().pending) == 0) {
+      state_.programming_time.all_programmed(ProgrammingTime::Clock::now());
+    }
     check_ready();
   };
   state_.reconciler->on_host_changed = [this](const HostChanges& changes) {

@@ -51,7 +51,7 @@ void PeerWatch::count(const LeaseUpdate& update) {
   if (update.snapshot) {
     ++counts_.lists;
   } else {
-    counts_.puts += update.leases.size();
+    counts_.puts += update.leases.size() + update.bad.size() + update.more_bad.size();
     counts_.deletes += update.removed.size();
   }
 }

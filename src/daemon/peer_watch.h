@@ -25,8 +25,10 @@ class PeerWatch {
 
   // What the store has said since start.
   struct Counts {
-    std::uint64_t lists = 0;              // complete ones
-    std::uint64_t puts = 0, deletes = 0;  // of leases, our own included
+    std::uint64_t lists = 0;  // complete ones
+    // Of leases; puts also of entries that cannot be read. Of our own with the other leases, where
+    // the store has it among them.
+    std::uint64_t puts = 0, deletes = 0;
   };
   const Counts& counts() const { return counts_; }
 

@@ -15,9 +15,9 @@ class ProgrammingTime {
 
   // The peers are others from now on.
   void peers_changed(Clock::time_point now) { since_ = since_.value_or(now); }
-  // A pass is over, which had all changes so far: the first of them is observed, as the one that
-  // took longest. What the kernel refused counts as well; it is counted by itself.
-  void pass_done(Clock::time_point now) {
+  // The kernel has all that is wanted, with all changes so far: the first of them is observed, as
+  // the one that took longest.
+  void all_programmed(Clock::time_point now) {
     if (const auto since = std::exchange(since_, std::nullopt)) {
       seconds_.observe(std::chrono::duration<double>(now - *since).count());
     }

@@ -54,7 +54,7 @@ bool BadEntries::apply(const LeaseUpdate& update) {
 }
 
 std::string BadEntries::others() const {
-  const std::size_t count = all_.size() - reasons_.size();
+  const std::size_t count = unnamed();
   const std::string_view over = all_.size() == kMost ? "over " : "";
   return count == 0 ? "" : fmt::format("{}{} more entries cannot be read", over, count);
 }

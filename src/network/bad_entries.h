@@ -20,6 +20,8 @@ class BadEntries {
 
   // By their names.
   const std::map<std::string, std::string>& reasons() const { return reasons_; }
+  // How many have none.
+  std::size_t unnamed() const { return all_.size() - reasons_.size(); }
   // `4000 more entries cannot be read`; empty where all have names.
   std::string others() const;
 

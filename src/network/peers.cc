@@ -298,6 +298,10 @@ void Peers::evaluate_all() {
   list_refused();
 }
 
+std::size_t Peers::refused_count() const {
+  return bad_.unnamed() == 0 ? refused_.size() : refused_.size() - 1 + bad_.unnamed();
+}
+
 void Peers::list_refused() {
   std::map<std::string, std::string> reasons(bad_.reasons());
   if (std::string others = bad_.others(); !others.empty()) {

@@ -71,7 +71,10 @@ class Peers {
   std::size_t usable_count() const { return usable_count_; }
   // The one of the store's `key`; nullptr where it is not usable.
   const Lease* find_usable(const LeaseKey& key) const;
+  // By name; of those without a name there is one more row, which says how many.
   std::span<const Refused> refused() const { return refused_; }
+  // With each of those.
+  std::size_t refused_count() const;
   // Leases of others that are known, and that a list of all leases lacks.
   std::vector<Lease> missing_from(std::span<const Lease> leases) const;
 

@@ -280,11 +280,13 @@ TEST(Peers, OfBadEntriesAThousandAreNamedAndTheOthersCounted) {
     peers.apply({.bad = {{fmt::format("junk{}", i), "not a subnet"}}});
   }
   EXPECT_EQ(peers.refused().size(), kMostBadEntries + 1);
+  EXPECT_EQ(peers.refused_count(), 5'000U);
   EXPECT_TRUE(refused(peers).contains("…: 4000 more entries cannot be read\n"));
   for (int i = 0; i < 5'000; ++i) {
     peers.apply({.bad_removed = {fmt::format("junk{}", i)}});
   }
   EXPECT_EQ(refused(peers), "");
+  EXPECT_EQ(peers.refused_count(), 0U);
   EXPECT_EQ(usable(peers), "10.5.61.0-24");
 }
 

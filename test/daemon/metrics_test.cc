@@ -2,8 +2,11 @@
 
 #include "daemon/metrics.h"
 
+#include <chrono>
 #include <cstdlib>
+#include <set>
 
+#include "daemon/pages.h"
 #include "test/daemon/daemon_fixture.h"
 
 namespace flannel {
@@ -165,6 +168,46 @@ TEST_F(Metrics, AJoinIsTimedUntilTheKernelHasIt) {
   kernel.outside({Op::Verb::remove, route_to(1)});
   ASSERT_TRUE(run_until([&] { return value("flannel_reconcile_passes_total") > passes; }));
   EXPECT_EQ(value(count), 2);
+}
+
+// Observed when it is there, not when a pass has tried.
+TEST_F(Metrics, AJoinThatTheKernelRefusesIsNotTimedYet) {
+  start_with_peers(1);
+  bool refuses = true;
+  kernel.fail = [&refuses](const Op& op, std::size_t) {
+    return refuses && std::holds_alternative<Route>(op.object) ? EPERM : 0;
+  };
+  const std::string count = "flannel_programming_duration_seconds_count";
+  store.put(peer(2, "198.18.1.2"));
+  const std::string failures = "flannel_reconcile_failures_total{kind=\"route\",error=\"EPERM\"}";
+  ASSERT_TRUE(run_until([&] { return value(failures).value_or(0) >= 2; }));
+  EXPECT_EQ(value(count), 1) << "the first list";
+  refuses = false;
+  ASSERT_TRUE(becomes("flannel_peers{state=\"ok\"}", 2));
+  EXPECT_EQ(value(count), 2);
+}
+
+TEST_F(Metrics, EntriesThatCannotBeReadAreCountedAlsoBeyondThoseWithNames) {
+  start_with_peers(1);
+  const double puts = *value("flannel_store_events_total{type=\"put\"}");
+  constexpr int kEntries = 1'500;
+  for (int i = 0; i < kEntries; ++i) {
+    store.put_bad({fmt::format("junk{}", i), "not a subnet"});
+  }
+  EXPECT_TRUE(becomes("flannel_peers{state=\"refused\"}", kEntries));
+  EXPECT_EQ(value("flannel_store_events_total{type=\"put\"}"), puts + kEntries);
+}
+
+// Whoever reaches the port may ask without pause.
+TEST_F(Metrics, APageIsMadeOnceASecond) {
+  start_with_peers(1);
+  std::set<std::string> pages;
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 500; ++i) {
+    pages.insert(metrics_page(state(), "/metrics")->body);
+  }
+  const auto took = std::chrono::steady_clock::now() - began;
+  EXPECT_LE(pages.size(), 1U + static_cast<std::size_t>(took / std::chrono::seconds(1)));
 }
 
 TEST_F(Metrics, KindsAreNamedAsInThePlan) {
