@@ -104,8 +104,23 @@ class Attempt {
       outcomes_[i].result = std::move(results[n]);
       outcomes_[i].begun = outcomes_[i].result.pending;
       if (!outcomes_[i].result.ok()) {
+        join_others_without_device(i);
         note_missing(i, i);
       }
+    }
+  }
+
+  // All that finds its device gone, before the notification of that is there, fails for one reason.
+  void join_others_without_device(std::size_t i) {
+    const Dev dev = needs_of(ops_[i].object).dev;
+    OpResult& result = outcomes_[i].result;
+    if (result.error != ENODEV || dev.empty()) {
+      return;
+    }
+    const auto [first, is_first] = without_device_.emplace(dev, i);
+    if (!is_first) {
+      outcomes_[i].waits_for = first->second;
+      result = {.error = ECANCELED, .text = {}};
     }
   }
 
@@ -148,6 +163,7 @@ class Attempt {
   // Those that are missing, and the op that was to make them.
   std::map<Dev, std::size_t> devices_;
   std::map<std::uint32_t, std::size_t> nexthops_;
+  std::map<Dev, std::size_t> without_device_;  // the first op that did not find it
 };
 
 }  // namespace

@@ -115,6 +115,27 @@ TEST_F(ReconcilerTest, WhatNeedsAMissingDeviceWaitsForIt) {
   EXPECT_EQ(to_text(kernel.state), to_text(want));
 }
 
+// Nor more, where the device goes and the notification of it is still to come.
+TEST_F(ReconcilerTest, WhatFindsItsDeviceGoneIsOneProblem) {
+  want = overlay(500);
+  kernel.fail = [&](const Op& op, std::size_t) {
+    return needs_of(op.object).dev.empty() || std::holds_alternative<Link>(op.object) ? 0 : ENODEV;
+  };
+  Reconciler one(io.get_executor(), kernel, scope,
+                 {.plan = [this](const Snapshot&) { return want; }}, {});
+  one.pass();
+  ASSERT_EQ(one.report().problems.size(), 1U);
+  EXPECT_EQ(one.report().problems[0].error, ENODEV);
+  std::uint64_t failures = 0;
+  for (const auto& [what, count] : one.report().failures) {
+    failures += count;
+  }
+  EXPECT_EQ(failures, 1U);
+  kernel.fail = {};
+  one.pass();
+  EXPECT_EQ(to_text(kernel.state), to_text(want));
+}
+
 TEST_F(ReconcilerTest, ARouteWaitsForItsNexthop) {
   kernel.fail = [](const Op& op, std::size_t) {
     const Nexthop* nexthop = std::get_if<Nexthop>(&op.object);
