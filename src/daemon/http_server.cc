@@ -191,6 +191,9 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
   if (error != std::errc() || rest != end || port == 0) {
     return fail("{}: no ADDRESS:PORT with a port of 1 to 65535", printable(text));
   }
+  if (host.contains('%')) {
+    return fail("{}: an address with a zone is not taken", printable(text));
+  }
   const bool has_brackets = host.starts_with('[') && host.ends_with(']');
   if (has_brackets) {
     host = host.substr(1, host.size() - 2);
@@ -198,6 +201,12 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
   const bool is_v6 = host.contains(':') && IpAddr::parse(host);
   if (has_brackets != is_v6 || (!is_v6 && host.find_first_of("[]:") != std::string_view::npos)) {
     return fail("{}: an IPv6 address, and nothing else, stands in brackets", printable(text));
+  }
+  // Whose last label is a number is no name (RFC 1123, 2.1), and no resolver is to be asked for it.
+  const std::string_view last = host.substr(host.rfind('.') + 1);
+  const bool is_number = !last.empty() && last.find_first_not_of("0123456789") == last.npos;
+  if (is_number && !IpAddr::parse(host)) {
+    return fail("{}: no IPv4 address", printable(text));
   }
   return ListenAddress{std::string(host), port};
 }

@@ -119,10 +119,16 @@ TEST(ListenAddress, IsReadAsGoPrograms) {
                            "[]:9100",
                            "[1.2.3.4]:9100",
                            "a[:9100",
+                           "256.1.1.1:9100",
+                           "1.2.3:9100",
+                           "[fe80::1%eth0]:9100",
                            "http://a:9100",
                            "a:9100\n"}) {
     EXPECT_FALSE(parse_listen_address(text)) << text;
   }
+  EXPECT_EQ(parse_listen_address("[fe80::1%eth0]:9100").error().text,
+            "[fe80::1%eth0]:9100: an address with a zone is not taken");
+  EXPECT_EQ(parse_listen_address("256.1.1.1:9100").error().text, "256.1.1.1:9100: no IPv4 address");
 }
 
 TEST_F(HttpServer, ABodyEndsTheConnection) {
