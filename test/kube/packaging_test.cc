@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "base/directory_fixture.h"
 #include "base/file.h"
 #include "test/kube/api_server.h"
 #include "test/support/shell.h"
@@ -113,8 +115,9 @@ class Chart : public Packaging {
     render_ = built.out.substr(0, built.out.find('\n')) + "/render";
   }
 
-  ProcessOutput render(const std::string& values) const {
-    return run_process(render_, {kPackaging + "chart", "kube-flannel"}, values);
+  ProcessOutput render(const std::string& values,
+                       const std::string& chart = kPackaging + "chart") const {
+    return run_process(render_, {chart, "kube-flannel"}, values);
   }
   // The objects of the chart with these values (YAML). The API server finds nothing wrong with
   // them.
@@ -278,6 +281,34 @@ TEST_F(Chart, NetworkPoliciesKnowAPodFromItsStartOn) {
     EXPECT_NE(mounts.find(path), std::string::npos) << path;
     EXPECT_NE(at(with, "/volumes").find(path), std::string::npos) << path;
   }
+}
+
+// An upgrade with reuse-values has no others than those of the release before.
+TEST_F(Chart, WorksWithValuesThatLackWhatIsNewer) {
+  const TestDirectory folder;
+  std::filesystem::copy(kPackaging + "chart", folder.file("chart"),
+                        std::filesystem::copy_options::recursive);
+  ASSERT_TRUE(replace_file(folder.file("chart/values.yaml"),
+                           "podCidr: 10.244.0.0/16\n"
+                           "flannel:\n"
+                           "  image: {repository: r.io/a, tag: v1}\n"
+                           "  flannel_cni: {image: {repository: r.io/b, tag: v2}}\n"
+                           "  cniBinDir: /opt/cni/bin\n"
+                           "  cniConfDir: /etc/cni/net.d\n"
+                           "  args: [--ip-masq, --kube-subnet-mgr]\n"
+                           "  backend: vxlan\n"
+                           "  metrics: null\n"
+                           "  podLabels: null\n"
+                           "  extraArgs: null\n"
+                           "  cniConf: '{}'\n",
+                           0644));
+  const ProcessOutput rendered = render("", folder.file("chart"));
+  ASSERT_EQ(rendered.status, 0) << rendered.err;
+  // What images of others have, too.
+  EXPECT_NE(rendered.out.find(R"(["cp","-f","/flannel","/opt/cni/bin/flannel"])"),
+            std::string::npos)
+      << rendered.out;
+  EXPECT_NE(rendered.out.find("system-node-critical"), std::string::npos) << rendered.out;
 }
 
 TEST_F(Chart, LintRefusesWhatCannotBe) {

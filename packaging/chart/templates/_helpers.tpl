@@ -1,6 +1,6 @@
 {{/* An image, by its digest where there is one. */}}
 {{- define "flannel.image" -}}
-{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end }}
+{{ .repository }}{{ with get . "digest" }}@{{ . }}{{ else }}:{{ .tag }}{{ end }}
 {{- end }}
 
 {{/* The Backend of net-conf.json: values by the names that they have there. */}}
@@ -27,5 +27,5 @@
 {{- end }}
 {{- end }}
 {{- end }}
-{{- toJson (mergeOverwrite $backend .backendOptions) }}
+{{- toJson (mergeOverwrite $backend (get . "backendOptions" | default dict)) }}
 {{- end }}
