@@ -71,6 +71,9 @@ Task<std::optional<LeaseUpdate>> NodeWatch::next(Deadline deadline) {
     } catch (const ListAgain& reason) {
       log_info("{}: listing the nodes again", reason.what());
       listed_ = false;
+      if (!attempts_.has_lasted(Clock::now()) && attempts_.lists_again(Clock::now())) {
+        attempts_.set_trouble(reason.what());
+      }
     } catch (const BadAnswer& error) {
       listed_ = !attempts_.is_stuck(version_, Clock::now()) && listed_;
       attempts_.set_trouble(error.what());
@@ -93,7 +96,7 @@ Task<std::optional<LeaseUpdate>> NodeWatch::try_next(Deadline deadline) {
     }
     take_answers();
     if (stream_) {
-      attempts_.set_trouble(table_.trouble());
+      attempts_.settle(Clock::now(), table_.trouble());
     }
     LeaseUpdate update = take_update();
     if (update != LeaseUpdate()) {
@@ -104,6 +107,7 @@ Task<std::optional<LeaseUpdate>> NodeWatch::try_next(Deadline deadline) {
     }
     if (!stream_) {
       co_await open();
+      continue;
     }
     if (Clock::now() >= next_ask()) {
       co_await ask();
@@ -198,7 +202,8 @@ Task<bool> NodeWatch::read(Deadline deadline) {
   const Deadline answers = are_answers_due() ? Clock::now() + kAnswerTime : kNever;
   std::optional<std::vector<NodeEvent>> events;
   try {
-    events = co_await stream_->read(std::min({deadline, silent, next_ask(), answers, whole_until}));
+    events = co_await stream_->read(
+        std::min({deadline, silent, next_ask(), answers, whole_until, attempts_.settles_at()}));
   } catch (const DeadlineExceeded&) {
     if (Clock::now() >= silent) {
       throw ListAgain(api_->name() + " has said nothing for long");
@@ -227,6 +232,7 @@ void NodeWatch::take(const NodeEvent& event) {
   if (event.type == Type::error) {
     take_error(event.status);
   }
+  attempts_.heard();
   // What was has had its effect; but for podCIDRs, which metadata did not say.
   if (!replayed_.empty() &&
       (node.version == replayed_ || is_older_version(node.version, replayed_))) {

@@ -155,9 +155,34 @@ TEST_F(NodeWatchTest, WhereHistoryIsCompactedItListsAgain) {
   EXPECT_TRUE(update.snapshot);
   EXPECT_EQ(update.leases.size(), 3U);
   EXPECT_EQ(next_within(5ms), std::nullopt);
+  EXPECT_TRUE(troubles.empty());
   api.error(410, "Expired");
   EXPECT_TRUE(next().snapshot);
-  EXPECT_TRUE(troubles.empty());
+  EXPECT_EQ(troubles.size(), 1U) << "so soon again";
+}
+
+TEST_F(NodeWatchTest, AServerWhoseHistoryIsNeverOfUseIsATrouble) {
+  answer("watch=true", FakeKubeApi::status(410, "Expired", "never"));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(next().snapshot);
+  }
+  EXPECT_EQ(troubles,
+            std::vector<std::string>{"GET /api/v1/nodes: HTTP status 410, Expired: never"});
+}
+
+TEST_F(NodeWatchTest, WatchesThatEndAtOnceAreOneTroubleUntilOneLasts) {
+  const Reply ends = {
+      .headers = {{":status", "200"}, {"content-type", "application/vnd.kubernetes.protobuf"}}};
+  answer("watch=true", ends, 4);
+  next();
+  EXPECT_EQ(next_within(1s), std::nullopt);
+  EXPECT_EQ(troubles,
+            std::vector<std::string>{"Kubernetes http://kube.test ended the watch at once"});
+  const Deadline end = std::chrono::steady_clock::now() + 6 * WatchAttempts::kLasting;
+  while (troubles.size() == 1 && std::chrono::steady_clock::now() < end) {
+    EXPECT_EQ(next_within(100ms), std::nullopt);
+  }
+  EXPECT_EQ(troubles.back(), "");
 }
 
 TEST_F(NodeWatchTest, AWatchThatEndedGoesOnFromTheLastVersionSeen) {
@@ -175,7 +200,7 @@ TEST_F(NodeWatchTest, AWatchThatEndedGoesOnFromTheLastVersionSeen) {
   api.error(500, "InternalError");
   api.put(peer(3));
   EXPECT_EQ(next(), LeaseUpdate{.leases = {lease(peer(3))}});
-  EXPECT_TRUE(troubles.at(2).ends_with("ended the watch: as the test has it")) << troubles.at(2);
+  EXPECT_TRUE(troubles.at(1).ends_with("ended the watch: as the test has it")) << troubles.at(1);
   EXPECT_EQ(troubles.back(), "");
 }
 

@@ -33,6 +33,10 @@ Task<std::optional<LeaseUpdate>> EtcdWatch::next(Deadline deadline) {
       LeaseUpdate update = co_await try_next(deadline);
       co_return update;
     } catch (const DeadlineExceeded& late) {
+      if (attempts_.is_connected() && Clock::now() < deadline) {
+        attempts_.settle(Clock::now());
+        continue;
+      }
       if (attempts_.is_connected()) {
         co_return std::nullopt;
       }
@@ -79,6 +83,9 @@ Task<LeaseUpdate> EtcdWatch::try_next(Deadline deadline) {
       log_warning("{}: listing the leases again", lost);
       stream_.reset();
       next_revision_ = 0;
+      if (!attempts_.has_lasted(Clock::now()) && attempts_.lists_again(Clock::now())) {
+        attempts_.set_trouble(lost);
+      }
       co_await sleep_for(attempts_.end(Clock::now()));
       attempts_.begin(Clock::now());
       continue;
@@ -152,7 +159,8 @@ Task<void> EtcdWatch::open() {
 Task<EtcdWatch::Message> EtcdWatch::read(Deadline deadline) {
   // Only the first answer is due at once, and a message that has begun is read to its end.
   const Deadline due = Clock::now() + kEtcdCallTime;
-  const bool more = co_await stream_->next_message(attempts_.is_connected() ? deadline : due);
+  const bool more = co_await stream_->next_message(
+      attempts_.is_connected() ? std::min(deadline, attempts_.settles_at()) : due);
   if (!more) {
     throw std::runtime_error("etcd ended the watch");
   }
@@ -254,6 +262,7 @@ void EtcdWatch::follow(const Message& message) {
   const etcd::WatchResponse& response = message.response;
   if (response.canceled) {
     next_revision_ = 0;
+    attempts_.lists_again(Clock::now());
     throw std::runtime_error("etcd ended the watch: " + response.cancel_reason);
   }
   seen_ = response.header;
@@ -261,6 +270,10 @@ void EtcdWatch::follow(const Message& message) {
     watch_config(response.header.revision);
   }
   attempts_.connected();
+  if (message.last_revision != 0) {
+    attempts_.heard();
+  }
+  attempts_.settle(Clock::now());
   recognised_ = recognised_ || !response.created;
   if (message.last_revision != 0) {
     // Not the header's: a watch that catches up gets its events in several responses, all with

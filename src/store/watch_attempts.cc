@@ -10,23 +10,37 @@ void WatchAttempts::begin(Clock::time_point now) {
   connected_ = false;
 }
 
-void WatchAttempts::connected() {
-  connected_ = true;
-  set_trouble("");
+void WatchAttempts::settle(Clock::time_point now, const std::string& trouble) {
+  if (!connected_) {
+    return;
+  }
+  ended_soon_ = ended_soon_ && !has_lasted(now);
+  if (!ended_soon_) {
+    set_trouble(trouble);
+  }
 }
 
-bool WatchAttempts::is_stuck(const std::string& position, Clock::time_point now) {
-  if (now - std::exchange(unreadable_at_, now) > 2 * kMostWaitForSense) {
+bool WatchAttempts::lists_again(Clock::time_point now) {
+  const bool again = now <= std::exchange(listing_until_, now + 2 * kMostWaitForSense);
+  if (!again) {
     sense_backoff_.reset();
   }
   wait_for_sense_ = sense_backoff_.next();
+  return again;
+}
+
+bool WatchAttempts::is_stuck(const std::string& position, Clock::time_point now) {
+  lists_again(now);
   return std::exchange(unreadable_, position) == position;
 }
 
 // One that was never connected was part of the wait: a host that is away swallows what we send.
 WatchAttempts::Clock::duration WatchAttempts::end(Clock::time_point now) {
   const bool was_connected = std::exchange(connected_, false);
-  if (was_connected && has_lasted(now)) {
+  if (was_connected) {
+    ended_soon_ = !has_lasted(now);
+  }
+  if (was_connected && !ended_soon_) {
     backoff_.reset();
   }
   const Clock::duration waited = was_connected ? Clock::duration::zero() : now - began_;

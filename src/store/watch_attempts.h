@@ -12,6 +12,8 @@ namespace flannel {
 
 // When the next attempt begins, and what is said of those that fail. An attempt lasts from its
 // first request until the stream of changes ends; it is connected once that stream is answered.
+// After one that was connected and ended soon that is no proof that all is well again: it takes a
+// change, or kLasting.
 class WatchAttempts {
  public:
   using Clock = std::chrono::steady_clock;
@@ -22,20 +24,31 @@ class WatchAttempts {
   static constexpr std::chrono::seconds kMostWait{1};
   // One that was connected for less does not shorten the waits.
   static constexpr std::chrono::seconds kLasting{5};
-  // After answers that cannot be read, each of which may be a list of everything.
+  // After answers of no use, each of which may be a list of everything.
   static constexpr std::chrono::minutes kMostWaitForSense{1};
 
   // `on_trouble`, which may be empty, is called where it is another than before.
   explicit WatchAttempts(OnTrouble on_trouble) : on_trouble_(std::move(on_trouble)) {}
 
   void begin(Clock::time_point now);
-  void connected();
+  void connected() { connected_ = true; }
   bool is_connected() const { return connected_; }
+  // The stream has told of something.
+  void heard() { ended_soon_ = false; }
+  // It has no trouble any more, or that one alone, if the stream proves so by `now`; else this is
+  // to be called again at settles_at().
+  void settle(Clock::time_point now, const std::string& trouble = "");
+  Clock::time_point settles_at() const {
+    return ended_soon_ && !trouble_.empty() ? began_ + kLasting : Clock::time_point::max();
+  }
   // Since it began; whether it is connected is not looked at.
-  bool has_lasted(Clock::time_point now) const { return now - began_ > kLasting; }
+  bool has_lasted(Clock::time_point now) const { return now - began_ >= kLasting; }
   // What was sent behind `position`, which is where the next attempt would go on from, cannot be
   // read. True for the second time: it begins with a list instead.
   bool is_stuck(const std::string& position, Clock::time_point now);
+  // The attempt ends with the need for a list of everything. True where so did another, not long
+  // ago: the waits grow.
+  bool lists_again(Clock::time_point now);
   // It has ended: how long to wait for the next.
   Clock::duration end(Clock::time_point now);
 
@@ -46,9 +59,10 @@ class WatchAttempts {
   std::string trouble_;
   Clock::time_point began_;
   bool connected_ = false;
+  bool ended_soon_ = false;  // the last one that was connected, and nothing was heard since
   Backoff backoff_{std::chrono::milliseconds(100), kMostWait};
-  std::string unreadable_;  // the last position of is_stuck()
-  Clock::time_point unreadable_at_;
+  std::string unreadable_;            // the last position of is_stuck()
+  Clock::time_point listing_until_;   // when a list of everything is not "again" any more
   Clock::duration wait_for_sense_{};  // from there to the next attempt
   Backoff sense_backoff_{std::chrono::milliseconds(100), kMostWaitForSense};
 };

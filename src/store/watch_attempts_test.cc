@@ -81,15 +81,61 @@ TEST_F(WatchAttemptsTest, OneThatEndsIsNotConnectedAnyMore) {
 }
 
 TEST_F(WatchAttemptsTest, EachTroubleIsToldOnceAndItsEnd) {
-  attempts.connected();
+  attempts.settle(now);
   attempts.set_trouble("nobody listens");
   attempts.set_trouble("nobody listens");
   attempts.set_trouble("no route");
+  attempts.settle(now);
+  EXPECT_EQ(troubles.back(), "no route") << "it is not connected";
   attempts.connected();
-  attempts.connected();
+  attempts.settle(now);
+  attempts.settle(now);
   EXPECT_EQ(troubles, (std::vector<std::string>{"nobody listens", "no route", ""}));
+  attempts.settle(now, "not quite");
+  EXPECT_EQ(troubles.back(), "not quite");
   WatchAttempts silent({});
   silent.set_trouble("nobody is told");
+}
+
+// A server that answers and hangs up, again and again, is one trouble.
+TEST_F(WatchAttemptsTest, AfterOneThatEndedSoonItTakesMoreThanAnAnswer) {
+  for (int i = 0; i < 3; ++i) {
+    attempts.begin(now);
+    attempts.connected();
+    attempts.settle(now);
+    attempts.set_trouble("ended");
+    attempts.end(now);
+  }
+  EXPECT_EQ(troubles, std::vector<std::string>{"ended"});
+  attempts.begin(now);
+  attempts.connected();
+  EXPECT_EQ(attempts.settles_at(), now + WatchAttempts::kLasting);
+  now = attempts.settles_at();
+  attempts.settle(now, "not quite");
+  EXPECT_EQ(troubles.back(), "not quite");
+  EXPECT_EQ(attempts.settles_at(), Clock::time_point::max());
+  attempts.begin(now);
+  attempts.connected();
+  attempts.end(now);
+  attempts.set_trouble("ended");
+  attempts.begin(now);
+  attempts.connected();
+  attempts.heard();
+  attempts.settle(now);
+  EXPECT_EQ(troubles.back(), "") << "a change is proof enough";
+}
+
+TEST_F(WatchAttemptsTest, ListsAgainAndAgainComeLessAndLessOften) {
+  EXPECT_FALSE(attempts.lists_again(now)) << "history may be compacted any time";
+  Clock::duration last{};
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_TRUE(attempts.lists_again(now));
+    last = wait_after({}, true);
+    now += last;
+  }
+  EXPECT_GE(last, WatchAttempts::kMostWaitForSense * 3 / 4);
+  now += 3 * WatchAttempts::kMostWaitForSense;
+  EXPECT_FALSE(attempts.lists_again(now));
 }
 
 }  // namespace
