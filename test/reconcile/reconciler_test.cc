@@ -116,6 +116,18 @@ TEST_F(ReconcilerChangesTest, AreAppliedWithoutPlanningAndComparingTheRest) {
   EXPECT_TRUE(one.preview().ops.empty());
 }
 
+// As the kernel does without a word (net/ipv4/fib_frontend.c, fib_disable_ip).
+TEST_F(ReconcilerChangesTest, TheRoutesThatWentWithTheLastAddressOfADeviceAreBack) {
+  one.pass();
+  one.absorb_changes();
+  one.pass();
+  kernel.outside({Op::Verb::remove, *want.of<Address>().begin()});
+  kernel.state.of<Route>() = {};
+  one.absorb_changes();
+  one.pass();
+  EXPECT_EQ(to_text(kernel.state), to_text(want));
+}
+
 TEST_F(ReconcilerChangesTest, KindsListedAtTimesOfTheirOwnArePlannedForOnlyWhereTheyDiffer) {
   kernel.audit_list = {{all_kinds() & ~kinds<Sysctl>(), std::nullopt},
                        {kinds<Sysctl>(), milliseconds(0)}};

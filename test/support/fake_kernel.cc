@@ -180,20 +180,25 @@ void FakeKernel::remove_from(const Dev& dev, bool addresses) {
   state.of<Sysctl>().remove_if([&](const Sysctl& row) { return addresses && row.key.dev == dev; });
 }
 
-// As HostKernel's parts: settings, and all the rest.
+// As HostKernel's parts: what is asked for, and of what else there is nothing.
 void FakeKernel::dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) {
   Snapshot now = listed(scope);
+  now.ours.of<Sysctl>().remove_if(
+      [&](const Sysctl& row) { return now.ours.of<Link>().find({row.key.dev}) == nullptr; });
   listed_kinds |= kinds;
-  if ((kinds & ~flannel::kinds<Sysctl>()).any()) {
-    ++dumps;
-    now.ours.of<Sysctl>() = snapshot.ours.of<Sysctl>();
-    snapshot = std::move(now);
+  dumps += (kinds & ~flannel::kinds<Sysctl>()).any() ? 1 : 0;
+  for_each_table(
+      [&]<class T>(Table<T>& to, Table<T>& from) {
+        if ((kinds & flannel::kinds<T>()).any()) {
+          to = std::move(from);
+        }
+      },
+      snapshot.ours, now.ours);
+  if ((kinds & flannel::kinds<Route>()).any()) {
+    snapshot.leftovers = std::move(now.leftovers);
+    snapshot.foreign_routes = std::move(now.foreign_routes);
   }
-  if ((kinds & flannel::kinds<Sysctl>()).any()) {
-    snapshot.ours.of<Sysctl>() = state.of<Sysctl>();
-    snapshot.ours.of<Sysctl>().remove_if(
-        [&](const Sysctl& row) { return snapshot.ours.of<Link>().find({row.key.dev}) == nullptr; });
-  }
+  snapshot.nexthops_supported = now.nexthops_supported;
 }
 
 Snapshot FakeKernel::listed(const Scope& scope) const {
