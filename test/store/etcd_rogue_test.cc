@@ -197,6 +197,26 @@ TEST_F(EtcdLiar, AWatchThatEndsSaysWhyInPrintableText) {
   EXPECT_EQ(std::ranges::count(troubles, R"(etcd ended the watch: no\x1b[2J\x0amore)"), 1);
 }
 
+TEST_F(EtcdLiar, HistoryThatIsLostAgainAndAgainIsOneTrouble) {
+  FakeEtcd server(loop, [](const std::string& path, const std::string&) -> Reply {
+    if (path == kRange) {
+      return honest(path);
+    }
+    return {.body = kCreated + grpc_frame(message(5,
+                                                  [](pbf_writer& writer) {
+                                                    writer.add_bool(4, true);
+                                                    writer.add_int64(5, 1'000);
+                                                  })),
+            .trailers = std::nullopt};
+  });
+  const auto store = open(server);
+  const auto watch = store->watch();
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(run(watch->next()).snapshot);
+  }
+  EXPECT_EQ(troubles, std::vector<std::string>{"etcd's history before revision 1000 is compacted"});
+}
+
 constexpr const char* kTxn = "/etcdserverpb.KV/Txn";
 constexpr const char* kGrant = "/etcdserverpb.Lease/LeaseGrant";
 
