@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "base/boot_clock.h"
@@ -46,6 +47,8 @@ void add_state(PrometheusText& out, const DaemonState& state) {
   out.sample(state.ready ? 1 : 0);
   out.gauge("flannel_degraded", "Whether flannelctl status says degraded.");
   out.sample(is_degraded(state) ? 1 : 0);
+  out.gauge("flannel_warnings", "What is not as it was asked for, and does not degrade the node.");
+  out.sample(static_cast<double>(warnings(state).size()));
   if (const ExternalInterface* external = state.external()) {
     out.gauge("flannel_interface_mtu_bytes", "MTU of the interface to the other nodes.");
     out.sample(external->mtu);
@@ -61,7 +64,7 @@ void add_state(PrometheusText& out, const DaemonState& state) {
 void add_store(PrometheusText& out, const DaemonState& state) {
   const PeerWatch* const watch = state.peer_watch.get();
   out.gauge("flannel_store_connected", "Whether the leases in the store are being followed.");
-  out.sample(watch != nullptr && watch->listed() && state.store_health.is_followed() ? 1 : 0);
+  out.sample(follows_leases(state) ? 1 : 0);
   if (watch == nullptr) {
     return;
   }
@@ -75,14 +78,19 @@ void add_store(PrometheusText& out, const DaemonState& state) {
 
 void add_peers(PrometheusText& out, const DaemonState& state) {
   // Each state has a sample, so that an alert on one sees its beginning.
-  std::map<std::string_view, std::size_t> counts{{"refused", state.peers()->refused_count()},
-                                                 {"skipped", state.planner->skipped().size()}};
+  std::map<std::string_view, std::size_t> counts{{"refused", state.peers()->refused_count()}};
   for (const ObjectState one : {ObjectState::present, ObjectState::pending, ObjectState::failed}) {
     counts[to_text(one)] = 0;
   }
-  for (const PeerState& peer : peer_states(state)) {
-    ++counts[to_text(peer.state)];
+  // Each node once, by the worst: refused, skipped, then how far it is.
+  std::set<const Lease*> refused = state.peers()->partly_usable();
+  const std::vector<PeerState> states = peer_states(state);
+  for (const PeerState& peer : states) {
+    if (refused.erase(peer.peer) == 0) {
+      ++counts[to_text(peer.state)];
+    }
   }
+  counts["skipped"] = state.peers()->usable_count() - states.size() - refused.size();
   out.gauge("flannel_peers", "Other nodes, by how far they are in the kernel.");
   for (const auto& [name, count] : counts) {
     out.sample(static_cast<double>(count), {{"state", name}});

@@ -1,7 +1,10 @@
 #include "daemon/planner.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 #include "backend/peer_routes.h"
 #include "base/printable.h"
@@ -43,6 +46,19 @@ std::vector<std::string> leave_out_fixed(const Snapshot& kernel, Table<Sysctl>& 
   return texts;
 }
 
+// One entry a lease, by name: a backend says of each family that it cannot be used.
+std::vector<Refused> one_a_lease(std::span<const Refused> skipped) {
+  std::map<std::string, std::set<std::string>> reasons;
+  for (const Refused& peer : skipped) {
+    reasons[peer.name].insert(peer.reason);
+  }
+  std::vector<Refused> out;
+  for (const auto& [name, all] : reasons) {
+    out.push_back({name, fmt::format("{}", fmt::join(all, "; "))});
+  }
+  return out;
+}
+
 }  // namespace
 
 bool Planner::invalidate_paths(const HostChanges& changes) {
@@ -80,7 +96,7 @@ NetState Planner::plan(const Snapshot& kernel) {
   changes_.clear();
   nexthops_ = nexthops(kernel);
   unusable_ids_ = {plan.unusable_ids.begin(), plan.unusable_ids.end()};
-  skipped_ = std::move(plan.skipped);
+  skipped_ = one_a_lease(plan.skipped);
   unprotected_ = leave_out_fixed(kernel, plan.state.of<Sysctl>());
   log_warnings();
   return std::move(plan.state);

@@ -79,6 +79,12 @@ struct DaemonState {
 // The node is ready, and something of it is not as it should be: `state` of the status.
 bool is_degraded(const DaemonState& state);
 
+// What is not as it was asked for and does not make it degraded: `warnings` of the status.
+std::vector<std::string> warnings(const DaemonState& state);
+
+// The leases were listed, and their changes are told: `store.connected` of the status.
+bool follows_leases(const DaemonState& state);
+
 // The document of GET /status; its fields are described in docs/formats.md.
 std::string status_json(const DaemonState& state);
 

@@ -149,33 +149,6 @@ json::object firewall_object(const DaemonState& state) {
           {"suffix", state.reconciler->mirror().rules_suffix}};
 }
 
-// Of the start, the configuration and the host.
-json::array warning_texts(const DaemonState& state) {
-  json::array all;
-  const auto add = [&all](const std::vector<std::string>& more) {
-    const json::array items = texts(more);
-    all.insert(all.end(), items.begin(), items.end());
-  };
-  if (!state.no_status_socket.empty()) {
-    add({"no status socket: " + state.no_status_socket});
-  }
-  if (state.overlay) {
-    add(warnings(state.overlay->config));
-  }
-  if (state.config_watch && !state.config_watch->trouble().empty()) {
-    add({state.config_watch->trouble()});
-  }
-  if (const ExternalInterface* external = state.external()) {
-    add(state.overlay->backend->warnings(*external));
-  }
-  if (state.planner) {
-    add(state.planner->unprotected());
-  }
-  add(state.host_warnings());
-  add(state.forward_drops());
-  return all;
-}
-
 // Where a routing daemon has routes to thousands of pods, nobody reads further.
 constexpr std::size_t kMostShadows = 100;
 
@@ -222,6 +195,36 @@ std::string_view overall(const DaemonState& state) {
 
 }  // namespace
 
+std::vector<std::string> warnings(const DaemonState& state) {
+  std::vector<std::string> all;
+  const auto add = [&all](const std::vector<std::string>& more) {
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  if (!state.no_status_socket.empty()) {
+    add({"no status socket: " + state.no_status_socket});
+  }
+  if (state.overlay) {
+    add(warnings(state.overlay->config));
+  }
+  if (state.config_watch && !state.config_watch->trouble().empty()) {
+    add({state.config_watch->trouble()});
+  }
+  if (const ExternalInterface* external = state.external()) {
+    add(state.overlay->backend->warnings(*external));
+  }
+  if (state.planner) {
+    add(state.planner->unprotected());
+  }
+  add(state.host_warnings());
+  add(state.forward_drops());
+  return all;
+}
+
+bool follows_leases(const DaemonState& state) {
+  const PeerWatch* const watch = state.peer_watch.get();
+  return watch != nullptr && watch->listed() && state.store_health.is_followed();
+}
+
 bool is_degraded(const DaemonState& state) {
   return state.ready && !(troubles(state).empty() && state.reconciler->report().problems.empty());
 }
@@ -238,13 +241,13 @@ std::string status_json(const DaemonState& state) {
       {"started", time_text(state.started)},
       {"store",
        {{"name", text(state.store->name())},
-        {"connected", store_trouble.empty()},
+        {"connected", follows_leases(state)},
         {"trouble", text(store_trouble)},
         {"last_known_state_of", fallback ? time_text(fallback->time) : nullptr},
         {"last_known_state_trouble", text(state.writer ? state.writer->trouble() : "")}}},
       {"subnet_file", text(state.options.subnet_file)},
       {"troubles", texts(troubles(state))},
-      {"warnings", warning_texts(state)}};
+      {"warnings", texts(warnings(state))}};
   if (state.overlay) {
     const NetworkConfig& config = state.overlay->config;
     json::array networks;

@@ -33,14 +33,21 @@ LeaseValidator::LeaseValidator(NetworkConfig network, Lease own)
 
 bool LeaseValidator::set_host(HostUse host) {
   // An address of lo that has no link around it is in nobody's way: the kernel looks it up before
-  // any route, and the rest of the subnet is reached.
-  std::erase_if(host.addresses, [](const HostUse::Address& address) {
-    return address.dev == "lo" && address.prefix.length == address.prefix.ip.bits();
+  // any route, and the rest of the subnet is reached. But a peer's own it cannot be.
+  std::vector<IpAddr> on_lo;
+  std::erase_if(host.addresses, [&on_lo](const HostUse::Address& address) {
+    const Prefix& prefix = address.prefix;
+    const bool is_alone = address.dev == "lo" && prefix.length == prefix.ip.bits();
+    if (is_alone) {
+      on_lo.push_back(prefix.ip);
+    }
+    return is_alone;
   });
-  if (host == host_) {
+  if (host == host_ && on_lo == on_lo_) {
     return false;
   }
   host_ = std::move(host);
+  on_lo_ = std::move(on_lo);
   update_host();
   return true;
 }
@@ -58,6 +65,9 @@ bool LeaseValidator::set_own(Lease own) {
 void LeaseValidator::update_host() {
   occupied_ = occupied_ranges(host_, network_, own_.key);
   local_addresses_.clear();
+  for (const IpAddr& ip : on_lo_) {
+    local_addresses_.emplace_back(ip, "an address of our own, on lo");
+  }
   for (const HostUse::Address& address : host_.addresses) {
     const Prefix& prefix = address.prefix;
     local_addresses_.emplace_back(prefix.ip, "an address of our own, on " + address.dev);

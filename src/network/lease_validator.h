@@ -36,7 +36,8 @@ class LeaseValidator {
 
   NetworkConfig network_;
   Lease own_;
-  HostUse host_;
+  HostUse host_;  // without on_lo_
+  std::vector<IpAddr> on_lo_;
   // Of host_, sorted: what peers' subnets must not overlap, and what their public addresses must
   // not be.
   std::vector<OccupiedRange> occupied_;

@@ -46,6 +46,16 @@ const Lease* Peers::find_usable(const LeaseKey& key) const {
   return found != all_.end() && found->second.in_use() ? &found->second.lease : nullptr;
 }
 
+std::set<const Lease*> Peers::partly_usable() const {
+  std::set<const Lease*> partly;
+  for (const auto& [key, reason] : refusals_) {
+    if (const Lease* usable = find_usable(key)) {
+      partly.insert(usable);
+    }
+  }
+  return partly;
+}
+
 std::vector<Lease> Peers::missing_from(std::span<const Lease> leases) const {
   std::set<LeaseKey> listed;
   for (const Lease& lease : leases) {

@@ -71,6 +71,8 @@ class Peers {
   std::size_t usable_count() const { return usable_count_; }
   // The one of the store's `key`; nullptr where it is not usable.
   const Lease* find_usable(const LeaseKey& key) const;
+  // Of usable(), those of which a family is refused.
+  std::set<const Lease*> partly_usable() const;
   // By name; of those without a name there is one more row, which says how many.
   std::span<const Refused> refused() const { return refused_; }
   // With each of those.

@@ -198,6 +198,18 @@ TEST(Peers, RefuseAddressesThatNoNodeCanHave) {
   }
 }
 
+// What is sent there stays here, also where it is a floating address on its way to another node.
+TEST(Peers, RefuseAnAddressThatIsOurOwnOnLoAsLongAsItIs) {
+  Peers peers = peers_with();
+  peers.apply({.snapshot = true, .leases = {lease("10.5.61.0-24", "198.18.0.200")}});
+  EXPECT_EQ(usable(peers), "10.5.61.0-24");
+  EXPECT_TRUE(peers.set_host(host_with({{"lo", *Prefix::parse("198.18.0.200/32")}})));
+  EXPECT_EQ(refused(peers),
+            "10.5.61.0-24: public address 198.18.0.200 is an address of our own, on lo\n");
+  EXPECT_TRUE(peers.set_host(host_with({})));
+  EXPECT_EQ(usable(peers), "10.5.61.0-24");
+}
+
 // The reference's documentation has such a network: all nodes are in it.
 TEST(Peers, MayHaveTheirAddressesInNetworkWhereOursIsToo) {
   const NetworkConfig network = *parse_network_config(R"({"Network":"10.0.0.0/8"})");

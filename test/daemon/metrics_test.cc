@@ -52,6 +52,7 @@ TEST_F(Metrics, BeforeThereIsANetworkThereIsLittleToCount) {
   ASSERT_TRUE(run_until([&] { return state().reason.contains("no network configuration"); }));
   EXPECT_EQ(value("flannel_ready"), 0);
   EXPECT_EQ(value("flannel_store_connected"), 0);
+  EXPECT_TRUE(status_json(state()).contains("\"connected\":false")) << "which is the same";
   EXPECT_FALSE(metrics_text(state()).contains("flannel_peers"));
   store.config = config;
   EXPECT_TRUE(becomes("flannel_ready", 1));
@@ -108,6 +109,49 @@ TEST_F(Metrics, WhatAnotherProgramUndoesIsCountedAsItIsPutBack) {
   EXPECT_TRUE(becomes("flannel_repairs_total{kind=\"link\"}", 1));
   ASSERT_TRUE(run_until([&] { return is_as_planned(); }));
   EXPECT_EQ(repairs(), 3);
+}
+
+class DualStackMetrics : public Metrics {
+ protected:
+  DualStackMetrics() {
+    add_address("fd00::2", 64);
+    store.config =
+        R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","EnableIPv6":true,"IPv6Network":"fc00:5::/48","Backend":{"Type":"vxlan"}})";
+  }
+  static Lease dual_peer(unsigned i, const std::string& key) {
+    Lease lease = vxlan_lease(key, fmt::format("198.18.1.{}", i), Mac::local(i));
+    lease.attrs.public_ipv6 = *IpAddr::parse(fmt::format("fd00::1:{}", i));
+    lease.attrs.backend_v6_data = fmt::format(R"({{"VtepMAC":"{}"}})", Mac::local(i).to_text());
+    return lease;
+  }
+};
+
+TEST_F(DualStackMetrics, ANodeCountsOnceByTheWorstOfIt) {
+  store.put(dual_peer(1, "10.5.1.0-24&fc00:5:0:1::-64"));
+  Lease other = dual_peer(2, "10.5.2.0-24&fc00:5:0:2::-64");
+  other.attrs.backend_type = "host-gw";
+  store.put(other);
+  store.put(dual_peer(3, "10.5.3.0-24&fc00:9:0:3::-64"));
+  other = dual_peer(4, "10.5.4.0-24&fc00:9:0:4::-64");
+  other.attrs.backend_type = "host-gw";
+  store.put(other);
+  start();
+  ASSERT_TRUE(run_until([&] { return is_as_planned(); })) << state().reason;
+  EXPECT_EQ(value("flannel_peers{state=\"ok\"}"), 1);
+  EXPECT_EQ(value("flannel_peers{state=\"skipped\"}"), 1);
+  EXPECT_EQ(value("flannel_peers{state=\"refused\"}"), 2) << "IPv6 outside of IPv6Network";
+  const std::string reason = "its backend type is \"host-gw\", ours is vxlan";
+  EXPECT_EQ(
+      state().planner->skipped(),
+      (std::vector<Refused>{{"10.5.2.0-24&fc00:5:0:2::-64", reason}, {"10.5.4.0-24", reason}}));
+}
+
+TEST_F(Metrics, WarningsAreThoseOfTheStatus) {
+  start_with_peers(1);
+  EXPECT_EQ(value("flannel_warnings"), 0);
+  store.config = R"({"Network":"10.6.0.0/16","Backend":{"Type":"vxlan"}})";
+  EXPECT_TRUE(becomes("flannel_warnings", 1)) << status_json(state());
+  EXPECT_EQ(value("flannel_degraded"), 0);
 }
 
 TEST_F(Metrics, WhatIsOnlyDoneAtLastIsNoRepair) {
