@@ -202,7 +202,7 @@ int lab_demo(const CommandLine& line) {
 }
 
 int lab_list(const CommandLine&) {
-  std::vector<std::vector<std::string>> rows{{"lab", "nodes", "state", "network configuration"}};
+  std::vector<std::vector<std::string>> rows{{"lab", "nodes", "state", "made with"}};
   for (const std::string& name : lab_names()) {
     const Lab lab(name);
     rows.push_back({name, fmt::format("{}", lab.nodes()), lab.is_running() ? "up" : "left behind",

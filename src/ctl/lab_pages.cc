@@ -95,7 +95,7 @@ std::string Lab::status() const {
   for (unsigned i = 1; i <= nodes(); ++i) {
     rows.push_back(status_row(i));
   }
-  return fmt::format("lab {}: {}, {}\n", name_, counted(nodes(), "node"), config()) +
+  return fmt::format("lab {}: {}, made with {}\n", name_, counted(nodes(), "node"), config()) +
          in_columns(rows);
 }
 
