@@ -70,6 +70,7 @@ void Daemon::connect_parts() {
   peers.on_answer = [this] { store_state(StoreHealth::Use::watch, ""); };
   peers.on_own = [this](const OwnEntry& entry) { state_.own->seen(entry); };
   peers.on_list = [this] { return follow_store(); };
+  peers.on_listed = [this] { check_ready(); };  // something else is waited for
   peers.on_change = [this](const PeersDelta& delta) {
     state_.programming_time.peers_changed(ProgrammingTime::Clock::now());
     state_.planner->peers_changed(delta);

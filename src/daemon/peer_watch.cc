@@ -73,6 +73,7 @@ Task<void> PeerWatch::process(LeaseUpdate update) {
   if (!listed_) {
     co_await on_list();
     listed_ = true;
+    on_listed();
   }
 }
 

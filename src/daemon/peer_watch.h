@@ -52,6 +52,8 @@ class PeerWatch {
   std::function<void(const PeersDelta& delta)> on_change;
   // With the first list, after on_change. Where it throws, the next list is the first one.
   std::function<Task<void>()> on_list;
+  // After that, when listed() has become true.
+  std::function<void()> on_listed;
 
  private:
   void count(const LeaseUpdate& update);

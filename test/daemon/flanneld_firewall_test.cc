@@ -111,7 +111,9 @@ TEST_F(FlanneldFirewallTest, NobodyIsToldThatItIsReadyBeforeTheRulesAreThere) {
       << log();
   EXPECT_FALSE(has("MASQUERADE") || has("masquerade")) << tables();
   EXPECT_FALSE(std::filesystem::exists(folder + "/subnet.env"));
-  EXPECT_TRUE(read_file(folder + "/subnet.env.reason").value_or("").contains("rules iptables"));
+  EXPECT_TRUE(eventually([&] {
+    return read_file(folder + "/subnet.env.reason").value_or("").contains("rules iptables");
+  })) << read_file(folder + "/subnet.env.reason").value_or("none");
   EXPECT_FALSE(log().contains("bootstrap done"));
   EXPECT_EQ(manager.message(MSG_DONTWAIT), "");
 
