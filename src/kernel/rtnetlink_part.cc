@@ -30,51 +30,36 @@ using netlink::RouteMessage;
 // The dumps of one snapshot.
 class RtnetlinkPart::Dumper {
  public:
+  // Devices alone, or all: with an address or a nexthop the kernel drops routes without a word, and
+  // whose an FDB entry is its neighbour says.
   Dumper(RtnetlinkPart& kernel, const Scope& scope, KindSet kinds)
-      : kernel_(kernel), scope_(scope), kinds_(kinds), builder_(scope) {
-    if (wants<FdbEntry>()) {
-      kinds_ |= flannel::kinds<Neighbour>();  // which say whose an entry is
-    }
-  }
+      : kernel_(kernel),
+        scope_(scope),
+        devices_only_((kinds & kernel.kinds()) == flannel::kinds<Link>()),
+        builder_(scope) {}
 
   void run(Snapshot& snapshot) {
     builder_.add_links(kernel_.list_links());
     kernel_.links_.add_unknown(builder_.links());
+    if (devices_only_) {
+      builder_.finish(flannel::kinds<Link>(), snapshot);
+      return;
+    }
     for (const int index : builder_.links().ours) {
-      dump_device(index);
+      dump("addresses", [&](auto& request) { netlink::encode_dump_addresses(request, index); });
+      dump("neighbours", [&](auto& request) { netlink::encode_dump_neighbours(request, index); });
+      dump("FDB entries", [&](auto& request) { netlink::encode_dump_fdb(request, index); });
     }
-    if (wants<Nexthop>()) {
-      snapshot.nexthops_supported = dump(
-          "nexthops", [](auto& request) { netlink::encode_dump_nexthops(request); }, EOPNOTSUPP);
+    snapshot.nexthops_supported =
+        dump("nexthops", [](auto& request) { netlink::encode_dump_nexthops(request); }, EOPNOTSUPP);
+    // The whole table: what has a key of ours, or comes before us, may be of any protocol.
+    for (const Family family : kFamilies) {
+      dump("routes", [&](auto& request) { netlink::encode_dump_routes(request, family); }, ENOENT);
     }
-    if (wants<Route>()) {
-      // The whole table: what has a key of ours, or comes before us, may be of any protocol.
-      for (const Family family : kFamilies) {
-        dump(
-            "routes", [&](auto& request) { netlink::encode_dump_routes(request, family); }, ENOENT);
-      }
-    }
-    builder_.finish(kinds_, snapshot);
+    builder_.finish(kernel_.kinds(), snapshot);
   }
 
  private:
-  template <class T>
-  bool wants() const {
-    return (kinds_ & flannel::kinds<T>()).any();
-  }
-
-  void dump_device(int index) {
-    if (wants<Address>()) {
-      dump("addresses", [&](auto& request) { netlink::encode_dump_addresses(request, index); });
-    }
-    if (wants<Neighbour>()) {
-      dump("neighbours", [&](auto& request) { netlink::encode_dump_neighbours(request, index); });
-    }
-    if (wants<FdbEntry>()) {
-      dump("FDB entries", [&](auto& request) { netlink::encode_dump_fdb(request, index); });
-    }
-  }
-
   // False where the kernel answers with `missing`: a namespace in which no route was ever made has
   // no table, an old kernel no nexthops.
   template <class Encode>
@@ -105,7 +90,7 @@ class RtnetlinkPart::Dumper {
 
   RtnetlinkPart& kernel_;
   const Scope& scope_;
-  KindSet kinds_;
+  const bool devices_only_;
   netlink::SnapshotBuilder builder_;
 };
 

@@ -54,9 +54,8 @@ KindSet kinds_around(KindSet kinds) {
   if (kinds.none()) {
     return kinds;
   }
-  // With an address or a nexthop routes go, and who an FDB entry belongs to its neighbour says.
-  const KindSet devices = on_devices(Kinds());
-  return kinds | settings(Kinds()) | ((kinds & devices).any() ? devices : KindSet());
+  const bool devices = (kinds & flannel::kinds<Link>()).any();
+  return kinds | (devices ? on_devices(Kinds()) : settings(Kinds()));
 }
 
 bool has_routes_of_one_key(const Snapshot& have) {

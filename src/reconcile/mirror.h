@@ -11,9 +11,9 @@ namespace flannel {
 // Whether only a dump tells what `change` did, given what the kernel had so far (DumpAfter). What
 // we did ourselves is in `have` already.
 bool needs_dump(const Change& change, const NetState& have);
-// What is dumped where it is not known what became of an object: devices and what lies on them go
-// or change with each other, as all routes by a device with its last address; and a setting, of
-// whose change nobody tells, may be why the kernel refuses what it took before.
+// What is dumped where it is not known what became of an object: the objects of other kinds that
+// lie on a device go or change with it; and a setting, of whose change nobody tells, may be why the
+// kernel refuses what it took before.
 KindSet kinds_around(const Object& object);
 KindSet kinds_around(KindSet kinds);
 

@@ -180,13 +180,17 @@ void FakeKernel::remove_from(const Dev& dev, bool addresses) {
   state.of<Sysctl>().remove_if([&](const Sysctl& row) { return addresses && row.key.dev == dev; });
 }
 
-// As HostKernel's parts: what is asked for, and of what else there is nothing.
+// As HostKernel's parts: settings, and of all the rest devices alone or all.
 void FakeKernel::dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) {
   Snapshot now = listed(scope);
   now.ours.of<Sysctl>().remove_if(
       [&](const Sysctl& row) { return now.ours.of<Link>().find({row.key.dev}) == nullptr; });
   listed_kinds |= kinds;
-  dumps += (kinds & ~flannel::kinds<Sysctl>()).any() ? 1 : 0;
+  const KindSet rest = kinds & ~flannel::kinds<Sysctl>();
+  dumps += rest.any() ? 1 : 0;
+  if (rest.any() && rest != flannel::kinds<Link>()) {
+    kinds |= ~flannel::kinds<Sysctl>();
+  }
   for_each_table(
       [&]<class T>(Table<T>& to, Table<T>& from) {
         if ((kinds & flannel::kinds<T>()).any()) {
