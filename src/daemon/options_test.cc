@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <map>
 
-#include "daemon/go_flags.h"
 #include "daemon/open_store.h"
 
 namespace flannel {
@@ -381,20 +380,6 @@ TEST(Options, NorAreCredentialsInAnEndpoint) {
       describe(parse({"--etcd-endpoints=http://a:1,https://me:geheim@b:2"}).options);
   EXPECT_EQ(text.find("geheim"), std::string::npos);
   EXPECT_NE(text.find("http://(hidden)@b:2"), std::string::npos) << text;
-}
-
-TEST(GoInt, KnowsEveryBase) {
-  const std::pair<const char*, std::int64_t> good[] = {
-      {"1440", 1440}, {"0x5a0", 1440}, {"0X5A0", 1440}, {"0b11", 3},
-      {"0o17", 15},   {"017", 15},     {"1_000", 1000}, {"0x_ff", 255},
-      {"-5", -5},     {"+5", 5},       {"0", 0},        {"-9223372036854775808", INT64_MIN}};
-  for (const auto& [text, value] : good) {
-    EXPECT_EQ(parse_go_int(text), value) << text;
-  }
-  for (const char* text :
-       {"", "-", "x", "1.5", "0x", "08", "1__0", "_1", "1_", "0b2", " 1", "9223372036854775808"}) {
-    EXPECT_FALSE(parse_go_int(text)) << text;
-  }
 }
 
 }  // namespace

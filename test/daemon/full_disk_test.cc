@@ -66,8 +66,8 @@ TEST_F(FullDisk, AtTheStartIsWaitedFor) {
     EXPECT_FALSE(name.starts_with("subnet.env")) << name;
   }
   make_space();
-  EXPECT_TRUE(run_until(
-      [&] { return state().ready && written_peers() == 1 && file_trouble().empty(); }));
+  EXPECT_TRUE(
+      run_until([&] { return state().ready && written_peers() == 1 && file_trouble().empty(); }));
 }
 
 TEST_F(FullDisk, LaterKeepsWhatIsThere) {
