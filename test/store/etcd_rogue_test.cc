@@ -3,6 +3,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <functional>
 #include <protozero/pbf_writer.hpp>
 
 #include "base/printable.h"
@@ -177,17 +178,22 @@ TEST_F(EtcdLiar, ACallThatIsNotAnsweredEnds) {
   EXPECT_NE(error_of(store->config()).find("no answer in time"), std::string::npos);
 }
 
+// A watch that the server ends (WatchResponse: canceled 4), for what `why` adds.
+Reply canceled(const std::function<void(pbf_writer&)>& why) {
+  return {.body = kCreated + grpc_frame(message(5,
+                                                [&](pbf_writer& writer) {
+                                                  writer.add_bool(4, true);
+                                                  why(writer);
+                                                })),
+          .trailers = std::nullopt};
+}
+
 TEST_F(EtcdLiar, AWatchThatEndsSaysWhyInPrintableText) {
   FakeEtcd server(loop, [](const std::string& path, const std::string&) -> Reply {
     if (path == kRange) {
       return honest(path);
     }
-    return {.body = kCreated + grpc_frame(message(5,
-                                                  [](pbf_writer& writer) {
-                                                    writer.add_bool(4, true);
-                                                    writer.add_string(6, "no\x1b[2J\nmore");
-                                                  })),
-            .trailers = std::nullopt};
+    return canceled([](pbf_writer& writer) { writer.add_string(6, "no\x1b[2J\nmore"); });
   });
   const auto store = open(server);
   const auto watch = store->watch();
@@ -202,12 +208,7 @@ TEST_F(EtcdLiar, HistoryThatIsLostAgainAndAgainIsOneTrouble) {
     if (path == kRange) {
       return honest(path);
     }
-    return {.body = kCreated + grpc_frame(message(5,
-                                                  [](pbf_writer& writer) {
-                                                    writer.add_bool(4, true);
-                                                    writer.add_int64(5, 1'000);
-                                                  })),
-            .trailers = std::nullopt};
+    return canceled([](pbf_writer& writer) { writer.add_int64(5, 1'000); });
   });
   const auto store = open(server);
   const auto watch = store->watch();
