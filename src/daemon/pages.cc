@@ -32,7 +32,7 @@ std::optional<HttpReply> metrics_page(const DaemonState& state, std::string_view
     return std::nullopt;
   }
   return HttpReply{.content_type = std::string(kPrometheusContentType),
-                   .body = state.metrics.get(RecentText::Clock::now(),
+                   .body = state.metrics.get(Recent<std::string>::Clock::now(),
                                              [&state] { return metrics_text(state); })};
 }
 

@@ -13,7 +13,7 @@ namespace flannel {
 // /healthz, and /readyz with what is being waited for; nothing for other paths.
 std::optional<HttpReply> health_page(const DaemonState& state, std::string_view path);
 // /metrics; nothing for other paths. The port may be open to every pod, and with thousands of peers
-// a page takes as long as a pass: all who ask within RecentText::kMostAge get the same one.
+// a page takes as long as a pass: all who ask within Recent::kMostAge get the same one.
 std::optional<HttpReply> metrics_page(const DaemonState& state, std::string_view path);
 // These three, /status and /plan.
 std::optional<HttpReply> status_page(DaemonState& state, std::string_view path);

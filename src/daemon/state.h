@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/engine.h"
+#include "base/recent.h"
 #include "daemon/config_watch.h"
 #include "daemon/fallback_state.h"
 #include "daemon/host_watch.h"
@@ -17,7 +18,6 @@
 #include "daemon/peer_watch.h"
 #include "daemon/planner.h"
 #include "daemon/programming_time.h"
-#include "daemon/recent_text.h"
 #include "daemon/state_writer.h"
 #include "daemon/store_health.h"
 #include "daemon/subnet_file.h"
@@ -45,7 +45,7 @@ struct DaemonState {
   const std::unique_ptr<LeaseStore> store;
   StoreHealth store_health;
   ProgrammingTime programming_time;
-  mutable RecentText metrics;  // the page, which those who read it make
+  mutable Recent<std::string> metrics;  // the page, which those who read it make
   FallbackState fallback;
   SubnetFile subnet_file;
 

@@ -116,30 +116,30 @@ void RtnetlinkPart::invalidate_lists() {
 }
 
 // Every change is told of before it is over (net/core/rtnetlink.c, rtnetlink_event), so that
-// without news the last list is what there is.
-const std::vector<LinkMessage>& RtnetlinkPart::list_links() {
+// without news the last list is what there is. It lasts no longer than a moment all the same: of
+// what changes on a device that is down, and of settings that the list has, the kernel tells nobody
+// (net/core/dev.c, netdev_state_change).
+template <class T>
+const std::vector<T>& RtnetlinkPart::list(Recent<std::vector<T>>& last, netlink::Batch& request,
+                                          std::string_view what,
+                                          std::optional<T> (*decode)(const MessageView&)) {
   if (notifications_.has_news()) {
     invalidate_lists();
   }
-  if (const std::vector<LinkMessage>* known = listed_links_.get()) {
-    return *known;
-  }
+  return last.get(Recent<std::vector<T>>::Clock::now(),
+                  [&] { return requests_.dump<T>(request, what, decode); });
+}
+
+const std::vector<LinkMessage>& RtnetlinkPart::list_links() {
   netlink::Batch request;
   netlink::encode_dump_links(request);
-  return listed_links_.set(requests_.dump<LinkMessage>(request, "links", netlink::decode_link));
+  return list(listed_links_, request, "links", netlink::decode_link);
 }
 
 const std::vector<AddressMessage>& RtnetlinkPart::list_addresses() {
-  if (notifications_.has_news()) {
-    invalidate_lists();
-  }
-  if (const std::vector<AddressMessage>* known = listed_addresses_.get()) {
-    return *known;
-  }
   netlink::Batch request;
   netlink::encode_dump_addresses(request, 0);
-  return listed_addresses_.set(
-      requests_.dump<AddressMessage>(request, "addresses", netlink::decode_address));
+  return list(listed_addresses_, request, "addresses", netlink::decode_address);
 }
 
 void RtnetlinkPart::dump(const Scope& scope, KindSet kinds, Snapshot& snapshot) {

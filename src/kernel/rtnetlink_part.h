@@ -8,12 +8,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/recent.h"
 #include "kernel/address_codec.h"
 #include "kernel/default_routes.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/object_reader.h"
 #include "kernel/part.h"
-#include "kernel/recent_list.h"
 #include "kernel/route_codec.h"
 
 namespace flannel {
@@ -47,6 +47,10 @@ class RtnetlinkPart : public Part, public HostNetwork {
   const std::vector<netlink::LinkMessage>& list_links();
   const std::vector<netlink::AddressMessage>& list_addresses();
   void invalidate_lists();
+  template <class T>
+  const std::vector<T>& list(Recent<std::vector<T>>& last, netlink::Batch& request,
+                             std::string_view what,
+                             std::optional<T> (*decode)(const netlink::MessageView&));
   std::vector<netlink::DefaultRouteMessage> list_default_routes();
   // Also of a device that no notification was about yet; empty where there is none.
   Dev name_of(int index);
@@ -64,8 +68,8 @@ class RtnetlinkPart : public Part, public HostNetwork {
   netlink::LinkTable links_;
   std::vector<Link> made_;      // by apply(), since notifications were read last
   std::map<Dev, int> indices_;  // of devices that were asked for
-  RecentList<netlink::LinkMessage> listed_links_;
-  RecentList<netlink::AddressMessage> listed_addresses_;
+  Recent<std::vector<netlink::LinkMessage>> listed_links_;
+  Recent<std::vector<netlink::AddressMessage>> listed_addresses_;
   netlink::DefaultRoutes default_routes_;
 };
 
