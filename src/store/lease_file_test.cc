@@ -215,7 +215,7 @@ TEST_F(LeaseFileTest, WhatIsLeftOfARemovedFileIsNotTakenForTheNewOnes) {
 
 TEST_F(LeaseFileTest, ExpiredLeasesAreNotThereEvenBeforeTheyAreRemoved) {
   LeaseFile file = open();
-  Lease short_one = lease("10.5.1.0-24", "198.18.0.1");
+  Lease short_one = lease("10.5.77.0-24", "198.18.0.1");
   short_one.expiry = BootClock::now() + 1h;
   Lease reserved = lease("10.5.2.0-24", "198.18.0.2");
   reserved.expiry.reset();
@@ -224,7 +224,7 @@ TEST_F(LeaseFileTest, ExpiredLeasesAreNotThereEvenBeforeTheyAreRemoved) {
   now += 1h;
   EXPECT_EQ(key_texts(file.leases()), (std::set<std::string>{"10.5.2.0-24", "10.5.3.0-24"}));
   AcquireRequest request = request_of("198.18.0.9");
-  request.previous = key_of("10.5.1.0-24");
+  request.previous = key_of("10.5.77.0-24");
   EXPECT_EQ(file.acquire(request)->key, request.previous);
   now += 23h;
   file.expire();
@@ -234,7 +234,7 @@ TEST_F(LeaseFileTest, ExpiredLeasesAreNotThereEvenBeforeTheyAreRemoved) {
   EXPECT_EQ(next_expiry(file), std::nullopt);
   EXPECT_EQ(file.leases(), std::vector{reserved});
   EXPECT_EQ(file.changes_since(LeaseFile::Position{.revision = 1}).update.removed,
-            (std::vector{key_of("10.5.1.0-24"), key_of("10.5.3.0-24")}));
+            (std::vector{key_of("10.5.3.0-24"), key_of("10.5.77.0-24")}));
 }
 
 TEST_F(LeaseFileTest, RemovingNothingIsNoChange) {

@@ -28,8 +28,10 @@ inline LeaseKey key_of(const std::string& text) {
   return *parse_lease_key(text);
 }
 
+// A subnet drawn at random is none of those that tests write, which are below SubnetMin.
 inline NetworkConfig network(
-    const std::string& json = R"({"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}})") {
+    const std::string& json =
+        R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.16.0","Backend":{"Type":"vxlan"}})") {
   return parse_network_config(json).value();
 }
 

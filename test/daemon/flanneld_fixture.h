@@ -24,7 +24,8 @@
 
 namespace flannel {
 
-inline constexpr const char* kConfig = R"({"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}})";
+inline constexpr const char* kConfig =
+    R"({"Network":"10.5.0.0/16","SubnetMin":"10.5.128.0","Backend":{"Type":"vxlan"}})";
 
 // What programs that are started while there is one tell their service manager (sd_notify(3)).
 class NotifySocket {
