@@ -108,7 +108,7 @@ class PlannerTest : public testing::TestWithParam<Wish> {
     const std::optional<PlanDelta> delta = planner.plan_changes(kernel);
     const std::optional<std::vector<Op>> ops = delta ? ops_of(*delta, want) : std::nullopt;
     if (ops) {
-      enter(*ops, want);
+      apply_ops(*ops, want);
     } else {
       want = planner.plan(kernel);
     }

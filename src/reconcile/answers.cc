@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "base/log.h"
 #include "reconcile/mirror.h"
+#include "reconcile/problems.h"
 #include "reconcile/reconciler.h"
 
 namespace flannel {
@@ -23,14 +25,11 @@ bool removes_stale(const Op& op, const Scope& scope) {
          is_left_by_reference(scope, *route);
 }
 
-bool by_key(const Problem& a, const Problem& b) {
-  return key_less(a.op.object, b.op.object);
-}
-
 }  // namespace
 
 // The kinds of which something failed that did not fail before, or not for this reason.
-KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes) {
+KindSet Reconciler::record_outcomes(const std::vector<Op>& ops,
+                                    const std::vector<Outcome>& outcomes) {
   std::vector<Problem> problems;
   std::vector<std::size_t> place(ops.size());  // of the problem of each op that failed
   std::size_t told = 0;
@@ -48,14 +47,15 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
     ++report_.pending[ops[i].object.index()];
     settled = settled && !is_of_node(ops[i].object);
     if (outcome.result.pending || (cause && outcomes[*cause].result.pending)) {
-      settled = settled && has_failed(ops[cause.value_or(i)]);
+      settled = settled && has_failed(report_.problems, ops[cause.value_or(i)]);
       note_pending(ops[i], outcome, problems);
     } else if (cause) {
       ++problems[place[*cause]].waiting;
       something_waited_ = true;
     } else {
       place[i] = problems.size();
-      const bool is_new = note_failure(ops[i], outcome, problems);
+      auto [problem, is_new] = note_failure(ops[i], outcome);
+      problems.push_back(std::move(problem));
       news |= is_new && outcome.repairs == 0 ? kinds_around(ops[i].object) : KindSet();
       const bool tells = is_new && (outcome.repairs == 0 || outcome.repairs == kFirstHeldDown);
       if (tells && ++told <= kMostLogged) {
@@ -70,12 +70,6 @@ KindSet Reconciler::judge(const std::vector<Op>& ops, const std::vector<Outcome>
   report_.problems = std::move(problems);
   report_.complete = report_.complete || settled;
   return news;
-}
-
-// Before, and has not been done since.
-bool Reconciler::has_failed(const Op& op) const {
-  const Problem* known = find_problem(op.object);
-  return known != nullptr && known->op == op;
 }
 
 void Reconciler::note_success(const Op& op, const OpResult& result) {
@@ -96,46 +90,31 @@ void Reconciler::note_pending(const Op& op, const Outcome& outcome,
   if (outcome.begun) {
     pending_.add(op, last_pass_);
   }
-  if (has_failed(op)) {
-    problems.push_back(*find_problem(op.object));
+  if (has_failed(report_.problems, op)) {
+    problems.push_back(*find_problem(report_.problems, op.object));
   }
 }
 
-// True where it did not fail before, or not for this reason.
-bool Reconciler::note_failure(const Op& op, const Outcome& outcome,
-                              std::vector<Problem>& problems) {
+Reconciler::Failure Reconciler::note_failure(const Op& op, const Outcome& outcome) {
   const OpResult& result = outcome.result;
-  problems.push_back({op, result.error, result.text, 1, std::chrono::system_clock::now()});
-  const bool is_new = adopt_history(problems.back());
+  Problem problem{op, result.error, result.text, 1, std::chrono::system_clock::now()};
+  const bool is_new = continue_problem(report_.problems, problem);
   if (outcome.repairs > 0) {
-    problems.back().attempts = outcome.repairs;
-    problems.back().held_down = true;
+    problem.attempts = outcome.repairs;
+    problem.held_down = true;
   } else {
     count_failure(op, result);
   }
-  return is_new;
+  return {std::move(problem), is_new};
 }
 
 void Reconciler::count_failure(const Op& op, const OpResult& result) {
   ++report_.failures[{op.object.index(), result.error}];
 }
 
-// Since when there has been the same problem, and how often it was tried; true where it is new.
-bool Reconciler::adopt_history(Problem& problem) const {
-  const auto [first, last] = std::ranges::equal_range(report_.problems, problem, by_key);
-  const auto known =
-      std::find_if(first, last, [&](const Problem& p) { return p.op == problem.op; });
-  if (known == last) {
-    return true;
-  }
-  problem.since = known->since;
-  problem.attempts += known->attempts;
-  return known->error != problem.error;
-}
-
 // What became of an op that was pending. A pass goes on with what needed it; where it failed it is
 // tried again like all that failed.
-void Reconciler::take_answer(const Changes::Answer& answer) {
+void Reconciler::process_answer(const Changes::Answer& answer) {
   const auto& [op, result] = answer;
   const PendingOps::Entry* const pending = pending_.find(op.object);
   if (pending == nullptr) {
@@ -145,7 +124,7 @@ void Reconciler::take_answer(const Changes::Answer& answer) {
   pending_.remove(op.object);
   if (result.ok()) {
     note_success(op, result);
-    enter({op}, have_.ours);
+    apply_ops({op}, have_.ours);
     if (repairs && !result.untouched) {
       count_repair(op);
       hold_down_.repaired({op.object}, Clock::now());
@@ -153,14 +132,11 @@ void Reconciler::take_answer(const Changes::Answer& answer) {
     need_pass();
     return;
   }
-  std::vector<Problem> problems;
-  const bool is_new = note_failure(op, {.result = result}, problems);
+  auto [problem, is_new] = note_failure(op, {.result = result});
   if (is_new) {
     log_warning("{}: {}", headline(op), result.text);
   }
-  std::erase_if(report_.problems, [&](const Problem& problem) { return problem.op == op; });
-  const auto place = std::ranges::upper_bound(report_.problems, problems.front(), by_key);
-  report_.problems.insert(place, problems.front());
+  put_problem(report_.problems, std::move(problem));
   retry_at_ = std::min(retry_at_, Clock::now() + timing_.retry);
   timer_.cancel();
   if (is_new && !report_.complete) {

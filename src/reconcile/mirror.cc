@@ -78,8 +78,8 @@ KindSet unsure_after(const std::vector<Op>& done, const Snapshot& have) {
   return several ? kinds<Route>() : KindSet();
 }
 
-void enter(const std::vector<Op>& done, NetState& state) {
-  for (const Op& op : done) {
+void apply_ops(const std::vector<Op>& ops, NetState& state) {
+  for (const Op& op : ops) {
     std::visit(
         [&]<class T>(const T& row) {
           if (op.verb == Op::Verb::remove) {
@@ -131,7 +131,7 @@ bool is_news(const Change& change, const NetState& have) {
       change.object);
 }
 
-bool enter(const Change& change, NetState& have, const NetState& want) {
+bool record(const Change& change, NetState& have, const NetState& want) {
   return std::visit(
       [&]<class T>(const T& row) {
         Table<T>& table = have.of<T>();
@@ -185,7 +185,7 @@ void keep_moving_fields(NetState& listed, const NetState& known) {
       listed, known);
 }
 
-bool enter_foreign(const Change& change, Table<Route>& foreign) {
+bool record_foreign(const Change& change, Table<Route>& foreign) {
   const Route& route = std::get<Route>(change.object);
   Route::Key second = route.key;
   second.place = 1;

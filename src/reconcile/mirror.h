@@ -24,8 +24,8 @@ KindSet unsure_after(const std::vector<Op>& done, const Snapshot& have);
 // Whether there may be such routes.
 bool has_routes_of_one_key(const Snapshot& have);
 
-// Enters what was done.
-void enter(const std::vector<Op>& done, NetState& state);
+// Changes `state` as `ops` change the kernel.
+void apply_ops(const std::vector<Op>& ops, NetState& state);
 // The object of `undone` is in `state` as it was `before`, or not at all.
 void put_back(const Op& undone, const NetState& before, NetState& state);
 
@@ -36,8 +36,8 @@ std::set<Route::Key> passing_routes(const std::vector<Change>& changes, const Ne
 
 // Whether it says anything that `have` does not.
 bool is_news(const Change& change, const NetState& have);
-// Enters what is known of one object into `have`; true where that is not as wanted.
-bool enter(const Change& change, NetState& have, const NetState& want);
+// Records in `have` what is known of one object; true where that is not as wanted.
+bool record(const Change& change, NetState& have, const NetState& want);
 
 // The rows of these kinds, alone.
 NetState rows_of(const NetState& state, KindSet kinds);
@@ -47,8 +47,8 @@ NetState moving_rows(const NetState& state);
 // Puts these fields of `listed` back as `known` has them.
 void keep_moving_fields(NetState& listed, const NetState& known);
 
-// Enters what is known of a foreign route; false where only a dump tells what there is now, since
+// Records what is known of a foreign route; false where only a dump tells what there is now, since
 // there were several of that key, or one that was replaced or lost one of its paths.
-bool enter_foreign(const Change& change, Table<Route>& foreign);
+bool record_foreign(const Change& change, Table<Route>& foreign);
 
 }  // namespace flannel

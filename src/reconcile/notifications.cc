@@ -4,6 +4,7 @@
 #include <set>
 
 #include "reconcile/mirror.h"
+#include "reconcile/problems.h"
 #include "reconcile/reconciler.h"
 
 namespace flannel {
@@ -12,17 +13,17 @@ Task<void> Reconciler::follow_kernel() {
   for (;;) {
     co_await notifications_.async_wait(asio::posix::stream_descriptor::wait_read,
                                        asio::use_awaitable);
-    absorb_changes();
+    process_notifications();
   }
 }
 
-void Reconciler::absorb_changes() {
-  absorb(kernel_.changes(scope_));
+void Reconciler::process_notifications() {
+  process(kernel_.changes(scope_));
 }
 
-void Reconciler::absorb(const Changes& changes) {
+void Reconciler::process(const Changes& changes) {
   for (const Changes::Answer& answer : changes.answers) {
-    take_answer(answer);
+    process_answer(answer);
   }
   bool differs = changes.dump_needed.any();
   const std::set<Route::Key> passing = passing_routes(changes.ours, have_.ours, want_);
@@ -36,7 +37,7 @@ void Reconciler::absorb(const Changes& changes) {
     differs = differs || leads_our_traffic(dev);
   }
   dump_needed_ |= kinds_around(changes.dump_needed);
-  differs = absorb_foreign(changes) || differs;
+  differs = process_foreign(changes) || differs;
   if (differs && report_.passes > 0) {
     need_pass();
   }
@@ -50,10 +51,10 @@ void Reconciler::absorb(const Changes& changes) {
 
 // True where only a dump tells what there is now: the kernel drops the routes of a link that goes
 // down without a word.
-bool Reconciler::absorb_foreign(const Changes& changes) {
+bool Reconciler::process_foreign(const Changes& changes) {
   bool told = report_.shadows.empty() || changes.host.links.empty();
   for (const Change& change : changes.foreign_routes) {
-    told = enter_foreign(change, have_.foreign_routes) && told;
+    told = record_foreign(change, have_.foreign_routes) && told;
   }
   dump_needed_ |= told ? KindSet() : kinds<Route>();
   if (told && !changes.foreign_routes.empty()) {
@@ -65,11 +66,11 @@ bool Reconciler::absorb_foreign(const Changes& changes) {
 bool Reconciler::calls_for_pass(const Change& change) {
   dump_needed_ |= needs_dump(change, have_.ours) ? kinds_around(change.object) : KindSet();
   const bool news = is_news(change, have_.ours);
-  const bool differs = enter(change, have_.ours, want_);
+  const bool differs = record(change, have_.ours, want_);
   // What is held down and reported already has its pass when the hold-down ends.
   const bool held_down = hold_down_.find(change.object, Clock::now()) != nullptr;
   // What failed is tried again by itself: that it is as it was is no reason to do so at once.
-  const Problem* const problem = find_problem(change.object);
+  const Problem* const problem = find_problem(report_.problems, change.object);
   const bool retried = problem != nullptr && !waits_for_pass(problem->op, problem->error);
   return differs && !(held_down && problem != nullptr) && (news || !retried);
 }

@@ -5,16 +5,19 @@
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <cerrno>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/log.h"
 #include "reconcile/diff.h"
 #include "reconcile/mirror.h"
+#include "reconcile/problems.h"
 
 namespace flannel {
 namespace {
 
-// Ops of one retry, and changes that are entered into the mirror one by one.
+// Ops of one retry, and changes that are made to the mirror one by one.
 constexpr std::size_t kFew = 64;
 
 // Whether `op` puts back what was planned before, or removes what was not planned then either.
@@ -39,7 +42,7 @@ Reconciler::Reconciler(asio::any_io_executor executor, Kernel& kernel, Scope sco
       planner_(std::move(planner)),
       timing_(timing),
       rate_limit_(timing.most_charged),
-      listed_at_(kernel.audits().size()),
+      audits_(kernel, timing.audit),
       hold_down_(timing.hold_down_first, timing.hold_down_most) {}
 
 void Reconciler::wake() {
@@ -105,12 +108,7 @@ void Reconciler::dump() {
   kernel_.dump(scope_, dumped, have_);
   keep_moving_fields(have_.ours, moving);
   dump_needed_.reset();
-  const std::vector<Audit> audits = kernel_.audits();
-  for (std::size_t i = 0; i < audits.size(); ++i) {
-    if ((audits[i].kinds & ~dumped).none()) {
-      listed_at_[i] = Clock::now();
-    }
-  }
+  audits_.listed(dumped, Clock::now());
 }
 
 // Whether the mirror, which can be trusted, is as wanted, object by object.
@@ -119,23 +117,37 @@ bool Reconciler::is_as_planned() const {
          pending_.empty();
 }
 
+// Lists the kinds that have a time of their own where that has come; true where they are as they
+// were, and no other kind is to be listed.
+bool Reconciler::audits_agree() {
+  const AuditSchedule::Due due = audits_.due(last_pass_);
+  if (due.in_full) {
+    return false;
+  }
+  if (due.kinds.none()) {
+    return true;
+  }
+  const NetState rows = rows_of(have_.ours, due.kinds);
+  const std::optional<FixedSettings> fixed = have_.fixed_settings;
+  const std::string suffix = have_.rules_suffix;
+  dump_needed_ |= due.kinds;
+  dump();
+  return rows_of(have_.ours, due.kinds) == rows && have_.fixed_settings == fixed &&
+         have_.rules_suffix == suffix;
+}
+
 // The ops of what changed of the plan, which want_ has then.
 std::optional<std::vector<Op>> Reconciler::plan_changes() {
   const std::optional<PlanDelta> delta = planner_.plan_changes(have_);
   std::optional<std::vector<Op>> ops = delta ? ops_of(*delta, want_) : std::nullopt;
   if (ops) {
-    enter(*ops, want_);
+    apply_ops(*ops, want_);
   }
   return ops;
 }
 
 std::vector<Op> Reconciler::plan_all(NetState& planned_before) {
-  const std::vector<Audit> audits = kernel_.audits();
-  for (std::size_t i = 0; i < audits.size(); ++i) {
-    if (end_of(audits[i], listed_at_[i]) <= last_pass_) {
-      dump_needed_ |= audits[i].kinds;
-    }
-  }
+  dump_needed_ |= audits_.due(last_pass_).kinds;
   if (dump_needed_.any()) {
     dump();
   }
@@ -151,7 +163,7 @@ Reconciler::Clock::time_point Reconciler::end_of_pending() const {
 void Reconciler::pass() {
   last_pass_ = Clock::now();
   for (const Op& op : pending_.begun_by(last_pass_ - timing_.answer)) {
-    take_answer({op, {.error = ETIMEDOUT, .text = "there was no answer"}});
+    process_answer({op, {.error = ETIMEDOUT, .text = "there was no answer"}});
   }
   const Need needed = std::exchange(needed_, Need::nothing);
   const bool few = needed != Need::everything && is_as_planned() && audits_agree();
@@ -171,7 +183,7 @@ void Reconciler::pass() {
       count_repair(ops[i]);
     }
   }
-  const KindSet news = judge(ops, outcomes);
+  const KindSet news = record_outcomes(ops, outcomes);
   update_mirror(ops, outcomes, all, news);
   note_repairs(repairs, ops, outcomes);
   report_shadows();
@@ -229,7 +241,7 @@ void Reconciler::update_mirror(const std::vector<Op>& ops, const std::vector<Out
     }
   }
   if (!many) {
-    enter(done, have_.ours);
+    apply_ops(done, have_.ours);
   }
 }
 
@@ -258,7 +270,7 @@ std::vector<bool> Reconciler::find_repairs(const NetState& planned_before,
 // Unless what `op` did is only done now, since it was refused before, or may have waited for
 // another.
 void Reconciler::count_repair(const Op& op) {
-  const Problem* const problem = find_problem(op.object);
+  const Problem* const problem = find_problem(report_.problems, op.object);
   const bool may_have_waited = something_waited_ && !needs_of(op.object).empty();
   if (problem != nullptr ? problem->held_down : !may_have_waited) {
     ++report_.repairs[op.object.index()];
@@ -283,7 +295,7 @@ void Reconciler::note_repairs(const std::vector<bool>& repairs, const std::vecto
 void Reconciler::schedule(bool news) {
   const Clock::time_point now = Clock::now();
   rate_limit_.charge(last_pass_, now);
-  pass_at_ = std::min({next_audit(), hold_down_.next_end(now), end_of_pending()});
+  pass_at_ = std::min({audits_.next(), hold_down_.next_end(now), end_of_pending()});
   if (news) {  // perhaps since the mirror was wrong
     pass_at_ = std::min(pass_at_, now + timing_.retry);
   }
@@ -343,17 +355,8 @@ Reconciler::Preview Reconciler::preview() {
   return preview;
 }
 
-// The problem of the object's key, if there is one.
-const Problem* Reconciler::find_problem(const Object& object) const {
-  const auto found = std::ranges::lower_bound(
-      report_.problems, object, key_less,
-      [](const Problem& problem) -> const Object& { return problem.op.object; });
-  const bool is_its = found != report_.problems.end() && !key_less(object, found->op.object);
-  return is_its ? &*found : nullptr;
-}
-
 ObjectState Reconciler::state_of(const Route& route) const {
-  if (find_problem(route) != nullptr ||
+  if (find_problem(report_.problems, route) != nullptr ||
       std::ranges::binary_search(report_.shadows, route.key, {}, &Shadow::ours)) {
     return ObjectState::failed;
   }

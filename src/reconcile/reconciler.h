@@ -22,6 +22,7 @@
 #include "base/task.h"
 #include "kernel/kernel.h"
 #include "reconcile/attempt.h"
+#include "reconcile/audit_schedule.h"
 #include "reconcile/diff.h"
 #include "reconcile/hold_down.h"
 #include "reconcile/pending.h"
@@ -79,8 +80,8 @@ class Reconciler {
 
   // One pass now, as run() would make it.
   void pass();
-  // Takes in what the kernel notified of, as follow_kernel() would.
-  void absorb_changes();
+  // Looks at what the kernel notified of, as follow_kernel() would.
+  void process_notifications();
   // What a pass with a fresh dump would do; nothing is written.
   struct Preview {
     std::vector<Op> ops;
@@ -112,20 +113,21 @@ class Reconciler {
   std::optional<std::vector<Op>> plan_changes();
   std::vector<Op> plan_all(NetState& planned_before);
   std::vector<Op> ops_for(const NetState& want, const NetState& have) const;
-  void absorb(const Changes& changes);
-  void take_answer(const Changes::Answer& answer);
-  bool absorb_foreign(const Changes& changes);
+  void process(const Changes& changes);
+  void process_answer(const Changes::Answer& answer);
+  bool process_foreign(const Changes& changes);
   void report_shadows();
   bool calls_for_pass(const Change& change);
   bool leads_our_traffic(const Dev& dev);
-  const Problem* find_problem(const Object& object) const;
-  bool has_failed(const Op& op) const;
-  KindSet judge(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes);
+  KindSet record_outcomes(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes);
   void note_success(const Op& op, const OpResult& result);
   void note_pending(const Op& op, const Outcome& outcome, std::vector<Problem>& problems);
-  bool note_failure(const Op& op, const Outcome& outcome, std::vector<Problem>& problems);
+  struct Failure {
+    Problem problem;
+    bool is_new;  // it did not fail before, or not for this reason
+  };
+  Failure note_failure(const Op& op, const Outcome& outcome);
   void count_failure(const Op& op, const OpResult& result);
-  bool adopt_history(Problem& problem) const;
   void update_mirror(const std::vector<Op>& ops, const std::vector<Outcome>& outcomes, bool all,
                      KindSet news);
   std::vector<bool> find_repairs(const NetState& planned_before, const std::vector<Op>& ops,
@@ -137,8 +139,6 @@ class Reconciler {
   void retry();
   void retry_soon();
   Clock::time_point next_pass() const;
-  Clock::time_point end_of(const Audit& audit, Clock::time_point listed_at) const;
-  Clock::time_point next_audit() const;
   Clock::time_point end_of_pending() const;
 
   asio::steady_timer timer_;
@@ -157,8 +157,8 @@ class Reconciler {
   bool surplus_removed_ = false, something_waited_ = false;
   Clock::time_point last_pass_{};
   RateLimit rate_limit_;
-  std::vector<Clock::time_point> listed_at_;  // the kinds of each of the kernel's audits
-  Clock::time_point pass_at_{};               // the next pass where nothing asks for an earlier one
+  AuditSchedule audits_;
+  Clock::time_point pass_at_{};  // the next pass where nothing asks for an earlier one
   HoldDown hold_down_;
   PendingOps pending_;
   Clock::time_point last_retry_{};

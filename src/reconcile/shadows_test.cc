@@ -60,18 +60,18 @@ TEST(ShadowsTest, NotWhatIsLessSpecificOrWhereNoPeerIs) {
 TEST(ShadowsTest, NotificationsAreEnteredWhereTheyTellAll) {
   const Route hole = route("10.5.61.0/25", 0, kBlackhole);
   Table<Route> foreign;
-  EXPECT_TRUE(enter_foreign({false, hole}, foreign));
-  EXPECT_TRUE(enter_foreign({false, hole}, foreign)) << "a dump told of it before";
+  EXPECT_TRUE(record_foreign({false, hole}, foreign));
+  EXPECT_TRUE(record_foreign({false, hole}, foreign)) << "a dump told of it before";
   EXPECT_EQ(foreign, table({hole}));
-  EXPECT_FALSE(enter_foreign({false, route("10.5.61.0/25")}, foreign)) << "replaced, or beside it";
-  EXPECT_FALSE(enter_foreign({true, route("10.5.61.0/25")}, foreign)) << "one of its paths";
-  EXPECT_TRUE(enter_foreign({true, hole}, foreign));
-  EXPECT_TRUE(enter_foreign({true, hole}, foreign));
+  EXPECT_FALSE(record_foreign({false, route("10.5.61.0/25")}, foreign)) << "replaced, or beside it";
+  EXPECT_FALSE(record_foreign({true, route("10.5.61.0/25")}, foreign)) << "one of its paths";
+  EXPECT_TRUE(record_foreign({true, hole}, foreign));
+  EXPECT_TRUE(record_foreign({true, hole}, foreign));
   EXPECT_TRUE(foreign.empty());
   Route behind = hole;
   behind.key.place = 1;
   foreign = table({hole, behind});
-  EXPECT_FALSE(enter_foreign({true, hole}, foreign)) << "which of them";
+  EXPECT_FALSE(record_foreign({true, hole}, foreign)) << "which of them";
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ class KindsTest : public testing::Test {
   }
 
   void turn() {
-    reconciler->absorb_changes();
+    reconciler->process_notifications();
     reconciler->pass();
   }
   const std::vector<Problem>& problems() const { return reconciler->report().problems; }
@@ -158,7 +158,7 @@ TEST_F(KindsTest, AFieldThatTheKernelMovesIsNoDifference) {
   book.notes.put(read);
   book.changes.push_back({false, read});
   book.tell();
-  reconciler->absorb_changes();
+  reconciler->process_notifications();
   const std::uint64_t ops = reconciler->report().ops;
   reconciler->set_additive(false);  // and after a dump
   reconciler->pass();
@@ -231,7 +231,7 @@ TEST_F(KindsTest, AFailureMayBeToldLaterToo) {
   turn();
   EXPECT_TRUE(problems().empty());
   book.tell();
-  reconciler->absorb_changes();
+  reconciler->process_notifications();
   ASSERT_EQ(problems().size(), 2U);
   EXPECT_EQ(problems()[0].text, "the page is torn");
   EXPECT_EQ(problems()[0].attempts, 1U);

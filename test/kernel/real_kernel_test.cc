@@ -360,7 +360,7 @@ TEST_P(RealKernel, AForeignRouteBehindOursIsNotTakenForOurs) {
   want.of<Nexthop>().put({{0x100008}, gateway, "flannel.1", true});
   want.of<Route>().put(through);
   for (int i = 0; i < 4; ++i) {
-    reconciler.absorb_changes();
+    reconciler.process_notifications();
     reconciler.pass();
   }
   EXPECT_EQ(to_text(dump()), to_text(want));

@@ -42,7 +42,7 @@ class FailureMatrix : public testing::TestWithParam<std::string> {
   // A pass, or what is left of it.
   static void pass(Reconciler& reconciler) {
     try {
-      reconciler.absorb_changes();
+      reconciler.process_notifications();
       reconciler.pass();
     } catch (const std::system_error&) {  // as run_forever() does: it begins anew
       reconciler.wake();

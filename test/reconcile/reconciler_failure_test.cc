@@ -46,7 +46,7 @@ TEST_F(ReconcilerTest, ConvergesWheneverTheDeviceVanishes) {
     Reconciler one(io.get_executor(), fresh, scope,
                    {.plan = [this](const Snapshot&) { return want; }}, {});
     for (int passes = 0; passes < 5; ++passes) {
-      one.absorb_changes();
+      one.process_notifications();
       one.pass();
     }
     EXPECT_EQ(to_text(fresh.state), to_text(want));

@@ -89,7 +89,7 @@ class ReconcilerChangesTest : public ReconcilerTest {
     want = std::move(to);
     one.wake_for_changes();
     one.pass();
-    one.absorb_changes();
+    one.process_notifications();
   }
 
   unsigned plans = 0;
@@ -99,7 +99,7 @@ class ReconcilerChangesTest : public ReconcilerTest {
 
 TEST_F(ReconcilerChangesTest, AreAppliedWithoutPlanningAndComparingTheRest) {
   one.pass();
-  one.absorb_changes();
+  one.process_notifications();
   one.pass();
   plans = kernel.dumps = 0;
   NetState moved = overlay(5);
@@ -119,11 +119,11 @@ TEST_F(ReconcilerChangesTest, AreAppliedWithoutPlanningAndComparingTheRest) {
 // As the kernel does without a word (net/ipv4/fib_frontend.c, fib_disable_ip).
 TEST_F(ReconcilerChangesTest, TheRoutesThatWentWithTheLastAddressOfADeviceAreBack) {
   one.pass();
-  one.absorb_changes();
+  one.process_notifications();
   one.pass();
   kernel.outside({Op::Verb::remove, *want.of<Address>().begin()});
   kernel.state.of<Route>() = {};
-  one.absorb_changes();
+  one.process_notifications();
   one.pass();
   EXPECT_EQ(to_text(kernel.state), to_text(want));
 }
@@ -133,7 +133,7 @@ TEST_F(ReconcilerChangesTest, KindsListedAtTimesOfTheirOwnArePlannedForOnlyWhere
                        {kinds<Sysctl>(), milliseconds(0)}};
   Reconciler each{io.get_executor(), kernel, scope, planner(), {}};
   each.pass();
-  each.absorb_changes();
+  each.process_notifications();
   plans = 0;
   kernel.listed_kinds.reset();
   change(overlay(2), each);
@@ -147,7 +147,7 @@ TEST_F(ReconcilerChangesTest, KindsListedAtTimesOfTheirOwnArePlannedForOnlyWhere
 
 TEST_F(ReconcilerChangesTest, AfterOneFailedAllIsPlannedAgainUntilItIsThere) {
   one.pass();
-  one.absorb_changes();
+  one.process_notifications();
   one.pass();
   plans = 0;
   bool refuses = true;
@@ -172,10 +172,10 @@ TEST_F(ReconcilerChangesTest, AfterOneFailedAllIsPlannedAgainUntilItIsThere) {
 
 TEST_F(ReconcilerChangesTest, WhatSomebodyDidMeanwhileIsPutRightInTheSamePass) {
   one.pass();
-  one.absorb_changes();
+  one.process_notifications();
   one.pass();
   kernel.outside({Op::Verb::remove, *want.of<Neighbour>().begin()});
-  one.absorb_changes();
+  one.process_notifications();
   change(overlay(4), one);
   EXPECT_EQ(to_text(kernel.state), to_text(want));
 }
@@ -295,7 +295,7 @@ TEST_F(ReconcilerTest, WhatIsRemovedAfterAnAdditiveTimeIsNoRepair) {
   EXPECT_EQ(kernel.state.of<Route>().size(), want.of<Route>().size());
   EXPECT_EQ(total(one.report().repairs), 0U);
   kernel.outside({Op::Verb::remove, *want.of<Route>().begin()});
-  one.absorb_changes();
+  one.process_notifications();
   one.pass();
   EXPECT_EQ(total(one.report().repairs), 1U);
 }
@@ -310,7 +310,7 @@ TEST_F(ReconcilerTest, APreviewTakesNoNotificationAway) {
   down.up = false;
   ASSERT_TRUE(kernel.outside({Op::Verb::change, down}).ok());
   EXPECT_FALSE(one.preview().ops.empty());
-  one.absorb_changes();
+  one.process_notifications();
   one.pass();
   EXPECT_EQ(to_text(kernel.state), to_text(want));
 }
