@@ -130,15 +130,12 @@ std::optional<OpResult> FirewallPart::step(Queued& first) {
   if (key.tool == FirewallTool::nftables) {
     return remove_table(key);
   }
-  if (first.version) {
-    return take_version(first);
-  }
   const bool removes =
       std::ranges::all_of(first.ops, [](const Op& op) { return op.verb == Op::Verb::remove; });
-  if (removes && !first.change && must_stay(key)) {
+  if (removes && !first.job && must_stay(key)) {
     return not_before_the_others();
   }
-  if (!first.change) {
+  if (!first.job) {
     std::vector<IptablesChange::Row> rows;
     for (const Op& op : first.ops) {
       const Ruleset& row = ruleset_of(op);
@@ -146,95 +143,9 @@ std::optional<OpResult> FirewallPart::step(Queued& first) {
       rows.push_back({row.key, known_lines(row.key, read_iptables_fingerprint(requests_, row.key)),
                       op.verb == Op::Verb::remove ? std::vector<std::string>() : row.lines});
     }
-    first.change.emplace(first.family, std::move(rows));
+    first.job.emplace(requests_, first.family, std::move(rows));
   }
-  return first.change->poll();
-}
-
-// Which kind the host's programs are: begins to ask one. Where none can tell, rules stay.
-void FirewallPart::ask_version(Queued& first) {
-  try {
-    first.version.emplace(iptables_version_command(first.family));
-  } catch (const ProcessError& error) {
-    log_warning("rules of the other kind of iptables stay: {}", error.what());
-    first.host_kind = "";
-  }
-}
-
-// Nothing while it runs.
-std::optional<OpResult> FirewallPart::take_version(Queued& first) {
-  try {
-    const std::optional<ProcessOutput> output = first.version->poll();
-    if (!output) {
-      return std::nullopt;
-    }
-    first.host_kind = output->out.contains("nf_tables") ? kNftKind : kLegacyKind;
-  } catch (const ProcessError& error) {
-    log_warning("rules of the other kind of iptables stay: {}", error.what());
-    first.host_kind = "";
-  }
-  first.version.reset();
-  return OpResult{};
-}
-
-// The kind of iptables whose rules of this op are to go: what the host's programs do not write, as
-// after another was made the host's. Nothing where there are none, or it has to be asked for first.
-std::optional<std::string_view> FirewallPart::kind_to_clear(Queued& first, const Op& op) {
-  const IptablesFingerprint now = read_iptables_fingerprint(requests_, ruleset_of(op).key);
-  const bool nft = !now.nft.bytes.empty(), legacy = !now.legacy.bytes.empty();
-  if (op.verb == Op::Verb::remove) {
-    return nft ? std::optional(kNftKind) : legacy ? std::optional(kLegacyKind) : std::nullopt;
-  }
-  if (!nft || !legacy) {
-    return std::nullopt;
-  }
-  if (!first.host_kind) {
-    ask_version(first);
-  }
-  return first.host_kind == kNftKind      ? std::optional(kLegacyKind)
-         : first.host_kind == kLegacyKind ? std::optional(kNftKind)
-                                          : std::nullopt;
-}
-
-// Goes on when the rules of the host's kind are there. False where there is no more to do.
-bool FirewallPart::clear_other_kind(Queued& first) {
-  if (!first.change) {
-    return false;
-  }
-  std::map<std::string_view, std::vector<IptablesChange::Row>> rows;
-  for (const Op& op : first.ops) {
-    const std::optional<std::string_view> kind = kind_to_clear(first, op);
-    if (first.version) {
-      return true;
-    }
-    first.incomplete = first.incomplete || first.host_kind == "";
-    if (kind) {
-      rows[*kind].push_back({ruleset_of(op).key, std::nullopt, {}});
-    }
-  }
-  for (auto& [kind, its] : rows) {
-    if (!first.cleared.insert(kind).second) {
-      continue;
-    }
-    if (const auto path = iptables_program(first.family, fmt::format("{}-restore", kind)); !path) {
-      log_warning("rules of the other kind of iptables stay: {}", path.error().text);
-      first.incomplete = true;
-      continue;
-    }
-    first.change.emplace(first.family, std::move(its), kind);
-    return true;
-  }
-  return false;
-}
-
-std::optional<OpResult> FirewallPart::go_on(Queued& first) {
-  return answer_of([&] {
-    std::optional<OpResult> result = step(first);
-    while (result && result->ok() && clear_other_kind(first)) {
-      result = step(first);
-    }
-    return result;
-  });
+  return first.job->poll();
 }
 
 void FirewallPart::follow(Changes& changes) {
@@ -242,9 +153,9 @@ void FirewallPart::follow(Changes& changes) {
   (void)!::read(begin_.get(), &begun, sizeof begun);
   while (!queue_.empty()) {
     Queued& first = queue_.front();
-    const std::optional<OpResult> result = go_on(first);
+    const std::optional<OpResult> result = answer_of([&] { return step(first); });
     if (!result) {
-      watch(first.version ? first.version->fd() : first.change->fd());
+      watch(first.job->fd());
       return;
     }
     const Queued done = std::move(first);
@@ -266,16 +177,18 @@ void FirewallPart::finish(const Queued& done, const OpResult& result, Changes& c
     OpResult its = result;
     if (row.key.tool == FirewallTool::iptables) {
       const bool removes = op.verb == Op::Verb::remove;
-      its = its.ok() ? note_written(removes ? Ruleset{row.key, {}} : row, done.incomplete, changes)
-                     : its;
-      if (done.change) {
+      if (its.ok()) {
+        its =
+            note_written(removes ? Ruleset{row.key, {}} : row, done.job->is_incomplete(), changes);
+      }
+      if (done.job) {
         note_result(op, its);
       }
       if (!its.ok()) {
         touched_.insert(row.key);
       }
     }
-    its.untouched = its.ok() && done.change && done.change->leaves(row.key);
+    its.untouched = its.ok() && done.job && done.job->leaves(row.key);
     changes.answers.push_back({op, std::move(its)});
   }
 }

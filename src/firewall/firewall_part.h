@@ -8,17 +8,15 @@
 #include <set>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/file.h"
-#include "firewall/iptables_change.h"
 #include "firewall/iptables_fingerprint.h"
+#include "firewall/iptables_job.h"
 #include "firewall/iptables_legacy.h"
 #include "firewall/nft_tables.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/part.h"
-#include "process/process.h"
 
 namespace flannel {
 
@@ -59,15 +57,11 @@ class FirewallPart : public Part {
     IptablesFingerprint fingerprint;
     std::vector<std::string> lines;
   };
-  // Ops of one family that wait for their turn; of the first the programs run.
+  // Ops of one family that wait for their turn.
   struct Queued {
     Family family{};
     std::vector<Op> ops;
-    std::optional<IptablesChange> change;
-    std::optional<Program> version;             // runs, to tell `host_kind`
-    std::optional<std::string_view> host_kind;  // of its programs; empty: cannot be told
-    std::set<std::string_view> cleared;         // kinds of iptables
-    bool incomplete = false;                    // without programs for one of them
+    std::optional<IptablesJob> job;  // of the first alone, and where they are of iptables
   };
   struct Failed {
     Op op;
@@ -82,12 +76,7 @@ class FirewallPart : public Part {
   void take_news(Changes& changes);
   // Goes on with what is queued.
   void follow(Changes& changes);
-  std::optional<OpResult> go_on(Queued& first);
   std::optional<OpResult> step(Queued& first);
-  static void ask_version(Queued& first);
-  static std::optional<OpResult> take_version(Queued& first);
-  std::optional<std::string_view> kind_to_clear(Queued& first, const Op& op);
-  bool clear_other_kind(Queued& first);
   const Failed* failed_just_now(const Op& op) const;
   void finish(const Queued& done, const OpResult& result, Changes& changes);
   OpResult note_written(const Ruleset& row, bool incomplete, Changes& changes);
