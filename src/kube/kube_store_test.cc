@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
 #include <filesystem>
 
 #include "base/directory_fixture.h"
@@ -222,6 +223,44 @@ TEST_F(KubeStoreTest, AWatchOfANodeThatIsOfNoUseMayEnd) {
   EXPECT_EQ(next([&] { api.remove("own"); }), "there is no Node \"own\" (yet)");
   api.put({.name = "own", .pod_cidrs = {"10.244.3.0/24"}});
   EXPECT_EQ(acquire().key, key_of("10.244.3.0-24"));
+}
+
+// What fails is tried again at once: nothing but luck would change such a Node within the minute
+// that one of no use is waited for.
+TEST_F(KubeStoreTest, ANodeThatCouldNotBeWrittenIsNotOneOfNoUse) {
+  set_own([](NodeObject& node) { node.pod_cidrs.clear(); });
+  refusal();
+  std::optional<std::exception_ptr> ended;
+  asio::co_spawn(loop, store->acquire(request()),
+                 [&](const std::exception_ptr& error, const Result<Lease>&) { ended = error; });
+  next_request();
+  int patches = 0;
+  api.instead = [&](const Request& request) -> std::optional<FakeKubeApi::Reply> {
+    return request.method() == "PATCH" && patches++ == 0
+               ? std::optional(FakeKubeApi::status(500, "InternalError"))
+               : std::nullopt;
+  };
+  set_own([](NodeObject& node) { node.pod_cidrs = {"10.244.1.0/24"}; });
+  run_until([&] { return ended.has_value(); });
+  EXPECT_TRUE(*ended) << "it is not written";
+  EXPECT_EQ(acquire().key, key_of("10.244.1.0-24"));
+}
+
+// As where the daemon goes on from its last known state: its lease is written, and the
+// configuration read again, while it is waited for facts that make sense.
+TEST_F(KubeStoreTest, WhoWaitsForItsNodeKeepsNobodyElseWaiting) {
+  const Lease lease = acquire();
+  set_own([](NodeObject& node) { node.annotations = {{"node-public-ip", "here"}}; });
+  int ended = 0;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(run(store->config()), kConfig);
+    EXPECT_FALSE(run(store->facts()));
+    asio::co_spawn(loop, store->facts(),
+                   [&](const std::exception_ptr&, const Result<NodeFacts>&) { ++ended; });
+    next_request();
+  }
+  EXPECT_TRUE(run(store->renew(lease)));
+  run_until([&] { return ended == 2; });
 }
 
 // A ConfigMap is what can be mended there: the podCIDR of a Node never changes.

@@ -37,8 +37,8 @@ bool is_older_version(std::string_view a, std::string_view b) {
   return is_number(a) && is_number(b) && (a.size() != b.size() ? a.size() < b.size() : a < b);
 }
 
-void OwnNode::done(const NodeObject& node) {
-  written_ = {.attrs = *under_way_, .uid = node.uid, .version = node.version};
+void OwnNode::done(LeaseAttrs attrs, const NodeObject& node) {
+  written_ = {.attrs = std::move(attrs), .uid = node.uid, .version = node.version};
   under_way_.reset();
 }
 

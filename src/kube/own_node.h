@@ -33,8 +33,8 @@ class OwnNode {
 
   // `attrs` are under way from now on. Where no answer comes it stays so: they may be there.
   void begin(LeaseAttrs attrs) { under_way_ = std::move(attrs); }
-  // They are there, as `node` says.
-  void done(const NodeObject& node);
+  // `attrs` are there, as `node` says.
+  void done(LeaseAttrs attrs, const NodeObject& node);
   // The versions that come are of another history than those written: etcd was restored.
   void count_anew();
 

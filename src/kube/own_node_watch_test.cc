@@ -16,10 +16,7 @@ class OwnNodeWatch : public NodeWatchTest {
     node.name = "own";
     api.put(node);
   }
-  void write() {
-    own.begin(attrs_of(api.node("own").annotations).value());
-    own.done(api.node("own"));
-  }
+  void write() { own.done(attrs_of(api.node("own").annotations).value(), api.node("own")); }
   void alter(const std::string& name, const std::string& value) {
     NodeObject node = api.node("own");
     node.annotations[name] = value;
@@ -94,9 +91,10 @@ TEST_F(OwnNodeWatch, OldNewsAreNone) {
   EXPECT_EQ(next_within(5ms), std::nullopt);
   const NodeObject before = api.node("own");
   alter("public-ip", "198.18.7.7");
-  own.begin(attrs_of(api.node("own").annotations).value());
+  const LeaseAttrs attrs = attrs_of(api.node("own").annotations).value();
+  own.begin(attrs);
   EXPECT_EQ(next().own, OwnEntry());
-  own.done(api.node("own"));
+  own.done(attrs, api.node("own"));
   EXPECT_EQ(own.classify(before), std::nullopt);
   EXPECT_EQ(own.classify_gone(before.version), std::nullopt);
 }
