@@ -1,7 +1,6 @@
 #include "ctl/lab_journal.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include "base/directory_fixture.h"
 #include "base/file.h"
@@ -47,31 +46,6 @@ TEST(LabJournal, KeepsWhatIsAdded) {
   EXPECT_EQ(record.setting("nodes"), "2");
   EXPECT_EQ(record.namespaces.size(), 1U);
   EXPECT_EQ(record.processes.at("n1"), (ProcessId{100, 5000}));
-}
-
-TEST(Process, IsToldFromALaterOneWithItsPid) {
-  const TestDirectory directory;
-  ProcessId announced;
-  const ProcessId process = start_detached({"sleep", "60"}, "", directory.file("log"),
-                                           [&](const ProcessId& id) { announced = id; });
-  EXPECT_EQ(announced, process);
-  EXPECT_TRUE(is_alive(process));
-  EXPECT_FALSE(is_alive({process.pid, process.start + 1}));
-  EXPECT_TRUE(end_process({process.pid, process.start + 1}));
-  EXPECT_TRUE(is_alive(process)) << "the process with that pid is another one";
-  EXPECT_TRUE(end_process(process));
-  EXPECT_FALSE(is_alive(process));
-}
-
-TEST(Program, ReturnsItsOutputAndItsFailure) {
-  EXPECT_EQ(run_program({"cat"}, "hello"), "hello");
-  try {
-    run_program({"ls", "/nowhere-at-all"});
-    ADD_FAILURE() << "it did not fail";
-  } catch (const std::runtime_error& error) {
-    EXPECT_NE(std::string(error.what()).find("ls /nowhere-at-all: "), std::string::npos);
-  }
-  EXPECT_THROW(run_program({"no-such-program-at-all"}), std::runtime_error);
 }
 
 }  // namespace

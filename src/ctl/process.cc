@@ -54,7 +54,7 @@ std::string path_of(const std::string& program) {
   return *path;
 }
 
-// Field 22 of /proc/PID/stat; 0 where there is no such process, or only its zombie.
+// Field 22 of /proc/PID/stat; 0 where there is no such process.
 std::uint64_t start_time(pid_t pid) {
   const Result<std::string> stat = read_file(fmt::format("/proc/{}/stat", pid));
   if (!stat) {
@@ -62,13 +62,23 @@ std::uint64_t start_time(pid_t pid) {
   }
   // The second field is the name in parentheses, and may hold anything.
   std::size_t at = stat->rfind(')') + 2;
-  if (at >= stat->size() || (*stat)[at] == 'Z') {
-    return 0;
-  }
   for (int field = 3; field < 22 && at < stat->size(); ++field) {
     at = stat->find(' ', at) + 1;
   }
   return std::strtoull(stat->c_str() + at, nullptr, 10);
+}
+
+// Names this process alone; none where it is gone.
+UniqueFd handle_of(const ProcessId& process) {
+  UniqueFd handle(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+  const bool same = process.start != 0 && process_with(process.pid) == process;
+  return same ? std::move(handle) : UniqueFd();
+}
+
+// With all of its threads. A signal that we catch ends the wait.
+bool ends_within(const UniqueFd& handle, std::chrono::milliseconds limit) {
+  pollfd ended{handle.get(), POLLIN, 0};
+  return ::poll(&ended, 1, static_cast<int>(limit.count())) > 0;
 }
 
 // In the child, between fork and exec: only calls that are safe there.
@@ -130,8 +140,13 @@ bool is_in_path(const std::string& program) {
   return in_path(program).has_value();
 }
 
+ProcessId process_with(pid_t pid) {
+  return {pid, start_time(pid)};
+}
+
 bool is_alive(const ProcessId& process) {
-  return process.pid > 0 && start_time(process.pid) == process.start && process.start != 0;
+  const UniqueFd handle = handle_of(process);
+  return handle && !ends_within(handle, std::chrono::milliseconds(0));
 }
 
 ProcessId start_detached(const Arguments& arguments, const std::string& netns,
@@ -152,7 +167,7 @@ ProcessId start_detached(const Arguments& arguments, const std::string& netns,
     ::close(go_ahead[1].release());
     become(words, space.c_str(), output.get(), go_ahead[0].get());
   }
-  const ProcessId process{pid, start_time(pid)};
+  const ProcessId process = process_with(pid);
   announce(process);
   if (::write(go_ahead[1].get(), "", 1) != 1) {
     fail_with_errno(arguments[0]);
@@ -160,21 +175,22 @@ ProcessId start_detached(const Arguments& arguments, const std::string& netns,
   return process;
 }
 
-bool end_process(const ProcessId& process, bool kill, std::chrono::milliseconds timeout) {
-  const UniqueFd handle(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
-  if (!is_alive(process) || !handle) {
+bool end_process(const ProcessId& process, bool kill, const EndLimits& limits) {
+  const UniqueFd handle = handle_of(process);
+  if (!handle) {
     return true;
   }
   // Through the handle: a pid that was reused meanwhile is not hit.
-  for (const int signal : {kill ? SIGKILL : SIGTERM, SIGKILL}) {
+  const auto ends_by = [&](int signal, std::chrono::milliseconds limit) {
     ::syscall(SYS_pidfd_send_signal, handle.get(), signal, nullptr, 0);
-    pollfd ended{handle.get(), POLLIN, 0};
-    if (::poll(&ended, 1, static_cast<int>(timeout.count())) > 0) {
-      ::waitpid(process.pid, nullptr, WNOHANG);  // where it is our child
-      return true;
-    }
+    return ends_within(handle, limit);
+  };
+  const bool ended =
+      (!kill && ends_by(SIGTERM, limits.by_itself)) || ends_by(SIGKILL, limits.by_kernel);
+  if (ended) {
+    ::waitpid(process.pid, nullptr, WNOHANG);  // where it is our child
   }
-  return false;
+  return ended;
 }
 
 }  // namespace flannel

@@ -48,6 +48,10 @@ struct ProcessId {
   bool operator==(const ProcessId&) const = default;
 };
 
+// The process that has this pid now; its start is 0 where none has.
+ProcessId process_with(pid_t pid);
+
+// A thread of it goes on, be it one that waits for a disk when the main thread has ended.
 bool is_alive(const ProcessId& process);
 
 // Starts a program in the network namespace `netns` (a name under /run/netns; empty for ours), in
@@ -57,9 +61,17 @@ ProcessId start_detached(const Arguments& arguments, const std::string& netns,
                          const std::string& log,
                          const std::function<void(const ProcessId&)>& announce);
 
-// SIGTERM (or SIGKILL at once with `kill`), then SIGKILL after `timeout`. False where it is still
-// there after that.
-bool end_process(const ProcessId& process, bool kill = false,
-                 std::chrono::milliseconds timeout = std::chrono::seconds(5));
+// How long a process may take to end.
+struct EndLimits {
+  // Behind SIGTERM: longer than a daemon waits for a disk that is to take its last known state.
+  std::chrono::milliseconds by_itself{10'000};
+  // Behind SIGKILL: what the kernel still does for it and nothing interrupts, such as fsync(2), or
+  // closing an inotify instance, which waits for all who notify of files just now
+  // (fsnotify_destroy_group() of fs/notify/group.c: seconds on a busy machine).
+  std::chrono::milliseconds by_kernel{60'000};
+};
+
+// SIGTERM (or SIGKILL at once with `kill`), then SIGKILL. False where it is still there after that.
+bool end_process(const ProcessId& process, bool kill = false, const EndLimits& limits = {});
 
 }  // namespace flannel
