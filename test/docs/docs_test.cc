@@ -206,7 +206,7 @@ bool is_about(const std::string& path, const std::string& field) {
 TEST(Docs, NameTheFieldsOfTheStatusAndAllOfThem) {
   ROOT_OR_SKIP();
   const TestLab lab;
-  ASSERT_EQ(lab.ctl({"up", "--nodes", "2"}).status, 0);
+  ASSERT_TRUE(lab.does({"up", "--nodes", "2"}));
   std::set<std::string> present;
   collect_fields(json::parse(lab.page(1, "/status")), "", present);
   std::set<std::string> named = first_column(section("docs/formats.md", "Status"));
@@ -239,7 +239,7 @@ std::set<std::string> documented_metrics() {
 TEST(Docs, NameTheMetricsAndAllOfThem) {
   ROOT_OR_SKIP();
   const TestLab lab;
-  ASSERT_EQ(lab.ctl({"up", "--nodes", "2"}).status, 0);
+  ASSERT_TRUE(lab.does({"up", "--nodes", "2"}));
   const std::string page = lab.page(1, "/metrics");
   EXPECT_EQ(documented_metrics(), set_of(page, R"(\n# TYPE ([a-z_]+ [a-z]+))"));
   const std::set<std::string> present = set_of(page, R"(\n# TYPE ([a-z_]+) )");

@@ -70,11 +70,11 @@ class Adoption : public OverlayFixture, public testing::WithParamInterface<Mode>
     return count;
   }
   void start_reference(const std::string& node = "n1") const {
-    ASSERT_EQ(lab.ctl({"start", node, "--flanneld", reference_}).status, 0);
+    ASSERT_TRUE(lab.does({"start", node, "--flanneld", reference_}));
   }
   // A node as the Go flannel alone leaves it.
   void begin_anew_with_reference(const std::string& node = "n1") const {
-    ASSERT_EQ(lab.ctl({"stop", node}).status, 0);
+    ASSERT_TRUE(lab.does({"stop", node}));
     lab.ip(node, {"link", "del", "flannel.1"});
     lab.ip(node, {"link", "del", "flannel-v6.1"});
     lab.on(node, {"sh", "-c", "ip nexthop | while read -r _ id _; do ip nexthop del id $id; done"});
@@ -115,9 +115,9 @@ TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
   ASSERT_TRUE(eventually([&] { return routes("boot") == peers() + 1; }));
   {
     const auto packets = streams();
-    ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+    ASSERT_TRUE(lab.does({"stop", "n1"}));
     etcdctl({"del", stale});
-    ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
+    ASSERT_TRUE(lab.does({"start", "n1"}));
     EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz") == "flanneld is ready\n"; }));
     ::usleep(200'000);
     expect_nothing_lost(packets);
@@ -137,7 +137,7 @@ TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
   }
   {
     const auto packets = streams();
-    ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+    ASSERT_TRUE(lab.does({"stop", "n1"}));
     start_reference();
     if (host_gw) {  // it keeps a route with the gateway and device that it wants
       ::usleep(2'000'000);
@@ -165,10 +165,10 @@ TEST_P(Adoption, BothKindsReachEachOther) {
   EXPECT_TRUE(eventually([&] { return lab.ctl({"ping"}).status == 0; }))
       << lab.ctl({"ping"}).output;
   for (const char* verb : {"stop", "start"}) {
-    ASSERT_EQ(lab.ctl({verb, "n3"}).status, 0);
+    ASSERT_TRUE(lab.does({verb, "n3"}));
   }
   EXPECT_TRUE(eventually([&] { return is_as_planned(3) && is_as_planned(4); }));
-  EXPECT_EQ(lab.ctl({"ping"}).status, 0);
+  EXPECT_TRUE(lab.does({"ping"}));
   EXPECT_EQ(etcdctl({"get", "--prefix", "--keys-only", key("")}), leases)
       << "each node has the subnet it had";
 }
@@ -185,7 +185,7 @@ TEST_P(Reuse, AnExpiredLeaseIsTakenByTheOtherKind) {
     return etcdctl({"get", lease}).find("PublicIP") != std::string::npos;
   };
   const auto end_node_and_lease = [&] {
-    ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+    ASSERT_TRUE(lab.does({"stop", "n1"}));
     const std::string fields = etcdctl({"get", lease, "-w", "fields"});
     const std::size_t at = fields.find("\"Lease\" : ") + 10;
     etcdctl({"lease", "revoke",
@@ -204,7 +204,7 @@ TEST_P(Reuse, AnExpiredLeaseIsTakenByTheOtherKind) {
   EXPECT_TRUE(eventually([&] { return lab.ctl({"ping"}).status == 0; }));
   EXPECT_TRUE(eventually([&] { return is_as_planned(3); }));
   ASSERT_NO_FATAL_FAILURE(end_node_and_lease());
-  ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"start", "n1"}));
   EXPECT_TRUE(eventually(is_there));
   EXPECT_TRUE(eventually([&] { return lab.ctl({"ping"}).status == 0; }));
   EXPECT_TRUE(eventually([&] { return is_as_planned(1) && is_as_planned(3); }));

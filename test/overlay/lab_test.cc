@@ -66,7 +66,7 @@ TEST_F(LabTest, ComesUpWorksAndGoes) {
   const ProgramResult leases = lab.ctl({"leases"});
   EXPECT_NE(leases.output.find("198.18.0.13"), std::string::npos) << leases.output;
   EXPECT_NE(lab.ctl({"status"}).output.find("ready"), std::string::npos);
-  EXPECT_EQ(lab.ctl({"exec", "n2", "ip", "-br", "addr", "show", "dev", "eth0"}).status, 0);
+  EXPECT_TRUE(lab.does({"exec", "n2", "ip", "-br", "addr", "show", "dev", "eth0"}));
   EXPECT_NE(lab.ctl({"up"}).output.find("is up"), std::string::npos);
   const ProgramResult down = lab.ctl({"down"});
   EXPECT_EQ(down.status, 0) << down.output;
@@ -98,21 +98,21 @@ TEST_F(LabTest, CtrlCEndsTheDemoAndRemovesEverything) {
 
 TEST_F(LabTest, WordsTooManyAreRefusedAndNothingIsRemoved) {
   const TestLab lab, other("b");
-  ASSERT_EQ(lab.ctl({"up", "--nodes", "1"}).status, 0);
+  ASSERT_TRUE(lab.does({"up", "--nodes", "1"}));
   EXPECT_EQ(lab.ctl({"down", other.name()}).status, 2);
   EXPECT_EQ(lab.ctl({"up", "5"}).status, 2);
-  EXPECT_EQ(lab.ctl({"status"}).status, 0);
+  EXPECT_TRUE(lab.does({"status"}));
   const ProgramResult list = RunningProgram({TestLab::binary("flannelctl"), "lab", "list"}).wait();
   EXPECT_NE(list.output.find(lab.name() + "  1      up"), std::string::npos) << list.output;
 }
 
 TEST_F(LabTest, NodesAndPodsKnowEachOtherByName) {
   const TestLab lab;
-  ASSERT_EQ(lab.ctl({"up", "--nodes", "2", "--dual-stack"}).status, 0);
+  ASSERT_TRUE(lab.does({"up", "--nodes", "2", "--dual-stack"}));
   for (const char* option : {"-4", "-6"}) {
     const ProgramResult ping = lab.ctl({"exec", "p1", "--", "ping", option, "-c", "1", "p2"});
     EXPECT_EQ(ping.status, 0) << ping.output;
-    EXPECT_EQ(lab.ctl({"exec", "n1", "ping", option, "-c", "1", "n2"}).status, 0);
+    EXPECT_TRUE(lab.does({"exec", "n1", "ping", option, "-c", "1", "n2"}));
   }
   const ProgramResult status = lab.ctl({"exec", "n1", "flannelctl", "status"});
   EXPECT_EQ(status.status, 0);
@@ -122,8 +122,8 @@ TEST_F(LabTest, NodesAndPodsKnowEachOtherByName) {
 
 TEST_F(LabTest, ANodeThatDoesNotRunSaysWhy) {
   const TestLab lab;
-  ASSERT_EQ(lab.ctl({"up", "--nodes", "2"}).status, 0);
-  ASSERT_EQ(lab.ctl({"stop", "n2"}).status, 0);
+  ASSERT_TRUE(lab.does({"up", "--nodes", "2"}));
+  ASSERT_TRUE(lab.does({"stop", "n2"}));
   const ProgramResult none = lab.ctl({"start", "n2", "--flanneld", "/nonexistent"});
   EXPECT_EQ(none.status, 2);
   EXPECT_NE(none.output.find("--flanneld /nonexistent: no program"), std::string::npos)
@@ -136,7 +136,7 @@ TEST_F(LabTest, ANodeThatDoesNotRunSaysWhy) {
   const ProgramResult status = lab.ctl({"status"});
   EXPECT_NE(status.output.find("its log ends: flannelctl starts /bin/false"), std::string::npos)
       << status.output;
-  EXPECT_EQ(lab.ctl({"start", "n2"}).status, 0);
+  EXPECT_TRUE(lab.does({"start", "n2"}));
 }
 
 TEST_F(LabTest, AnEtcdThatDoesNotAnswerIsNamedSoon) {
@@ -162,7 +162,7 @@ TEST_F(LabTest, AMissingProgramIsNamedBeforeAnythingIsMade) {
 
 TEST_F(LabTest, OtherUsersAreToldThatTheyMayNot) {
   const TestLab lab;
-  ASSERT_EQ(lab.ctl({"up", "--nodes", "1"}).status, 0);
+  ASSERT_TRUE(lab.does({"up", "--nodes", "1"}));
   const auto as_nobody = [](Arguments words) {
     words.insert(words.begin(), {"setpriv", "--reuid=65534", "--clear-groups"});
     return RunningProgram(words).wait();
@@ -173,12 +173,12 @@ TEST_F(LabTest, OtherUsersAreToldThatTheyMayNot) {
     EXPECT_EQ(result.status, 1) << words[0];
     EXPECT_NE(result.output.find("permission denied"), std::string::npos) << result.output;
   }
-  EXPECT_EQ(lab.ctl({"ping"}).status, 0);
+  EXPECT_TRUE(lab.does({"ping"}));
 }
 
 TEST_F(LabTest, AnAnswerThatDoesNotArriveIsAFailure) {
   const TestLab lab;
-  ASSERT_EQ(lab.ctl({"up", "--nodes", "1"}).status, 0);
+  ASSERT_TRUE(lab.does({"up", "--nodes", "1"}));
   for (const Arguments& words : std::vector<Arguments>{{"status"}, {"leases"}}) {
     EXPECT_EQ(exit_code(begin(lab.command(words), "/dev/full")), 1) << words[0];
   }
@@ -188,7 +188,7 @@ TEST_F(LabTest, AnAnswerThatDoesNotArriveIsAFailure) {
 // The exit code of `flannelctl status` is for scripts.
 TEST_F(LabTest, StatusSaysByItsExitCodeWhetherTheNodeIsReady) {
   const TestLab lab;
-  ASSERT_EQ(lab.ctl({"up", "--nodes", "1"}).status, 0);
+  ASSERT_TRUE(lab.does({"up", "--nodes", "1"}));
   const auto status = [&lab](Arguments more) {
     more.insert(more.begin(), {"exec", "n1", "flannelctl", "status"});
     return lab.ctl(more).status;
@@ -199,7 +199,7 @@ TEST_F(LabTest, StatusSaysByItsExitCodeWhetherTheNodeIsReady) {
   EXPECT_TRUE(eventually([&] { return status({}) == 1; }));
   EXPECT_EQ(status({"--json"}), 1);
   EXPECT_EQ(status({"--wait=0"}), 1);
-  ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"stop", "n1"}));
   EXPECT_EQ(status({}), 1);
 }
 
@@ -209,7 +209,7 @@ TEST_F(LabTest, WhatACrashLeftIsRemovedByDown) {
   ::kill(up, SIGKILL);
   EXPECT_EQ(exit_code(up), 128 + SIGKILL);
   EXPECT_FALSE(lab.traces().empty());
-  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  EXPECT_TRUE(lab.does({"down"}));
   expect_no_trace(lab);
 }
 
@@ -228,7 +228,7 @@ TEST_F(LabTest, WhatIsMadeAfterTheCrashIsRemovedByDownToo) {
   ::setenv("PATH", path.c_str(), 1);
   ::kill(up, SIGKILL);
   exit_code(up);
-  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  EXPECT_TRUE(lab.does({"down"}));
   std::this_thread::sleep_for(std::chrono::seconds(1));
   expect_no_trace(lab);
 }
@@ -242,8 +242,8 @@ TEST_F(LabTest, TheSecondOfTwoAtOnceFindsTheFirstOnesLab) {
             std::string::npos)
       << second.output;
   EXPECT_EQ(exit_code(up), 0);
-  EXPECT_EQ(lab.ctl({"ping"}).status, 0);
-  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  EXPECT_TRUE(lab.does({"ping"}));
+  EXPECT_TRUE(lab.does({"down"}));
   expect_no_trace(lab);
 }
 
@@ -255,7 +255,7 @@ TEST_F(LabTest, WhatACrashLeftIsRemovedByTheNextUp) {
   const ProgramResult again = lab.ctl({"up", "--nodes", "1"});
   EXPECT_EQ(again.status, 0) << again.output;
   EXPECT_NE(again.output.find("left behind by a crash"), std::string::npos) << again.output;
-  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  EXPECT_TRUE(lab.does({"down"}));
   expect_no_trace(lab);
 }
 
@@ -272,7 +272,7 @@ TEST_F(LabTest, ANamespaceThatIsNotItsOwnIsLeftAlone) {
 
 TEST_F(LabTest, ANodeThatDoesNotExistIsNamed) {
   const TestLab lab;
-  ASSERT_EQ(lab.ctl({"up", "--nodes", "1"}).status, 0);
+  ASSERT_TRUE(lab.does({"up", "--nodes", "1"}));
   const ProgramResult exec = lab.ctl({"exec", "n9", "true"});
   EXPECT_EQ(exec.status, 2);
   EXPECT_NE(exec.output.find("n9: no node (n1 to n1)"), std::string::npos) << exec.output;
@@ -293,8 +293,8 @@ TEST_F(LabTest, ItsLeasesMayLieInEtcd) {
   const TestLab lab;
   const ProgramResult up = lab.ctl({"up", "--nodes", "2", "--store", "etcd"});
   ASSERT_EQ(up.status, 0) << up.output;
-  EXPECT_EQ(lab.ctl({"ping"}).status, 0);
-  EXPECT_EQ(lab.ctl({"down"}).status, 0);
+  EXPECT_TRUE(lab.does({"ping"}));
+  EXPECT_TRUE(lab.does({"down"}));
   expect_no_trace(lab);
 }
 

@@ -41,8 +41,8 @@ class NoGapTest : public ToolsFixture {
   void restart(const Arguments& how = {}) const {
     Arguments words{"stop", "n1"};
     words.insert(words.end(), how.begin(), how.end());
-    ASSERT_EQ(lab.ctl(words).status, 0);
-    ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
+    ASSERT_TRUE(lab.does(words));
+    ASSERT_TRUE(lab.does({"start", "n1"}));
   }
   // Restarts with an option that changes the rules, and without it.
   void restart_with(const char* variable, const char* value) const {
@@ -83,7 +83,7 @@ class NoGapTest : public ToolsFixture {
 
 // So that a gap would be seen.
 TEST_P(NoGapTest, WithoutRulesFlowsKeepTheAddressesOfPods) {
-  ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"stop", "n1"}));
   flush_rules();
   const auto all = flows();
   EXPECT_TRUE(eventually([&] { return all[0]->count().with_another_source > 0; }));
@@ -103,9 +103,9 @@ TEST_P(NoGapTest, WhileOptionsChange) {
 
 TEST_P(NoGapTest, WhileTheToolsAreExchanged) {
   exchange_tools([&](const std::string& config) {
-    ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+    ASSERT_TRUE(lab.does({"stop", "n1"}));
     write_config(config);
-    ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
+    ASSERT_TRUE(lab.does({"start", "n1"}));
   });
 }
 
@@ -180,8 +180,8 @@ class NoGapKube : public NoGapTest {
                     "--net-config-path={} --subnet-file={}/n1/subnet.env --iface=eth0 --ip-masq\n",
                     TestLab::binary("flanneld"), api_->url(), config_, lab.directory()),
         0755));
-    ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
-    ASSERT_EQ(lab.ctl({"start", "n1", "--flanneld", program}).status, 0);
+    ASSERT_TRUE(lab.does({"stop", "n1"}));
+    ASSERT_TRUE(lab.does({"start", "n1", "--flanneld", program}));
     ASSERT_TRUE(eventually([&] { return is_settled(); })) << lab.page(1, "/status");
     ASSERT_TRUE(lab.page(1, "/status").contains("Kubernetes"));
   }
@@ -227,13 +227,11 @@ class NoGapAdoption : public NoGapTest {
     store_ = "etcd";
     NoGapTest::SetUp();
   }
-  void start_reference() const {
-    ASSERT_EQ(lab.ctl({"start", "n1", "--flanneld", reference_}).status, 0);
-  }
+  void start_reference() const { ASSERT_TRUE(lab.does({"start", "n1", "--flanneld", reference_})); }
   // Says how many flows fail meanwhile: the Go flannel begins with none of its rules.
   void give_back() const {
     const auto all = flows();
-    ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+    ASSERT_TRUE(lab.does({"stop", "n1"}));
     start_reference();
     ::usleep(2'000'000);
     for (const std::unique_ptr<Flows>& each : all) {
@@ -256,7 +254,7 @@ class NoGapAdoption : public NoGapTest {
 };
 
 TEST_P(NoGapAdoption, ANodeIsTakenOverAndGivenBack) {
-  ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"stop", "n1"}));
   flush_rules();
   start_reference();
   ASSERT_TRUE(eventually([&] { return is_masqueraded(); })) << rules();

@@ -27,10 +27,10 @@ class Outage : public OverlayFixture {
   // What a reboot leaves of a node: its disk.
   void reboot(unsigned node) const {
     const std::string name = fmt::format("n{}", node);
-    ASSERT_EQ(lab.ctl({"stop", name, "--kill"}).status, 0);
+    ASSERT_TRUE(lab.does({"stop", name, "--kill"}));
     lab.ip(name, {"link", "del", "flannel.1"});
     std::filesystem::remove(fmt::format("{}/{}/subnet.env", lab.directory(), name));
-    ASSERT_EQ(lab.ctl({"start", name}).status, 0);
+    ASSERT_TRUE(lab.does({"start", name}));
   }
   // Until the state is on the disk.
   bool has_written(unsigned node) const {
@@ -76,10 +76,10 @@ TEST_F(Outage, WhatLeftMeanwhileGoesWhenTheStoreIsBack) {
   };
   ASSERT_TRUE(eventually(has_route));
   ::usleep(2'500'000);  // the last known state is written
-  ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"stop", "n1"}));
   etcd_->ctl({"del", key("subnets/10.5.250.0-24")});
   etcd_->stop();
-  ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"start", "n1"}));
   EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz").starts_with("flanneld is ready"); }));
   ::usleep(300'000);
   EXPECT_TRUE(has_route()) << "nothing is removed on doubt";
@@ -90,10 +90,10 @@ TEST_F(Outage, WhatLeftMeanwhileGoesWhenTheStoreIsBack) {
 TEST_F(Outage, ALastKnownStateOfAnotherConfigurationEndsWithTheStoresReturn) {
   ASSERT_TRUE(has_written(1));
   ::usleep(300'000);
-  ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"stop", "n1"}));
   etcd_->ctl({"put", key("config"), R"({"Network":"10.6.0.0/16","Backend":{"Type":"vxlan"}})"});
   etcd_->stop();
-  ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"start", "n1"}));
   EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz").starts_with("flanneld is ready"); }));
   etcd_->start();
   EXPECT_TRUE(eventually([&] {

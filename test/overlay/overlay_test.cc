@@ -128,12 +128,12 @@ TEST_F(OverlayTest, TheDevicesMacIsNoRandomOne) {
 // As after a reboot, with a store that forgot: the MAC is the one the peers know.
 TEST_F(OverlayTest, TheMacIsTheSameWithoutAnythingThatRemembersIt) {
   const Lease before = lease_of(1);
-  ASSERT_EQ(lab.ctl({"stop", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"stop", "n1"}));
   ASSERT_EQ(lab.ip("n1", {"link", "del", "flannel.1"}).status, 0);
   LeaseFile(store(), LeaseFile::IfMissing::refuse, [] {
     return std::chrono::system_clock::now();
   }).remove(before.key);
-  ASSERT_EQ(lab.ctl({"start", "n1"}).status, 0);
+  ASSERT_TRUE(lab.does({"start", "n1"}));
   EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz") == "flanneld is ready\n"; }));
   EXPECT_EQ(lease_of(1).attrs, before.attrs);
   EXPECT_TRUE(eventually([&] { return ping(); }));

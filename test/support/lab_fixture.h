@@ -33,6 +33,12 @@ class TestLab {
   ProgramResult ctl(Arguments words) const {
     return RunningProgram(command(std::move(words))).wait();
   }
+  // It exits with 0; a test that fails shows what it said.
+  testing::AssertionResult does(Arguments words) const {
+    const ProgramResult result = ctl(std::move(words));
+    return (result.status == 0 ? testing::AssertionSuccess() : testing::AssertionFailure())
+           << "exit code " << result.status << ": " << result.output;
+  }
   // A command on a node or pod.
   ProgramResult on(const std::string& place, Arguments words) const {
     words.insert(words.begin(), {"ip", "netns", "exec", name_ + "-" + place});
