@@ -10,7 +10,7 @@
 
 #include "base/task.h"
 #include "base/wake.h"
-#include "daemon/host.h"
+#include "daemon/choose_interface.h"
 #include "daemon/overlay.h"
 #include "store/store.h"
 

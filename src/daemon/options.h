@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "daemon/host.h"
+#include "daemon/choose_interface.h"
 #include "kube/kube_options.h"
 #include "store/etcd_store.h"
 

@@ -204,33 +204,28 @@ void SnapshotBuilder::disown_entries_of_foreign_neighbours() {
   std::erase_if(fdb_, foreign);
 }
 
-void SnapshotBuilder::finish(KindSet kinds, Snapshot& snapshot) {
-  disown_entries_of_foreign_neighbours();
-  const auto is_listed = [&]<class T>(const std::vector<T>&) {
-    return (kinds & flannel::kinds<T>()).any();
-  };
-  const auto put = [&]<class T>(std::vector<T>& rows) {
-    if (is_listed(rows)) {
-      snapshot.ours.of<T>() = Table<T>(std::move(rows));
-    }
-  };
-  if (is_listed(nexthops_)) {
-    std::sort(taken_nexthops_.begin(), taken_nexthops_.end());
-    snapshot.taken_nexthops = std::move(taken_nexthops_);
-  }
-  if (is_listed(routes_)) {
-    snapshot.leftovers = Table<Route>(std::move(leftovers_));
-    snapshot.foreign_routes = Table<Route>(std::move(foreign_routes_));
-  }
+void SnapshotBuilder::put_foreign(KindSet kinds, Snapshot& snapshot) {
   std::erase_if(snapshot.foreign,
                 [&](const Object& object) { return (kind_of(object) & kinds).any(); });
   std::ranges::move(foreign_, std::back_inserter(snapshot.foreign));
-  put(ours_);
-  put(addresses_);
-  put(neighbours_);
-  put(fdb_);
-  put(nexthops_);
-  put(routes_);
+}
+
+void SnapshotBuilder::finish_links(Snapshot& snapshot) {
+  snapshot.ours.of<Link>() = Table<Link>(std::move(ours_));
+  put_foreign(kinds<Link>(), snapshot);
+}
+
+void SnapshotBuilder::finish(Snapshot& snapshot) {
+  disown_entries_of_foreign_neighbours();
+  const auto put = [&]<class... T>(std::vector<T>&... rows) {
+    ((snapshot.ours.of<T>() = Table<T>(std::move(rows))), ...);
+    put_foreign(kinds<T...>(), snapshot);
+  };
+  put(ours_, addresses_, neighbours_, fdb_, nexthops_, routes_);
+  snapshot.leftovers = Table<Route>(std::move(leftovers_));
+  snapshot.foreign_routes = Table<Route>(std::move(foreign_routes_));
+  std::sort(taken_nexthops_.begin(), taken_nexthops_.end());
+  snapshot.taken_nexthops = std::move(taken_nexthops_);
 }
 
 }  // namespace flannel::netlink

@@ -63,8 +63,10 @@ class SnapshotBuilder {
   // All links of the host.
   void add_links(std::span<const LinkMessage> links);
   void add(std::vector<Reading> readings);
-  // Puts those of `kinds` into `snapshot` in place of what it has of these.
-  void finish(KindSet kinds, Snapshot& snapshot);
+  // Puts what was found into `snapshot` in place of what it has of these kinds: links alone, where
+  // nothing else was added; or all.
+  void finish_links(Snapshot& snapshot);
+  void finish(Snapshot& snapshot);
 
   // As add_links() found them.
   const LinkTable& links() const { return links_; }
@@ -74,6 +76,7 @@ class SnapshotBuilder {
   void add_row(const Reading& reading, const Route& route);
   void add_foreign(const Reading& reading);
   void disown_entries_of_foreign_neighbours();
+  void put_foreign(KindSet kinds, Snapshot& snapshot);
 
   const Scope& scope_;
   LinkTable links_;

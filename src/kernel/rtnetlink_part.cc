@@ -42,7 +42,7 @@ class RtnetlinkPart::Dumper {
     builder_.add_links(kernel_.list_links());
     kernel_.links_.add_unknown(builder_.links());
     if (devices_only_) {
-      builder_.finish(flannel::kinds<Link>(), snapshot);
+      builder_.finish_links(snapshot);
       return;
     }
     for (const int index : builder_.links().ours) {
@@ -56,7 +56,7 @@ class RtnetlinkPart::Dumper {
     for (const Family family : kFamilies) {
       dump("routes", [&](auto& request) { netlink::encode_dump_routes(request, family); }, ENOENT);
     }
-    builder_.finish(kernel_.kinds(), snapshot);
+    builder_.finish(snapshot);
   }
 
  private:

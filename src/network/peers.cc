@@ -77,10 +77,10 @@ PeersDelta Peers::apply(const LeaseUpdate& update) {
   const std::size_t count = news.leases.size() + news.gone.size();
   delta.any = bad_changed || count > 0;
   if (count > kFewChanges) {
-    take_in_all(news);
+    apply_all(news);
     delta.all = true;
   } else if (count > 0) {
-    take_in_few(news, delta);
+    apply_few(news, delta);
   }
   if (bad_changed) {
     list_refused();
@@ -123,7 +123,7 @@ Peers::News Peers::compare(const LeaseUpdate& update) {
   return news;
 }
 
-void Peers::enter(Entry& entry, const Lease& lease) const {
+void Peers::set(Entry& entry, const Lease& lease) const {
   for (std::size_t i = 0; i < kFamilies.size() && vtep_mac_; ++i) {
     entry.macs[i] = vtep_mac_(lease, kFamilies[i]);
   }
@@ -132,18 +132,18 @@ void Peers::enter(Entry& entry, const Lease& lease) const {
   entry.lease = {{}, lease.attrs, lease.expiry};
 }
 
-void Peers::take_in_all(const News& news) {
+void Peers::apply_all(const News& news) {
   for (const LeaseKey& key : news.gone) {
     all_.erase(key);
   }
   for (const auto& [key, lease] : news.leases) {
-    enter(all_[key], *lease);
+    set(all_[key], *lease);
   }
   evaluate_all();
 }
 
 // All others have what they had, unless somebody waits for what is given up here.
-void Peers::take_in_few(const News& news, PeersDelta& delta) {
+void Peers::apply_few(const News& news, PeersDelta& delta) {
   const bool was_contested = has_conflicts_;
   bool refusals_changed = false;
   for (const LeaseKey& key : news.gone) {
@@ -156,7 +156,7 @@ void Peers::take_in_few(const News& news, PeersDelta& delta) {
   for (const auto& [key, lease] : news.leases) {
     const auto entry = all_.try_emplace(key).first;
     release(key, entry->second, delta);
-    enter(entry->second, *lease);
+    set(entry->second, *lease);
     if (key != validator_.own().key) {
       order.push_back(&*entry);
     }

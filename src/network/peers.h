@@ -99,9 +99,9 @@ class Peers {
   };
 
   News compare(const LeaseUpdate& update);
-  void enter(Entry& entry, const Lease& lease) const;
-  void take_in_all(const News& news);
-  void take_in_few(const News& news, PeersDelta& delta);
+  void set(Entry& entry, const Lease& lease) const;
+  void apply_all(const News& news);
+  void apply_few(const News& news, PeersDelta& delta);
   void release(const LeaseKey& key, Entry& entry, PeersDelta& delta);
   unsigned rank(const LeaseKey& key, const Entry& entry) const;
   std::optional<std::string> claim(const LeaseKey& key, Entry& entry, Family family);

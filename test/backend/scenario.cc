@@ -81,7 +81,7 @@ Snapshot read_recorded(const std::string& name, const Scope& scope) {
   }
   builder.add(std::move(readings));
   Snapshot snapshot;
-  builder.finish(all_kinds(), snapshot);
+  builder.finish(snapshot);
   return snapshot;
 }
 

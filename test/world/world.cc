@@ -7,7 +7,7 @@
 
 #include "backend/scope.h"
 #include "ctl/process.h"
-#include "daemon/host.h"
+#include "daemon/choose_interface.h"
 #include "daemon/traffic.h"
 #include "firewall/firewall_part.h"
 #include "firewall/make_firewall_part.h"

@@ -1,4 +1,4 @@
-#include "daemon/host.h"
+#include "daemon/choose_interface.h"
 
 #include <fmt/ranges.h>
 #include <re2/re2.h>

@@ -1,4 +1,4 @@
-#include "daemon/host.h"
+#include "daemon/choose_interface.h"
 
 #include <gtest/gtest.h>
 
