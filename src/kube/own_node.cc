@@ -63,16 +63,14 @@ std::optional<OwnEntry> OwnNode::classify(const NodeObject& node) const {
   if (!is_news(node.version)) {
     return std::nullopt;
   }
-  OwnEntry entry;
-  if (written_ && node.uid != written_->uid) {
-    entry.reason = "the Node was deleted and made again";
-  } else if (!under_way_ || !alteration(*under_way_, node.annotations).empty()) {
-    entry.reason = alteration(written_ ? written_->attrs : *under_way_, node.annotations);
+  std::string reason = under_way_ ? alteration(*under_way_, node.annotations) : "";
+  if (written_ && (!under_way_ || !reason.empty())) {
+    reason = node.uid == written_->uid ? alteration(written_->attrs, node.annotations)
+                                       : "the Node was deleted and made again";
   }
-  if (!entry.reason.empty()) {
-    entry.state = OwnEntry::State::altered;
-  }
-  return entry;
+  return OwnEntry{.state = reason.empty() ? OwnEntry::State::as_written : OwnEntry::State::altered,
+                  .lease = {},
+                  .reason = std::move(reason)};
 }
 
 Task<void> OwnNode::learn_name() {

@@ -55,6 +55,20 @@ TEST_F(OwnNodeWatch, SaysWhatOthersHaveDoneToIt) {
   EXPECT_EQ(next().own->reason, "the Node was deleted and made again");
 }
 
+// Its annotations are written then, and the watch may tell of that before the answer comes. Nothing
+// follows for minutes.
+TEST_F(OwnNodeWatch, WhatWeWriteToANodeThatIsMadeAgainIsAsWritten) {
+  write();
+  NodeObject again = api.node("own");
+  const LeaseAttrs attrs = attrs_of(again.annotations).value();
+  again.uid = "another";
+  api.put(again);
+  EXPECT_EQ(next().own->reason, "the Node was deleted and made again");
+  own.begin(attrs);
+  alter("unrelated", "x");
+  EXPECT_EQ(next().own, OwnEntry());
+}
+
 // Who alters it at each write of ours does so before we have heard of the write.
 TEST_F(OwnNodeWatch, WhatIsAlteredInTheSameWayAgainIsNews) {
   write();
