@@ -34,6 +34,12 @@ struct ApiError : std::runtime_error {
   std::optional<std::chrono::seconds> retry_after;
 };
 
+// By the status of an answer, or of a watch that ended: what was asked for is compacted (410), or
+// of a version that is none of this server's (400).
+inline bool is_history_lost(int status) {
+  return status == 410 || status == 400;
+}
+
 // The error that an answer with this status and body is; `what` is the request for people: `GET
 // /api/v1/nodes`.
 ApiError make_api_error(const std::string& what, int status, std::string_view body,

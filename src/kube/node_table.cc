@@ -53,7 +53,8 @@ NodeTable::Clock::duration longer(NodeTable::Clock::duration wait) {
 
 }  // namespace
 
-void NodeTable::clear() {
+void NodeTable::clear(std::string own_name) {
+  own_name_ = std::move(own_name);
   holders_.clear();
   waiting_.clear();
   nodes_.clear();

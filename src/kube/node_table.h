@@ -40,11 +40,9 @@ class NodeTable {
     std::string before;
   };
 
-  // Our own node is never among the peers.
-  explicit NodeTable(std::string own_name) : own_name_(std::move(own_name)) {}
-
-  // A list: clear(), put() of each Node, then take_snapshot().
-  void clear();
+  // A list: clear(), put() of each Node, then take_snapshot(). Our own node, which is called
+  // `own_name`, is never among the peers.
+  void clear(std::string own_name);
   LeaseUpdate take_snapshot();
 
   // A Node of a list, or an event of a watch.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "kube/node_annotations.h"
 #include "kube/node_objects_fixture.h"
 
@@ -13,6 +15,7 @@ using namespace std::chrono_literals;
 class NodeTableTest : public testing::Test {
  protected:
   NodeTableTest() {
+    table.clear("own");
     for (int number = 1; number <= 3; ++number) {
       table.put(recorded_node(number));
     }
@@ -34,7 +37,7 @@ class NodeTableTest : public testing::Test {
     return table.take_changes();
   }
 
-  NodeTable table{"own"};
+  NodeTable table;
   NodeTable::Clock::time_point now = NodeTable::Clock::time_point() + 1h;
   const NodeObject one = recorded_node(1);
   const NodeObject two = recorded_node(2);
@@ -62,7 +65,7 @@ TEST_F(NodeTableTest, WhoHasOurPodCidrIsNamed) {
   own.name = "own";
   own.uid = "ours";
   for (const bool own_first : {false, true}) {
-    table.clear();
+    table.clear("own");
     if (own_first) {
       table.put_own(own);
     }
@@ -144,6 +147,16 @@ TEST_F(NodeTableTest, APodCidrMayComeLate) {
   const LeaseUpdate update = learn(whole);
   EXPECT_EQ(update.leases, std::vector{lease(whole)});
   EXPECT_EQ(update.bad_removed, std::vector{none.bad[0].key});
+}
+
+TEST_F(NodeTableTest, ANewNodeIsAskedForByEachNodeAtATimeOfItsOwn) {
+  std::set<NodeTable::Clock::time_point> times;
+  for (const char* own : {"own", "another", "a third"}) {
+    table.clear(own);
+    put({.name = "n4", .uid = "4", .version = "200"});
+    times.insert(table.unknown().at("n4").due);
+  }
+  EXPECT_EQ(times.size(), 3U);
 }
 
 TEST_F(NodeTableTest, ANewNodeIsAskedForSomeTimeLaterUnlessItIsAPeer) {
@@ -281,7 +294,7 @@ TEST_F(NodeTableTest, TensOfThousandsThatCannotBeUsedMayLeave) {
 }
 
 TEST_F(NodeTableTest, AListSaysWhoseSubnetCannotBeRead) {
-  table.clear();
+  table.clear("own");
   NodeObject node = one;
   node.annotations["public-ip"] = "nowhere";
   table.put(node);
@@ -305,7 +318,7 @@ TEST_F(NodeTableTest, ABadOneThatChangesIsOneStill) {
 }
 
 TEST_F(NodeTableTest, MillionsOfBadOnesAreCounted) {
-  table.clear();
+  table.clear("own");
   for (std::size_t i = 0; i < kMostBadEntries + 5; ++i) {
     table.put({.name = std::to_string(i),
                .uid = "1",

@@ -15,11 +15,6 @@
 namespace flannel {
 namespace {
 
-// Gone (410), or no version of this server's: there is nothing to go on from.
-bool is_history_lost(int code) {
-  return code == 410 || code == 400;
-}
-
 // Answers that come within this time are waited for; of later ones the watch is not kept waiting,
 // and they are looked for as often.
 constexpr std::chrono::milliseconds kAnswerTime{100};
@@ -132,7 +127,7 @@ class NodeWatch::Listing : public NodeList {
   Listing(NodeTable& table, const std::string& own_name) : table_(table), own_name_(own_name) {}
 
   void start() override {
-    table_.clear();
+    table_.clear(own_name_);
     own.reset();
   }
   void add(NodeObject node) override {

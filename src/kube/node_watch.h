@@ -46,7 +46,6 @@ class NodeWatch : public LeaseWatch {
         api_(std::move(api)),
         own_(own),
         seen_(seen),
-        table_(own.name()),
         attempts_(std::move(on_trouble)) {}
 
   // Throws only when cancelled.

@@ -37,7 +37,8 @@ void in_pieces(std::string_view bytes, const Feed& feed) {
 }
 
 void read_list(std::string_view bytes) {
-  NodeTable table("own");
+  NodeTable table;
+  table.clear("own");
   NodeListDecoder decoder(std::string(kPrefix), [&](const NodeObject& node) { table.put(node); });
   in_pieces(bytes, [&](std::string_view part) { decoder.feed(part); });
   decoder.finish();
@@ -45,7 +46,8 @@ void read_list(std::string_view bytes) {
 }
 
 void read_events(std::string_view bytes, EventFrames::Form form) {
-  NodeTable table("own");
+  NodeTable table;
+  table.clear("own");
   EventFrames frames(form);
   const auto take = [&](std::string_view frame) {
     const NodeEvent event = form == EventFrames::Form::lines ? parse_node_event(frame, kPrefix)
