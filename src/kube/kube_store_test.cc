@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <filesystem>
 
@@ -133,6 +134,10 @@ TEST_F(KubeStoreTest, TheConfigurationIsAFileAndTheApiHasToBeThere) {
   api.instead = [](const Request&) { return FakeKubeApi::status(403, "Forbidden", "no"); };
   EXPECT_EQ(error_of(store->config()), "GET /api/v1/nodes: HTTP status 403, Forbidden: no");
   api.instead = {};
+  api.take_requests();
+  EXPECT_EQ(run(store->config()), kConfig);
+  EXPECT_EQ(api.take_requests(), std::vector<std::string>{"GET /api/v1/nodes/own"})
+      << "nothing was to be had, so that it was not about the right to get";
   store = make_kube_store(api.client(loop.get_executor()), {.net_config_path = "/nowhere"});
   EXPECT_TRUE(error_of(store->config()).starts_with("failed to read net conf: open /nowhere: "));
 }
@@ -381,6 +386,15 @@ TEST_F(KubeStoreTest, WorksWithoutTheRightToGet) {
   };
   EXPECT_EQ(run(store->config()), kConfig);
   EXPECT_EQ(acquire().key, key_of("10.244.1.0-24"));
+  api.take_requests();
+  api.instead = {};
+  const auto own_by_itself = [&] {
+    run(store->config());
+    return std::ranges::count(api.take_requests(), "GET /api/v1/nodes/own") == 1;
+  };
+  EXPECT_FALSE(own_by_itself());
+  run(store->watch()->next());
+  EXPECT_TRUE(own_by_itself()) << "rights may have been granted since";
 }
 
 }  // namespace

@@ -44,10 +44,10 @@ std::string selector(std::string_view name) {
   return "fieldSelector=metadata.name%3D" + percent_encode(name);
 }
 
-// The server has not the state that was asked for, and will not have it: it is compacted (410), or
-// its history has not come so far (504, and 400 where the version is none of its).
+// The server has not the state that was asked for, and will not have it: that is lost, or its
+// history has not come so far (504).
 bool has_other_history(const ApiError& error) {
-  return error.status == 410 || error.status == 504 || error.status == 400;
+  return is_history_lost(error.status) || error.status == 504;
 }
 
 // The one Node of a list.
@@ -146,6 +146,7 @@ NodeObject NodeApi::read(std::string_view body) const {
 
 Task<std::string> NodeApi::list(std::string version, NodeList& list) {
   form_ = Form::metadata;  // who could not give it may be gone
+  may_get_ = true;         // who may not may have been given the right
   bool as_it_is_now = false;
   for (;;) {
     // What the server has at hand comes at once and whole, which JSON is not to do.
@@ -242,9 +243,10 @@ Task<NodeStream> NodeApi::open_watch(std::string version, bool whole, std::strin
 }
 
 Task<std::optional<NodeObject>> NodeApi::get(std::string name, std::string version) {
+  bool is_listed = !may_get_;
   for (;;) {
     try {
-      if (!may_get_) {
+      if (is_listed) {
         co_return co_await list_one(name);
       }
       const std::string query =
@@ -253,11 +255,14 @@ Task<std::optional<NodeObject>> NodeApi::get(std::string name, std::string versi
       const std::string body = co_await client_->call(std::move(request), call_time());
       co_return read(body);
     } catch (const ApiError& error) {
-      if (may_get_ && error.status == 404) {
+      if (error.status == 404 && !is_listed) {
         co_return std::nullopt;
       }
+      if (error.status == 403) {  // where neither is allowed it is not about the one
+        may_get_ = is_listed;
+      }
       const bool is_new = has_other_history(error) && !std::exchange(version, {}).empty();
-      const bool is_forbidden = error.status == 403 && std::exchange(may_get_, false);
+      const bool is_forbidden = error.status == 403 && !std::exchange(is_listed, true);
       if (!is_new && !is_forbidden && !step_down(error, Form::json)) {
         throw;
       }

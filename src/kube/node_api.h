@@ -50,7 +50,7 @@ inline constexpr std::size_t kMostNodes = 200'000;
 // Throws as ApiClient does, and BadAnswer. Where the server, or a proxy before it, does not give
 // what we would rather have (406, 415), it is asked for what it surely has from then on: whole
 // Nodes instead of their metadata, then JSON, until the next list. Where we may not get Nodes one
-// by one, they are listed one by one.
+// by one, they are listed one by one, until the next list as well.
 class NodeApi {
  public:
   // `prefix` is that of our annotations.
