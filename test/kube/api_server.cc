@@ -52,18 +52,18 @@ std::string ApiServer::program() {
 }
 
 ApiServer::ApiServer(std::vector<std::string> flags, std::shared_ptr<EtcdServer> etcd)
-    : flags_(std::move(flags)), etcd_(std::move(etcd)), port_(free_port()) {
+    : flags_(std::move(flags)), etcd_(std::move(etcd)) {
   make_files();
   start();
   kubectl({"apply", "--validate=false", "-f", FLANNEL_SOURCE_DIR "/packaging/kube-flannel.yml"});
 }
 
 std::string ApiServer::url() const {
-  return fmt::format("https://127.0.0.1:{}", port_);
+  return fmt::format("https://127.0.0.1:{}", port_.number());
 }
 
 void ApiServer::start() {
-  process_.start(command(), port_, kStart);
+  process_.start(command(), port_.number(), kStart);
   wait_until("kube-apiserver is not ready", [this] { return is_ready(); });
 }
 
@@ -78,7 +78,7 @@ std::vector<std::string> ApiServer::command() const {
                                     "--bind-address=127.0.0.1",
                                     "--advertise-address=198.18.0.1",
                                     "--endpoint-reconciler-type=none",
-                                    fmt::format("--secure-port={}", port_),
+                                    fmt::format("--secure-port={}", port_.number()),
                                     "--tls-cert-file=" + file("server.crt"),
                                     "--tls-private-key-file=" + file("server.key"),
                                     "--client-ca-file=" + file("ca.crt"),

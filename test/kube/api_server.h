@@ -37,7 +37,7 @@ class ApiServer {
 
   // `https://127.0.0.1:PORT`; the same after a restart.
   std::string url() const;
-  std::uint16_t port() const { return port_; }
+  std::uint16_t port() const { return port_.number(); }
   // Ends it (SIGKILL); what it knows stays in etcd.
   void stop() { process_.stop(); }
   // Starts it again, and returns when it is ready.
@@ -94,7 +94,7 @@ class ApiServer {
   std::vector<std::string> flags_;
   TestDirectory directory_;
   std::shared_ptr<EtcdServer> etcd_;
-  std::uint16_t port_ = 0;
+  const ServerPort port_;
   ServerProcess process_{file("apiserver.log")};
 };
 

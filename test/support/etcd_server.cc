@@ -21,7 +21,7 @@ bool EtcdServer::installed() {
 }
 
 EtcdServer::EtcdServer(Security security, std::vector<std::string> flags)
-    : security_(security), flags_(std::move(flags)), port_(free_port()), peer_port_(free_port()) {
+    : security_(security), flags_(std::move(flags)) {
   if (security_ == Security::tls_client_certificates) {
     make_certificates();
   }
@@ -30,11 +30,11 @@ EtcdServer::EtcdServer(Security security, std::vector<std::string> flags)
 
 std::string EtcdServer::url() const {
   const bool tls = security_ == Security::tls_client_certificates;
-  return fmt::format("{}://127.0.0.1:{}", tls ? "https" : "http", port_);
+  return fmt::format("{}://127.0.0.1:{}", tls ? "https" : "http", port_.number());
 }
 
 void EtcdServer::start() {
-  process_.start(command(), port_);
+  process_.start(command(), port_.number());
 }
 
 void EtcdServer::save_data() const {
@@ -61,7 +61,7 @@ std::string EtcdServer::ctl(std::vector<std::string> words) const {
 }
 
 std::vector<std::string> EtcdServer::command() const {
-  const std::string peer = fmt::format("http://127.0.0.1:{}", peer_port_);
+  const std::string peer = fmt::format("http://127.0.0.1:{}", peer_port_.number());
   std::vector<std::string> words = {program(),
                                     "--data-dir=" + file("data"),
                                     "--listen-client-urls=" + url(),

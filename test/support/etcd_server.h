@@ -3,7 +3,6 @@
 // both.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -55,8 +54,7 @@ class EtcdServer {
   Security security_;
   std::vector<std::string> flags_;
   TestDirectory directory_;
-  std::uint16_t port_ = 0;
-  std::uint16_t peer_port_ = 0;
+  const ServerPort port_, peer_port_;
   ServerProcess process_{file("etcd.log")};
 };
 

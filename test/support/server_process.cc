@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -9,10 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <random>
 #include <stdexcept>
 #include <thread>
-
-#include "base/file.h"
+#include <utility>
 
 namespace flannel {
 namespace {
@@ -29,6 +30,15 @@ bool accepts(std::uint16_t port) {
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_in address = loopback(port);
   return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+}
+
+// Nothing where it is taken.
+UniqueFd bound_to(std::uint16_t port, int type) {
+  UniqueFd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+  const sockaddr_in address = loopback(port);
+  return ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0
+             ? std::move(fd)
+             : UniqueFd();
 }
 
 // Both streams of the child go to `output`; it dies with us, unlike those of start_detached().
@@ -54,45 +64,39 @@ pid_t start_program(const std::vector<std::string>& words, int output) {
 
 }  // namespace
 
-std::uint16_t free_port() {
-  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = loopback(0);
-  socklen_t size = sizeof(address);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    throw std::runtime_error("no free port on 127.0.0.1");
+ServerPort::ServerPort() {
+  constexpr unsigned kFirst = 20'000;
+  constexpr unsigned kCount = 10'000;  // below the NodePorts of Kubernetes
+  std::random_device random;
+  for (int left = 100; left > 0; --left) {
+    number_ = static_cast<std::uint16_t>(kFirst + random() % kCount);
+    claim_ = bound_to(number_, SOCK_DGRAM);
+    if (claim_ && bound_to(number_, SOCK_STREAM)) {
+      return;
+    }
   }
-  return ntohs(address.sin_port);
+  throw std::runtime_error("no free port on 127.0.0.1");
 }
 
 void ServerProcess::start(const std::vector<std::string>& words, std::uint16_t port,
                           std::chrono::seconds limit) {
-  // The port may have been borrowed for an outgoing connection of somebody else.
-  for (int left = 20; !try_start(words, port, limit); --left) {
-    if (left == 0) {
-      throw std::runtime_error(words.front() + " does not start: " + read_file(log_).value_or(""));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-}
-
-bool ServerProcess::try_start(const std::vector<std::string>& words, std::uint16_t port,
-                              std::chrono::seconds limit) {
+  const auto fail = [&](const char* what) {
+    throw std::runtime_error(
+        fmt::format("{} {}: {}", words.front(), what, read_file(log_).value_or("")));
+  };
   const UniqueFd output(::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   pid_ = start_program(words, output.get());
   const auto end = std::chrono::steady_clock::now() + limit;
   while (!accepts(port)) {
     if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
       pid_ = -1;
-      return false;
+      fail("does not start");
     }
     if (std::chrono::steady_clock::now() > end) {
-      throw std::runtime_error(words.front() +
-                               " takes no connections: " + read_file(log_).value_or(""));
+      fail("takes no connections");
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  return true;
 }
 
 void ServerProcess::stop() {

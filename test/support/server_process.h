@@ -10,10 +10,23 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
+
 namespace flannel {
 
-// A port of 127.0.0.1 that nobody has at the moment.
-std::uint16_t free_port();
+// A port of 127.0.0.1 that is nobody else's as long as the object is there, also while its server
+// is stopped: connections are not given one of these (net.ipv4.ip_local_port_range), and another
+// test that draws it finds the UDP port of the same number taken.
+class ServerPort {
+ public:
+  // Throws std::runtime_error where none is free.
+  ServerPort();
+  std::uint16_t number() const { return number_; }
+
+ private:
+  UniqueFd claim_;
+  std::uint16_t number_ = 0;
+};
 
 // Gone with the object, and when the test's process ends.
 class ServerProcess {
@@ -24,8 +37,7 @@ class ServerProcess {
   ServerProcess& operator=(const ServerProcess&) = delete;
   ~ServerProcess() { stop(); }
 
-  // Returns when it takes connections at `port`; begins again where it ends before that. Throws
-  // with its log where it does not start.
+  // Returns when it takes connections at `port`. Throws with its log where it does not start.
   void start(const std::vector<std::string>& words, std::uint16_t port,
              std::chrono::seconds limit = std::chrono::seconds(30));
   // Ends it (SIGKILL).
@@ -35,9 +47,6 @@ class ServerProcess {
   void go_on() const;
 
  private:
-  bool try_start(const std::vector<std::string>& words, std::uint16_t port,
-                 std::chrono::seconds limit);
-
   std::string log_;
   pid_t pid_ = -1;
 };
