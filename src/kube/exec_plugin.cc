@@ -88,21 +88,34 @@ Result<ExecCredential> parse_exec_credential(std::string_view text,
 ExecPlugin::ExecPlugin(ExecCommand command, const KubeCluster& cluster)
     : command_(std::move(command)), cluster_(cluster) {}
 
+// Also where the run is cancelled: then it leaves no answer, and who waits runs the program
+// himself.
+class ExecPlugin::Running {
+ public:
+  explicit Running(ExecPlugin& plugin) : plugin_(plugin) { plugin_.running_ = true; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() {
+    plugin_.running_ = false;
+    plugin_.ended_.notify();
+  }
+
+ private:
+  ExecPlugin& plugin_;
+};
+
 Task<Result<ExecCredential>> ExecPlugin::credential(bool fresh) {
-  if (running_) {
-    while (running_) {
-      co_await ended_.wait();
-    }
-    co_return *last_;
+  const bool is_answered = running_;  // by the run that others wait for
+  while (running_) {
+    co_await ended_.wait();
   }
   const bool usable = last_ && last_->has_value() && !fresh &&
                       ((*last_)->expires.value_or(std::chrono::system_clock::time_point::max()) >
                        std::chrono::system_clock::now());
-  if (!usable) {
-    running_ = true;
+  if (!last_ || (!is_answered && !usable)) {
+    last_.reset();
+    const Running running(*this);
     last_ = co_await run();
-    running_ = false;
-    ended_.notify();
   }
   co_return *last_;
 }

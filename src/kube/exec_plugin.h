@@ -38,11 +38,13 @@ class ExecPlugin {
   const KubeCluster& cluster() const { return cluster_; }
 
  private:
+  class Running;
+
   Task<Result<ExecCredential>> run();
 
   ExecCommand command_;
   KubeCluster cluster_;
-  std::optional<Result<ExecCredential>> last_;
+  std::optional<Result<ExecCredential>> last_;  // nothing while it runs
   bool running_ = false;
   Signal ended_;
 };

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <filesystem>
 
 #include "base/directory_fixture.h"
@@ -225,6 +228,23 @@ TEST_F(ExecPluginTest, WhatExpiredIsAskedForAgain) {
   EXPECT_EQ(who(), "Bearer two");
   EXPECT_EQ(who(), "Bearer two");
   EXPECT_EQ(runs(), "a b we\na b we\na b we\n");
+}
+
+TEST_F(ExecPluginTest, ARunThatWasCancelledKeepsNobodyWaiting) {
+  open_with("test -e " + directory.file("ready") + " || exec sleep 600\n" +
+            answer(R"("token":"one")"));
+  asio::cancellation_signal stop;
+  bool has_ended = false;
+  asio::co_spawn(loop, access->target(false),
+                 asio::bind_cancellation_slot(
+                     stop.slot(), [&](const std::exception_ptr&, const Result<ApiTarget>&) {
+                       has_ended = true;
+                     }));
+  run_until([&] { return !runs().empty(); });
+  stop.emit(asio::cancellation_type::terminal);
+  run_until([&] { return has_ended; });
+  write("ready", "");
+  EXPECT_EQ(who(), "Bearer one");
 }
 
 TEST_F(ExecPluginTest, MaySayACertificate) {
