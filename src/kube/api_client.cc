@@ -13,11 +13,14 @@ namespace {
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-constexpr int kSendAgain = 2;                // what the server did not look at
-constexpr std::size_t kMostError = 1 << 16;  // bytes of an answer that is none
-constexpr seconds kErrorTime{5};             // for reading them
-constexpr seconds kLongestWait{30};          // between two requests
-constexpr seconds kBetweenLooks{1};          // at credentials, while the server refuses ours
+// How often a request is sent again that the server did not look at.
+constexpr int kSendAgain = 2;
+// How much of an error's body is read, and for how long.
+constexpr std::size_t kMostError = 1 << 16;
+constexpr seconds kErrorTime{5};
+constexpr seconds kLongestWait{30};  // between two requests
+// How often credentials are looked at while the server refuses those that we have.
+constexpr seconds kBetweenLooks{1};
 
 // RFC 9110, 10.2.3; the other form, a date, is of no use to us. Nothing where there is none.
 std::optional<seconds> retry_after(const Headers& headers) {
@@ -46,7 +49,7 @@ Http2Request to_http2(ApiRequest request, const ApiTarget& target) {
   return out;
 }
 
-// What is there within the limits: a proxy's page need not come to its end.
+// As much of the body as comes within the limits: a proxy's page may be endless.
 Task<std::string> read_error(Http2Stream& stream, Deadline deadline) {
   deadline = std::min(deadline, steady_clock::now() + kErrorTime);
   std::string body;
@@ -72,7 +75,7 @@ seconds postponement(std::optional<seconds> retry_after, seconds before) {
 ApiClient::ApiClient(asio::any_io_executor executor, std::unique_ptr<ApiAccess> access)
     : executor_(std::move(executor)), access_(std::move(access)) {}
 
-// One of the three.
+// Has one of the three.
 struct ApiClient::Attempt {
   std::optional<Http2Stream> stream;  // with the headers of a success
   std::optional<ApiError> error;
@@ -142,7 +145,7 @@ Task<Http2Stream> ApiClient::open(ApiRequest request, Deadline deadline) {
   }
 }
 
-// Where that takes too long, the server's answer is what it was.
+// Waits until something may be asked. Throws the refusal where that is later than `ask_by`.
 Task<void> ApiClient::wait_out(Deadline ask_by) {
   for (;;) {
     const bool is_early = co_await is_postponed();
@@ -169,7 +172,7 @@ Task<bool> ApiClient::is_postponed() {
   co_return refusal_.has_value();
 }
 
-// Each node until another time: they may all have been refused at once.
+// A part of the wait is random, as all nodes may have been refused at once.
 void ApiClient::postpone(const ApiError& refusal) {
   last_wait_ = postponement(refusal.retry_after, last_wait_);
   const std::chrono::milliseconds least = last_wait_;
@@ -233,7 +236,8 @@ Task<void> ApiClient::refresh(bool rejected) {
   trouble_ = std::move(trouble);
 }
 
-// A connection is of one server and one client certificate.
+// A connection belongs to one server and one client certificate: it ends where one of these is
+// another.
 void ApiClient::take(ApiTarget target) {
   const bool first = !target_;
   const bool other_tls = first || target.tls != target_->tls;

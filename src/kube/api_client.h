@@ -29,20 +29,23 @@ inline constexpr std::size_t kMostApiAnswer = 8 << 20;
 // A request that is to wait for longer before it may be sent fails with what the server said last.
 inline constexpr std::chrono::seconds kMostPostponed{10};
 
-// How long nothing is asked after a refusal with that Retry-After, if any; `before`: the last time,
-// zero for the first. It doubles, to half a minute or some times what the server asks for.
+// How long nothing is asked after a refusal that had this Retry-After, or none. It is twice as long
+// as it was `before` (zero for the first time), up to half a minute, or to four times what the
+// server asks for where that is less.
 std::chrono::seconds postponement(std::optional<std::chrono::seconds> retry_after,
                                   std::chrono::seconds before);
 
 // Both kinds of requests throw ApiError, ConnectionError (also where nothing can be asked, since
 // we cannot say who we are) and DeadlineExceeded.
 //
-// What needs nobody's attention is done here: who we are is said anew after a 401, once; what the
-// server wants to be asked later (429, Retry-After) is asked later, and nothing else before, where
-// that is within kMostPostponed and the deadline; so is a server that does not know us, unless we
-// can say otherwise who we are; a request that the server did not look at is sent again; a server
-// that cannot serve us (5xx) has its connection given up, so that the next request may come to
-// another one.
+// What needs nobody's attention is done here:
+// - After a 401 the request is sent once more, with credentials that are read anew.
+// - Where the server wants to be asked later (429, Retry-After), nothing is sent before then. A
+//   request that would have to wait for longer than kMostPostponed, or beyond its deadline, fails
+//   with what the server said.
+// - The same goes for a server that still says 401, until there are other credentials.
+// - A request that the server did not look at is sent again.
+// - After a 5xx the connection is given up, so that the next request may reach another server.
 class ApiClient {
  public:
   ApiClient(asio::any_io_executor executor, std::unique_ptr<ApiAccess> access);
@@ -56,7 +59,7 @@ class ApiClient {
   // The whole body of the answer, never compressed.
   Task<std::string> call(ApiRequest request, Deadline deadline);
 
-  // As LeaseStore's.
+  // As LeaseStore::host_changed().
   void host_changed();
 
  private:
@@ -75,7 +78,7 @@ class ApiClient {
   std::string trouble_;              // why there is none that is newer
   TlsContext tls_;                   // of `target_`
   std::unique_ptr<Http2Client> http2_;
-  // What the server is asked later for, and when that is; nothing once it has served us.
+  // Why the server is to be asked later, and when; nothing once it has served us.
   std::optional<ApiError> refusal_;
   Deadline ask_at_;
   std::chrono::seconds last_wait_{};

@@ -18,7 +18,7 @@ namespace json = boost::json;
 
 constexpr ProcessLimits kLimits{.time = std::chrono::seconds(60), .output = 1 << 20};
 
-// KUBERNETES_EXEC_INFO.
+// What the plugin is told by the variable KUBERNETES_EXEC_INFO.
 std::string exec_info(const ExecCommand& command, const KubeCluster& cluster,
                       const std::string& ca) {
   json::object spec{{"interactive", false}};

@@ -27,7 +27,7 @@ Result<ExecCredential> parse_exec_credential(std::string_view text, const std::s
 
 class ExecPlugin {
  public:
-  // Of `cluster` the program gets what there is, where it asks for it.
+  // The program is told of `cluster` where `command` wants that (cluster_info).
   ExecPlugin(ExecCommand command, const KubeCluster& cluster);
 
   // What it said last, until that expires; runs it where there is nothing, or `fresh` is wanted.

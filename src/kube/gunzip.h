@@ -12,7 +12,7 @@ class Gunzip {
  public:
   using OnPart = std::function<void(std::string_view)>;
 
-  // Of more than `most` unpacked bytes it is an error: a few kilobytes may stand for any number.
+  // More than `most` unpacked bytes are an error, as a few kilobytes may stand for any number.
   Gunzip(std::uint64_t most, OnPart on_part);
   Gunzip(const Gunzip&) = delete;
   Gunzip& operator=(const Gunzip&) = delete;

@@ -20,7 +20,7 @@ std::string url_text(const ApiTarget& target) {
   return target.endpoint.to_text() + printable(target.base_path);
 }
 
-// The header's value. A token with the end of its line in it is as editors and `echo` leave it.
+// The value of the header. Editors and `echo` leave the end of a line behind a token.
 Result<std::string> bearer(std::string token, std::string_view from) {
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) {
     token.pop_back();
@@ -38,8 +38,8 @@ Result<std::string> bearer_of_file(const std::string& path) {
   return text ? bearer(std::move(*text), path) : text;
 }
 
-// Of a server whose endpoint is known. Error: which proxy cannot be used. It is logged, since what
-// it says is else hard to understand.
+// Sets which proxy `server` is reached by, if any, and logs it, as what a proxy answers is hard to
+// understand otherwise. Error: which proxy cannot be used.
 Result<void> set_proxy(const ProxyVariables& variables, const std::string& configured,
                        Endpoint& server) {
   if (configured.empty()) {
@@ -105,7 +105,7 @@ class KubeconfigAccess : public ApiAccess {
 
   std::string server() const override { return server_; }
 
-  // Also where the program that says who we are has not been asked yet.
+  // Reads the kubeconfig where it has changed. The program that says who we are is not run.
   Result<void> read() {
     Result<std::string> text = read_file(path_, kMostKubeconfig);
     if (!text) {

@@ -17,9 +17,10 @@
 namespace flannel {
 namespace {
 
-constexpr int kTries = 5;  // against others who write at the same time
+// How often annotations are written that others change at the same time.
+constexpr int kTries = 5;
 
-// Error: why the Node has none yet.
+// What its podCIDRs are. Error: they are not assigned yet, or make no sense.
 Result<LeaseKey> assigned_subnets(const NodeObject& node) {
   Result<LeaseKey> subnets = subnets_of(node);
   const std::string name = printable(node.name);
@@ -29,7 +30,7 @@ Result<LeaseKey> assigned_subnets(const NodeObject& node) {
   return *subnets == LeaseKey{} ? fail("node \"{}\" pod cidr not assigned", name) : subnets;
 }
 
-// Of the enabled families. Error: why the node cannot have a subnet now.
+// Those of the enabled families. Error: why the node cannot take part with them.
 Result<LeaseKey> usable_subnets(const NodeObject& node, const NetworkConfig& network) {
   Result<LeaseKey> subnets = assigned_subnets(node);
   if (!subnets) {
@@ -101,8 +102,8 @@ class KubeStore : public LeaseStore {
   bool is_ready_ = false;                           // on_ready() has succeeded
 };
 
-// The file is there without the API. That one has to answer as well, since where it does not, the
-// daemon goes on from what it knew last.
+// The file can be read without the API server. That has to answer all the same: where it does not,
+// the daemon goes on from its last known state instead.
 Task<std::optional<std::string>> KubeStore::config() {
   Result<std::string> text = read_file(options_.net_config_path);
   if (!text) {
@@ -113,7 +114,7 @@ Task<std::optional<std::string>> KubeStore::config() {
   co_return std::move(*text);
 }
 
-// Where our Node is of no use, that may be the configuration's fault.
+// Another configuration may be able to use our Node as it is.
 void KubeStore::check_config() const {
   const Result<std::string> text = read_file(options_.net_config_path);
   if (text && config_ && *text != *config_) {
@@ -162,8 +163,8 @@ Task<Result<Lease>> KubeStore::take_subnets(Result<NodeObject> node, AcquireRequ
   co_return Lease{*subnets, std::move(request.attrs), std::nullopt};
 }
 
-// A Node that is not there, or not complete, is waited for; one that has other podCIDRs is another
-// one, and so are we then.
+// A Node that is not there, or has no podCIDR yet, is waited for. Where it has other podCIDRs than
+// our lease, the lease is lost.
 Task<Result<Lease>> KubeStore::renew(Lease lease) {
   std::optional<NodeObject> read = co_await reader_.ask();
   Result<NodeObject> node = found(std::move(read));
@@ -188,7 +189,8 @@ Task<Result<Lease>> KubeStore::renew(Lease lease) {
   co_return lease;
 }
 
-// Until the server's answer says that everything is as it should be.
+// Writes what the annotations lack of `attrs`, until an answer of the server has all of it. Error:
+// an annotation for us that makes no sense.
 Task<Result<void>> KubeStore::publish(NodeObject node, LeaseAttrs attrs) {
   for (int tries = 0; tries < kTries; ++tries) {
     const Result<AnnotationChanges> changes = changes_to(attrs, node.annotations);

@@ -59,7 +59,8 @@ class Reader {
                : std::vector<json::value>();
   }
 
-  // Of `clusters`, `users` and `contexts`: what stands below `field` in the one of this name.
+  // What stands below `field` in the entry called `name` of a list: `clusters`, `users`,
+  // `contexts`.
   json::object named(const json::object& in, std::string_view list_name, std::string_view field,
                      const std::string& name) {
     for (const json::value& each : list(in, list_name)) {
@@ -72,7 +73,7 @@ class Reader {
     return {};
   }
 
-  // By `name`-data, or else by the path `name`.
+  // The text in the field NAME-data, or else the file whose path is in the field NAME.
   PemSource pem(const json::object& in, const std::string& name) {
     const std::string field = name + "-data";
     const std::string data = text(in, field);
@@ -237,7 +238,8 @@ Result<ApiUrl> parse_api_url(std::string_view text, bool secure) {
   while (path.ends_with('/')) {
     path.pop_back();
   }
-  // As it goes into a request: RFC 3986, 3.3, without a look at what % stands for.
+  // It goes into requests as it is: only what cannot be in a path at all (RFC 3986, 3.3) is
+  // refused.
   const bool plain = std::ranges::all_of(path, [](char c) { return c > ' ' && c < '\x7f'; });
   if (!plain) {
     return fail("endpoint \"{}\": its path has characters that a URL has not", printable(text));

@@ -37,7 +37,7 @@ std::string_view value_of(const Annotations& annotations, std::string_view name)
   return found == annotations.end() ? std::string_view() : found->second;
 }
 
-// Nothing where there is none.
+// Nothing where there is no address. Error: what is there is none of that family.
 Result<std::optional<IpAddr>> address_of(const Annotations& annotations, std::string_view name,
                                          Family family) {
   const std::string_view text = value_of(annotations, name);
@@ -51,7 +51,7 @@ Result<std::optional<IpAddr>> address_of(const Annotations& annotations, std::st
   return address->is_unspecified() ? std::nullopt : std::optional(*address);
 }
 
-// As JSON without blanks, which documents of ours are made of.
+// As LeaseAttrs has it: JSON without blanks, or empty for none.
 Result<std::string> data_of(const Annotations& annotations, std::string_view name) {
   const std::string_view text = value_of(annotations, name);
   if (text.empty() || text == kNoData) {

@@ -13,8 +13,8 @@
 
 namespace flannel {
 
-// Versions are numbers that grow (k8s.io/apimachinery, resourceversion); of others nothing is
-// known.
+// Whether `a` is the older one of two resource versions: these are numbers that grow
+// (k8s.io/apimachinery, resourceversion). False where one of them is none.
 bool is_older_version(std::string_view a, std::string_view b);
 
 // The store's calls record here what they write; its watches ask here what a Node means. The answer
@@ -22,7 +22,7 @@ bool is_older_version(std::string_view a, std::string_view b);
 // what is written already.
 class OwnNode {
  public:
-  // Where `name` is empty, `find` says it; it throws where it cannot be told now.
+  // An empty `name` is one that `find` is to tell, which throws where it cannot now.
   using Find = std::function<Task<std::string>()>;
   explicit OwnNode(std::string name, Find find = {})
       : name_(std::move(name)), find_(std::move(find)) {}
@@ -31,15 +31,15 @@ class OwnNode {
   Task<void> learn_name();
   const std::string& name() const { return name_; }
 
-  // `attrs` are under way from now on. Where no answer comes it stays so: they may be there.
+  // `attrs` are being written from now on; also where no answer comes, as they may be there then.
   void begin(LeaseAttrs attrs) { under_way_ = std::move(attrs); }
-  // `attrs` are there, as `node` says.
+  // The server's answer, or what it had before, is `node`, whose annotations say `attrs`.
   void done(LeaseAttrs attrs, const NodeObject& node);
-  // The versions that come are of another history than those written: etcd was restored.
+  // Versions that come from now on are not comparable with those from before: etcd was restored.
   void count_anew();
 
-  // What our Node means, as a watch has it; and that there is none as of `version`. Nothing before
-  // the first write has begun, and where the last one is newer.
+  // What it means for us that a watch has `node`, or that it has none as of `version`. Nothing
+  // before our first write has begun, and where our last write is newer.
   std::optional<OwnEntry> classify(const NodeObject& node) const;
   std::optional<OwnEntry> classify_gone(const std::string& version) const;
 
