@@ -45,7 +45,6 @@ void EventFrames::feed(std::string_view bytes, const OnFrame& on_frame) {
   }
 }
 
-// How long the first frame is; 0 where it is not complete.
 std::size_t EventFrames::take(std::string_view bytes, const OnFrame& on_frame) const {
   if (form_ == Form::lines) {
     const std::size_t end = bytes.find('\n');

@@ -23,10 +23,11 @@ class EventFrames {
   void feed(std::string_view bytes, const OnFrame& on_frame);
   // Some of an event has come, and the rest not yet.
   bool partial() const { return !begun_.empty(); }
-
- private:
+  // Calls `on_frame` with the event that `bytes` begin with. How long it is with its frame; 0 where
+  // it is not complete. Throws as feed(), which knows nothing of these bytes.
   std::size_t take(std::string_view bytes, const OnFrame& on_frame) const;
 
+ private:
   Form form_;
   std::string begun_;  // a frame that is not complete, its length included
 };

@@ -121,6 +121,34 @@ Task<std::optional<std::vector<NodeEvent>>> NodeStream::read(Deadline deadline) 
   co_return events;
 }
 
+void NodeStream::pass_over(std::function<bool(const NodeDigest&)> is_done) {
+  if (!is_json_) {
+    stream_.pass_over([this, is_done = std::move(is_done)](std::string_view bytes) {
+      return count_done(bytes, is_done);
+    });
+  }
+}
+
+// How many bytes the events are long that are done with. What cannot be read is for read() to say.
+std::size_t NodeStream::count_done(std::string_view bytes,
+                                   const std::function<bool(const NodeDigest&)>& is_done) const {
+  std::size_t done = 0;
+  bool is_next_done = !frames_.partial();
+  while (is_next_done) {
+    try {
+      is_next_done = false;
+      const std::size_t length = frames_.take(bytes.substr(done), [&](std::string_view frame) {
+        const std::optional<NodeDigest> node = decode_change(frame, prefix_);
+        is_next_done = node && is_done(*node);
+      });
+      done += is_next_done ? length : 0;
+    } catch (const std::runtime_error&) {
+      break;
+    }
+  }
+  return done;
+}
+
 // Whether it is to be asked again, for less. Where that is not to be had either, what we would
 // rather have was not what it is about: a proxy's page is in none of the forms.
 bool NodeApi::step_down(const ApiError& error, Form to) {

@@ -44,7 +44,9 @@ std::pair<std::string_view, std::string_view> read_pair(std::string_view message
   return out;
 }
 
-void read_annotation(std::string_view view, std::string_view prefix, Annotations& annotations) {
+// Calls `take` with the name, without the prefix, and the value of one of ours.
+template <class Take>
+void read_annotation(std::string_view view, std::string_view prefix, const Take& take) {
   const auto [key, value] = read_pair("annotation", view);
   if (!key.starts_with(prefix)) {
     return;
@@ -53,10 +55,13 @@ void read_annotation(std::string_view view, std::string_view prefix, Annotations
     throw std::runtime_error(
         fmt::format("{} sent an annotation of {} bytes", kApiServer, key.size() + value.size()));
   }
-  annotations.insert_or_assign(std::string(key.substr(prefix.size())), std::string(value));
+  take(key.substr(prefix.size()), value);
 }
 
-void read_metadata(std::string_view view, std::string_view prefix, NodeObject& node) {
+// Into a NodeObject or NodeDigest.
+template <class Node, class Take>
+void read_metadata(std::string_view view, std::string_view prefix, Node& node,
+                   const Take& take_annotation) {
   each_field("ObjectMeta", view, [&](pbf_reader& reader) {
     switch (reader.tag_and_type()) {
       case bytes(1):
@@ -69,7 +74,7 @@ void read_metadata(std::string_view view, std::string_view prefix, NodeObject& n
         node.version = short_text(reader, "resourceVersion");
         break;
       case bytes(12):
-        read_annotation(protobuf::view_of(reader), prefix, node.annotations);
+        read_annotation(protobuf::view_of(reader), prefix, take_annotation);
         break;
       default:
         reader.skip();
@@ -88,7 +93,7 @@ void read_spec(std::string_view view, NodeObject& node) {
         if (node.pod_cidrs.size() == kMostPodCidrs) {
           throw std::runtime_error(fmt::format("{} sent too many podCIDRs", kApiServer));
         }
-        node.pod_cidrs.push_back(short_text(reader, "podCIDR"));
+        node.pod_cidrs.emplace_back(short_text(reader, "podCIDR"));
         break;
       default:
         reader.skip();
@@ -117,7 +122,10 @@ void read_fields(std::string_view view, std::string_view prefix, bool whole, Nod
   each_field("Node", view, [&](pbf_reader& reader) {
     const std::uint32_t tag = reader.tag_and_type();
     if (tag == bytes(1)) {
-      read_metadata(protobuf::view_of(reader), prefix, node);
+      read_metadata(protobuf::view_of(reader), prefix, node,
+                    [&](std::string_view name, std::string_view value) {
+                      node.annotations.insert_or_assign(std::string(name), std::string(value));
+                    });
     } else if (tag == bytes(2) && whole) {
       read_spec(protobuf::view_of(reader), node);
     } else if (tag == bytes(3) && whole) {
@@ -142,9 +150,37 @@ NodeObject read_node(std::string_view view, std::string_view prefix, bool whole)
   return node;
 }
 
-[[noreturn]] void throw_kind(const std::string& kind, std::string_view wanted) {
+[[noreturn]] void throw_kind(std::string_view kind, std::string_view wanted) {
   throw std::runtime_error(
       fmt::format("{} sent no {}, but \"{}\"", kApiServer, wanted, printable(kind)));
+}
+
+struct WatchEvent {
+  NodeEvent::Type type = NodeEvent::Type::unknown;
+  std::string_view object;
+};
+
+WatchEvent read_event(std::string_view view) {
+  WatchEvent event;
+  each_field("WatchEvent", view, [&](pbf_reader& reader) {
+    switch (reader.tag_and_type()) {
+      case bytes(1):
+        event.type = parse_event_type(protobuf::view_of(reader));
+        break;
+      case bytes(2):  // RawExtension
+        each_field("RawExtension", protobuf::view_of(reader), [&](pbf_reader& raw) {
+          if (raw.tag_and_type() == bytes(1)) {
+            event.object = protobuf::view_of(raw);
+          } else {
+            raw.skip();
+          }
+        });
+        break;
+      default:
+        reader.skip();
+    }
+  });
+  return event;
 }
 
 }  // namespace
@@ -169,32 +205,37 @@ NodeObject decode_node(std::string_view view, std::string_view prefix) {
 }
 
 NodeEvent decode_node_event(std::string_view view, std::string_view prefix) {
-  NodeEvent event;
-  std::string_view object;
-  each_field("WatchEvent", view, [&](pbf_reader& reader) {
-    switch (reader.tag_and_type()) {
-      case bytes(1):
-        event.type = parse_event_type(protobuf::view_of(reader));
-        break;
-      case bytes(2):  // RawExtension
-        each_field("RawExtension", protobuf::view_of(reader), [&](pbf_reader& raw) {
-          if (raw.tag_and_type() == bytes(1)) {
-            object = protobuf::view_of(raw);
-          } else {
-            raw.skip();
-          }
-        });
-        break;
-      default:
-        reader.skip();
-    }
-  });
-  if (event.type == NodeEvent::Type::error) {
+  const auto [type, object] = read_event(view);
+  NodeEvent event{.type = type, .node = {}, .status = {}};
+  if (type == NodeEvent::Type::error) {
     event.status = parse_api_status(object).value_or(ApiStatus());
-  } else if (event.type != NodeEvent::Type::unknown) {
+  } else if (type != NodeEvent::Type::unknown) {
     event.node = decode_node(object, prefix);
   }
   return event;
+}
+
+std::optional<NodeDigest> decode_change(std::string_view view, std::string_view prefix) {
+  const auto [type, bytes_of_object] = read_event(view);
+  if (type != NodeEvent::Type::modified) {
+    return std::nullopt;
+  }
+  const ProtobufObject object = decode_protobuf_object(bytes_of_object);
+  if (object.kind != "PartialObjectMetadata") {
+    return std::nullopt;
+  }
+  NodeDigest node;
+  each_field("Node", object.raw, [&](pbf_reader& reader) {
+    if (reader.tag_and_type() == bytes(1)) {
+      read_metadata(protobuf::view_of(reader), prefix, node,
+                    [&](std::string_view name, std::string_view value) {
+                      node.annotations += annotation_digest(name, value);
+                    });
+    } else {
+      reader.skip();
+    }
+  });
+  return node;
 }
 
 NodeListDecoder::NodeListDecoder(std::string prefix, OnNode on_node)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,9 @@ NodeObject decode_node(std::string_view bytes, std::string_view prefix);
 
 // A WatchEvent without its frame.
 NodeEvent decode_node_event(std::string_view bytes, std::string_view prefix);
+
+// Of the metadata of a Node that has been modified. Nothing where the event is another one.
+std::optional<NodeDigest> decode_change(std::string_view bytes, std::string_view prefix);
 
 // A NodeList as its bytes come, with no more in memory than one Node.
 class NodeListDecoder {

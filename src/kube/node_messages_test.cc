@@ -77,6 +77,25 @@ TEST_F(NodeMessages, AnEventIsOfANodeOrItsMetadata) {
             (NodeEvent{NodeEvent::Type::deleted, metadata_of(recorded_node(2)), {}}));
 }
 
+// As the digest of what the event says in full; in the bytes that came.
+TEST_F(NodeMessages, AChangeOfMetadataHasADigest) {
+  std::string change = recorded.at("added").substr(4);
+  const std::size_t type = change.find("ADDED");
+  change.replace(type - 1, 6, "\x8MODIFIED");
+  const NodeObject node = decode_node_event(change, kPrefix).node;
+  const std::optional<NodeDigest> digest = decode_change(change, kPrefix);
+  ASSERT_TRUE(digest);
+  EXPECT_EQ(digest->name, node.name);
+  EXPECT_EQ(digest->uid, node.uid);
+  EXPECT_EQ(digest->version, node.version);
+  EXPECT_EQ(digest->annotations, digest_of(node).annotations);
+  EXPECT_TRUE(change.data() < digest->name.data() &&
+              digest->name.data() < change.data() + change.size());
+  for (const char* other : {"added", "modified", "deleted", "bookmark", "error"}) {
+    EXPECT_FALSE(decode_change(recorded.at(other).substr(4), kPrefix)) << other;
+  }
+}
+
 TEST_F(NodeMessages, ABookmarkIsAVersionAndAnErrorAStatus) {
   const NodeEvent bookmark = event("bookmark");
   EXPECT_EQ(bookmark.type, NodeEvent::Type::bookmark);

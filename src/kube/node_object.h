@@ -1,12 +1,15 @@
 // What we use of a Node of Kubernetes, in whatever form the API server sent it.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/hash.h"
 #include "kube/api_error.h"
 
 namespace flannel {
@@ -25,6 +28,18 @@ struct NodeObject {
   std::optional<std::string> network_unavailable;
   Annotations annotations;  // ours alone
   bool operator==(const NodeObject&) const = default;
+};
+
+// The sum of these over all annotations tells what a Node says from what it said before, in
+// whatever order they come.
+constexpr std::uint64_t annotation_digest(std::string_view name, std::string_view value) {
+  return (stable_hash(name) | 1) * stable_hash(value);
+}
+
+// Of metadata that need not be kept, in the bytes that came.
+struct NodeDigest {
+  std::string_view name, uid, version;
+  std::uint64_t annotations = 0;  // the sum of annotation_digest()
 };
 
 struct NodeEvent {

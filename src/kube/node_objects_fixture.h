@@ -53,6 +53,14 @@ inline NodeObject recorded_node(int number) {
   return node;
 }
 
+inline NodeDigest digest_of(const NodeObject& node) {
+  NodeDigest out{.name = node.name, .uid = node.uid, .version = node.version};
+  for (const auto& [name, value] : node.annotations) {
+    out.annotations += annotation_digest(name, value);
+  }
+  return out;
+}
+
 inline NodeObject metadata_of(NodeObject node) {
   node.whole = false;
   node.pod_cidrs.clear();

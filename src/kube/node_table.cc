@@ -18,11 +18,11 @@ std::string entry_name(const std::string& name) {
 }
 
 std::uint64_t digest(const Annotations& annotations) {
-  std::string all;
+  std::uint64_t sum = 0;
   for (const auto& [name, value] : annotations) {
-    all.append(name).append(1, '\0').append(value).append(1, '\0');
+    sum += annotation_digest(name, value);
   }
-  return stable_hash(all);
+  return sum;
 }
 
 // Why there are no subnets; empty where there are some.
@@ -103,6 +103,13 @@ void NodeTable::put(const NodeObject& object, const Seen& seen) {
     show(known, attrs_of(object.annotations), std::move(fault));
   }
   pass_on(freed);
+}
+
+bool NodeTable::has(const NodeDigest& node) const {
+  const auto known = nodes_.find(node.name);
+  return known != nodes_.end() && known->second.subnets &&
+         known->second.uid == stable_hash(node.uid) &&
+         known->second.annotations == node.annotations;
 }
 
 void NodeTable::note_unknown(const NodeObject& object, const Bad* bad, const Seen& seen) {

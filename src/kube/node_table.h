@@ -47,6 +47,8 @@ class NodeTable {
 
   // A Node of a list, or an event of a watch.
   void put(const NodeObject& object, const Seen& seen = {});
+  // put() of such metadata would change nothing: a heartbeat.
+  bool has(const NodeDigest& node) const;
   // Our own Node of a list: its podCIDRs, from then on, are nobody else's.
   void put_own(const NodeObject& object);
   void remove(const NodeObject& object);

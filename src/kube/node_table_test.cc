@@ -52,6 +52,27 @@ TEST_F(NodeTableTest, APeerIsWhoSaysSo) {
   EXPECT_EQ(put(one).leases, std::vector{lease(one)});
 }
 
+TEST_F(NodeTableTest, AHeartbeatIsOfMetadataThatIsKnown) {
+  const auto has = [this](const std::function<void(NodeObject&)>& change) {
+    NodeObject node = two;
+    change(node);
+    return table.has(digest_of(node));
+  };
+  EXPECT_TRUE(has([](NodeObject& node) { node.version = "9"; }));
+  EXPECT_FALSE(has([](NodeObject& node) { node.name = "other"; }));
+  EXPECT_FALSE(has([](NodeObject& node) { node.uid = "other"; }));
+  EXPECT_FALSE(has([](NodeObject& node) { node.annotations.clear(); }));
+  EXPECT_FALSE(has([](NodeObject& node) { node.annotations["more"] = ""; }));
+  EXPECT_FALSE(has([](NodeObject& node) {
+    std::swap(node.annotations["public-ip"], node.annotations["backend-data"]);
+  }));
+  // One whose podCIDR is not known is asked for as of its last version.
+  NodeObject bare = two;
+  bare.uid = "again";
+  put(metadata_of(bare));
+  EXPECT_FALSE(table.has(digest_of(bare)));
+}
+
 TEST_F(NodeTableTest, WeAreNoPeer) {
   table.take_snapshot();
   NodeObject node = one;

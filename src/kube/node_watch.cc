@@ -181,8 +181,21 @@ Task<void> NodeWatch::open() {
     }
     throw;
   }
+  stream_->pass_over([this](const NodeDigest& node) { return pass_over(node); });
   last_heard_ = Clock::now();
   attempts_.connected();
+}
+
+// Heartbeats are nearly all that comes, and wake nobody. As take(); false where that may do more.
+bool NodeWatch::pass_over(const NodeDigest& node) {
+  if (!replayed_.empty() || attempts_.has_trouble() || node.version.empty() || !table_.has(node)) {
+    return false;
+  }
+  attempts_.heard();
+  version_ = node.version;
+  seen_ = version_;
+  last_heard_ = Clock::now();
+  return true;
 }
 
 // Another one is to follow.
@@ -192,15 +205,15 @@ void NodeWatch::end_stream() {
 }
 
 Task<bool> NodeWatch::read(Deadline deadline) {
-  const Deadline silent = last_heard_ + timing_.most_silence;
+  const auto silent = [this] { return last_heard_ + timing_.most_silence; };
   const Deadline whole_until = is_whole_ ? whole_until_ : kNever;
   const Deadline answers = are_answers_due() ? Clock::now() + kAnswerTime : kNever;
   std::optional<std::vector<NodeEvent>> events;
   try {
-    events = co_await stream_->read(
-        std::min({deadline, silent, next_ask(), answers, whole_until, attempts_.settles_at()}));
+    events = co_await stream_->read(std::min(
+        {deadline, Deadline(silent()), next_ask(), answers, whole_until, attempts_.settles_at()}));
   } catch (const DeadlineExceeded&) {
-    if (Clock::now() >= silent) {
+    if (Clock::now() >= silent()) {
       throw ListAgain(api_->name() + " has said nothing for long");
     }
     co_return Clock::now() < deadline;

@@ -66,6 +66,7 @@ class NodeWatch : public LeaseWatch {
   Clock::time_point next_ask() const;
   // False at the deadline.
   Task<bool> read(Deadline deadline);
+  bool pass_over(const NodeDigest& node);
   void take(const NodeEvent& event);
   void take_error(const ApiStatus& status);
   LeaseUpdate take_update();

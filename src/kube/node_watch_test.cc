@@ -47,6 +47,24 @@ TEST_F(NodeWatchTest, AHeartbeatWakesNobody) {
   EXPECT_EQ(seen, "112");
 }
 
+// What comes behind news that nobody has read yet is no heartbeat by what was known before.
+TEST_F(NodeWatchTest, WhatIsTakenBackAtOnceIsAsItWas) {
+  next();
+  EXPECT_EQ(next_within(5ms), std::nullopt);
+  NodeObject changed = peer(1);
+  changed.annotations["public-ip"] = "198.18.9.9";
+  api.put(peer(2));
+  api.put(changed);
+  api.put(peer(1));
+  std::vector<Lease> leases;
+  while (const std::optional<LeaseUpdate> update = next_within(50ms)) {
+    leases.insert(leases.end(), update->leases.begin(), update->leases.end());
+  }
+  ASSERT_FALSE(leases.empty());
+  EXPECT_EQ(leases.back(), lease(peer(1)));
+  EXPECT_EQ(seen, "105");
+}
+
 TEST_F(NodeWatchTest, AServerWithoutMetadataIsWatchedWhole) {
   api.instead = [](const Request& request) {
     return find_header(request.headers, "accept").contains("as=")

@@ -30,8 +30,8 @@ ProtobufObject decode_protobuf_object(std::string_view object) {
   return out;
 }
 
-std::string decode_kind(std::string_view type_meta) {
-  std::string kind;
+std::string_view decode_kind(std::string_view type_meta) {
+  std::string_view kind;
   protobuf::each_field(kApiServer, "TypeMeta", type_meta, [&](pbf_reader& reader) {
     if (reader.tag_and_type() == bytes(2)) {
       kind = short_text(reader, "kind");
@@ -42,13 +42,13 @@ std::string decode_kind(std::string_view type_meta) {
   return kind;
 }
 
-std::string short_text(pbf_reader& reader, std::string_view name, std::size_t most) {
+std::string_view short_text(pbf_reader& reader, std::string_view name, std::size_t most) {
   const std::string_view view = protobuf::view_of(reader);
   if (view.size() > most) {
     throw std::runtime_error(
         fmt::format("{} sent a {} of {} bytes", kApiServer, name, view.size()));
   }
-  return std::string(view);
+  return view;
 }
 
 }  // namespace flannel

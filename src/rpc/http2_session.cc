@@ -80,13 +80,16 @@ struct Http2Session::Callbacks {
     if (to == nullptr) {
       return 0;
     }
-    if (find_header(to->headers, ":status").starts_with('1')) {
+    const bool is_data = frame->hd.type == NGHTTP2_DATA;
+    if (!is_data && find_header(to->headers, ":status").starts_with('1')) {
       to->headers.clear();  // the real ones follow
-    } else if (frame->hd.type == NGHTTP2_HEADERS) {
+    } else {
       to->headers_complete = true;
     }
     to->ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    to->changed.notify();
+    if (!is_data || to->ended) {  // of its bytes on_data() has told
+      to->changed.notify();
+    }
     return 0;
   }
 
@@ -100,8 +103,13 @@ struct Http2Session::Callbacks {
       nghttp2_session_consume_stream(session, id, size);
       return 0;
     }
-    to->incoming.append(text_of(bytes, size));
-    to->changed.notify();
+    const std::string_view text = text_of(bytes, size);
+    const std::size_t passed = to->incoming.empty() && to->pass_over ? to->pass_over(text) : 0;
+    nghttp2_session_consume_stream(session, id, passed);
+    if (passed < size) {
+      to->incoming.append(text.substr(passed));
+      to->changed.notify();
+    }
     return 0;
   }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -42,6 +43,9 @@ struct Http2Exchange {
   Headers headers;  // `:status` among them
   bool headers_complete = false;
   std::string incoming;  // received and not yet taken; bounded by the stream's window
+  // Of bytes that come while nothing is in `incoming`, how many at their front are dealt with;
+  // these notify nobody. Must not throw.
+  std::function<std::size_t(std::string_view)> pass_over;
   Headers trailers;
   std::size_t header_bytes = 0;
 

@@ -284,6 +284,33 @@ TEST_F(Http2SessionTest, WhatWasUnderWayToAnAbandonedExchangeIsNoNoise) {
   EXPECT_THROW(receive(5'000), std::runtime_error);
 }
 
+// More than the stream's window, so that what nobody reads is given back to it.
+TEST_F(Http2SessionTest, WhatIsPassedOverIsNotKeptAndNothingBehindWhatIs) {
+  const std::shared_ptr<Http2Exchange> exchange = client.open({.path = "/"});
+  client.output();
+  client.receive(frame(4, 0, 0, ""));
+  client.receive(frame(1, 4, 1, "\x88"));
+  std::size_t passed = 0;
+  exchange->pass_over = [&](std::string_view bytes) {
+    const std::size_t count = std::min(bytes.find('!'), bytes.size());
+    passed += count;
+    return count;
+  };
+  const std::string data = frame(0, 0, 1, std::string(200, 'x'));
+  std::string sent_back;
+  for (int i = 0; i < 10'000; ++i) {
+    client.receive(data);
+    sent_back += client.output();
+  }
+  EXPECT_EQ(passed, 2'000'000U);
+  EXPECT_EQ(exchange->incoming, "");
+  EXPECT_TRUE(sent_back.contains(std::string("\0\0\4\x8\0\0\0\0\1", 9))) << "WINDOW_UPDATE";
+  client.receive(frame(0, 0, 1, "xx!x"));
+  client.receive(frame(0, 0, 1, "xx"));
+  EXPECT_EQ(exchange->incoming, "!xxx");
+  EXPECT_EQ(passed, 2'000'002U);
+}
+
 TEST_F(Http2SessionTest, SmallAnswersAreNoNoise) {
   const auto exchange = client.open({.path = "/"});
   client.output();

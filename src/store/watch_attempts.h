@@ -33,6 +33,7 @@ class WatchAttempts {
   void begin(Clock::time_point now);
   void connected() { connected_ = true; }
   bool is_connected() const { return connected_; }
+  bool has_trouble() const { return !trouble_.empty(); }
   // The stream has told of something.
   void heard() { ended_soon_ = false; }
   // It has no trouble any more, or that one alone, if the stream proves so by `now`; else this is
