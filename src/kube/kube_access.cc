@@ -197,29 +197,31 @@ class KubeconfigAccess : public ApiAccess {
     Result<Pem> ca = config_.cluster.ca.read();
     Result<Pem> certificate = user.certificate.read();
     Result<Pem> key = user.key.read();
-    if (const Error* error = first_error(ca, certificate, key)) {
+    Result<std::string> authorization = authorization_header();
+    if (const Error* error = first_error(ca, certificate, key, authorization)) {
       return std::unexpected(*error);
     }
     target.tls = {.ca = std::move(*ca),
                   .certificate = std::move(*certificate),
                   .key = std::move(*key),
                   .verify = config_.cluster.verify};
-    if (!user.username.empty()) {
-      target.authorization = "Basic " + base64_encode(user.username + ":" + user.password);
-    }
-    if (user.token.empty() && user.token_file.empty()) {
-      return {};
-    }
-    Result<std::string> authorization =
-        user.token_file.empty() ? fail("no file") : bearer_of_file(user.token_file);
-    if (!authorization && !user.token.empty()) {
-      authorization = bearer(user.token, path_ + ": token");
-    }
-    if (!authorization) {
-      return std::unexpected(authorization.error());
-    }
     target.authorization = std::move(*authorization);
     return {};
+  }
+
+  // The value of the header, but for what an exec plugin says. Empty for none.
+  Result<std::string> authorization_header() const {
+    const KubeUser& user = config_.user;
+    if (!user.username.empty()) {
+      return "Basic " + base64_encode(user.username + ":" + user.password);
+    }
+    if (!user.token_file.empty()) {
+      Result<std::string> of_file = bearer_of_file(user.token_file);
+      if (of_file || user.token.empty()) {
+        return of_file;
+      }
+    }
+    return user.token.empty() ? "" : bearer(user.token, path_ + ": token");
   }
 
   std::string path_;
