@@ -96,13 +96,13 @@ void NodeTable::put(const NodeObject& object, const Seen& seen) {
   std::optional<LeaseKey> freed;
   if (known != nodes_.end()) {
     freed = known->second.subnets;
-    hide(known);
+    withdraw(known);
   }
   known = nodes_.insert_or_assign(object.name, node).first;
   if (is_peer && !is_unknown) {
-    show(known, attrs_of(object.annotations), std::move(fault));
+    announce(known, attrs_of(object.annotations), std::move(fault));
   }
-  pass_on(freed);
+  promote(freed);
 }
 
 bool NodeTable::has(const NodeDigest& node) const {
@@ -136,9 +136,9 @@ void NodeTable::put_own(const NodeObject& object) {
   const auto holder = subnets ? holders_.find(*subnets) : holders_.end();
   if (holder != holders_.end()) {
     const auto node = *holder;
-    hide(node);
+    withdraw(node);
     changed_.erase(*subnets);
-    show(node, LeaseAttrs(), "");
+    announce(node, LeaseAttrs(), "");
   }
 }
 
@@ -151,10 +151,10 @@ void NodeTable::learn(const NodeObject& object, Clock::time_point now) {
   }
   Unknown unknown = std::move(asked->second);
   unknown_.erase(asked);
-  hide(known);
+  withdraw(known);
   std::string fault = take_subnets(object, known->second.subnets);
   if (unknown.attrs) {
-    show(known, std::move(*unknown.attrs), std::move(fault));
+    announce(known, std::move(*unknown.attrs), std::move(fault));
   }
   if (const auto bad = bad_.find(object.name); bad != bad_.end() && !known->second.subnets) {
     bad->second.wait = longer(unknown.wait);
@@ -192,12 +192,12 @@ void NodeTable::remove(const NodeObject& object) {
   }
   const std::optional<LeaseKey> freed = known->second.subnets;
   unknown_.erase(object.name);
-  hide(known);
+  withdraw(known);
   nodes_.erase(known);
-  pass_on(freed);
+  promote(freed);
 }
 
-void NodeTable::hide(Nodes::iterator node) {
+void NodeTable::withdraw(Nodes::iterator node) {
   const auto& [name, known] = *node;
   if (bad_.erase(name) > 0) {
     bad_changed_.insert(name);
@@ -213,7 +213,7 @@ void NodeTable::hide(Nodes::iterator node) {
   }
 }
 
-void NodeTable::show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string fault) {
+void NodeTable::announce(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string fault) {
   const auto& [name, known] = *node;
   Bad bad{.reason = std::move(fault), .is_holder = false, .attrs = std::move(attrs)};
   if (known.subnets && known.subnets == own_subnets_) {
@@ -238,17 +238,16 @@ void NodeTable::show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string
   }
 }
 
-// Somebody may have waited for them.
-void NodeTable::pass_on(const std::optional<LeaseKey>& subnets) {
+void NodeTable::promote(const std::optional<LeaseKey>& subnets) {
   if (!subnets || holders_.contains(*subnets)) {
     return;
   }
-  const auto heir = waiting_.lower_bound({*subnets, ""});
-  if (heir != waiting_.end() && heir->first == *subnets) {
-    const auto node = nodes_.find(heir->second);
+  const auto next = waiting_.lower_bound({*subnets, ""});
+  if (next != waiting_.end() && next->first == *subnets) {
+    const auto node = nodes_.find(next->second);
     Result<LeaseAttrs> attrs = bad_.at(node->first).attrs;
-    hide(node);
-    show(node, std::move(attrs), "");
+    withdraw(node);
+    announce(node, std::move(attrs), "");
   }
 }
 

@@ -84,7 +84,7 @@ class NodeTable {
     bool operator==(const Node&) const = default;
   };
   using Nodes = std::map<std::string, Node, std::less<>>;
-  // One that says it is a peer, and is none.
+  // Of a Node that says it is a peer, and is of no use.
   struct Bad {
     std::string reason;
     bool is_holder = false;    // of its subnets, all the same
@@ -103,10 +103,13 @@ class NodeTable {
 
   void note_unknown(const NodeObject& object, const Bad* bad, const Seen& seen);
 
-  void show(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string fault);
-  void hide(Nodes::iterator node);
-  // After hide(), and show() where the Node is still there.
-  void pass_on(const std::optional<LeaseKey>& subnets);
+  // A Node that says it is a peer becomes the holder of its subnets, with these attributes, or is
+  // bad where `fault` says why, the attributes cannot be read, or another Node holds them.
+  void announce(Nodes::iterator node, Result<LeaseAttrs> attrs, std::string fault);
+  // Takes back what announce() did, if it did.
+  void withdraw(Nodes::iterator node);
+  // Where nobody holds these subnets any more, the first Node that waits for them does.
+  void promote(const std::optional<LeaseKey>& subnets);
   void add_bad_node(LeaseUpdate& update, const std::string& name, const Bad& bad) const;
 
   std::string own_name_;
@@ -114,7 +117,7 @@ class NodeTable {
   Nodes nodes_;
   std::set<Nodes::iterator, BySubnets> holders_;  // of subnets: the first Node that has them
   std::map<std::string, Bad> bad_;
-  std::set<std::pair<LeaseKey, std::string>> waiting_;  // the bad ones that wait for a holder's
+  std::set<std::pair<LeaseKey, std::string>> waiting_;  // Nodes whose subnets another one holds
   std::map<std::string, Unknown> unknown_;
   // Since the last call.
   std::map<LeaseKey, std::optional<LeaseAttrs>> changed_;  // nothing: no peer any more
