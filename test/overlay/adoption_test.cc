@@ -108,7 +108,8 @@ TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
   const std::string device = lab.ip("n1", {"-br", "link"}).output;
   const std::string own_subnets = to_text(subnet_env(1).key());
   // A node that comes, and leaves while no daemon runs.
-  const std::string stale = key("10.5.200.0-24");
+  const Prefix subnet = free_subnet();
+  const std::string stale = key(to_text(LeaseKey{subnet, {}}));
   etcdctl(
       {"put", stale,
        fmt::format(R"({{"PublicIP":"198.18.0.99","PublicIPv6":null,{}}})", GetParam().peer_data)});
@@ -126,8 +127,9 @@ TEST_P(Adoption, ANodeIsTakenOverAndGivenBackWithoutALostPacket) {
   EXPECT_EQ(routes("70"), peers());
   const bool host_gw = std::string(GetParam().name).starts_with("HostGw");
   const std::string plan = lab.page(1, "/plan");
-  EXPECT_EQ(plan.starts_with("# route 10.5.200.0/24 via 198.18.0.99 dev eth0 proto boot"), host_gw)
-      << plan;
+  const std::string left =
+      fmt::format("# route {} via 198.18.0.99 dev eth0 proto boot", subnet.to_text());
+  EXPECT_EQ(plan.starts_with(left), host_gw) << plan;
   EXPECT_EQ(plan.empty(), !host_gw) << plan;
   EXPECT_EQ(routes("boot"), host_gw ? 1U : 0U);
   if (!host_gw) {

@@ -68,16 +68,17 @@ TEST_F(Outage, ANodeThatRebootsMeanwhileHasItsOverlayBackAtOnce) {
 
 // While the store is away nothing is removed; what left meanwhile goes when it is back.
 TEST_F(Outage, WhatLeftMeanwhileGoesWhenTheStoreIsBack) {
-  etcd_->ctl({"put", key("subnets/10.5.250.0-24"),
+  const Prefix another = free_subnet();
+  const std::string lease = key("subnets/" + to_text(LeaseKey{another, {}}));
+  etcd_->ctl({"put", lease,
               R"({"PublicIP":"198.18.0.99","PublicIPv6":null,"BackendType":"vxlan",)"
               R"("BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:99"}})"});
   const auto has_route = [&] {
-    return lab.ip("n1", {"route"}).output.find("10.5.250.0/24") != std::string::npos;
+    return lab.ip("n1", {"route"}).output.find(another.to_text()) != std::string::npos;
   };
   ASSERT_TRUE(eventually(has_route));
-  ::usleep(2'500'000);  // the last known state is written
   ASSERT_TRUE(lab.does({"stop", "n1"}));
-  etcd_->ctl({"del", key("subnets/10.5.250.0-24")});
+  etcd_->ctl({"del", lease});
   etcd_->stop();
   ASSERT_TRUE(lab.does({"start", "n1"}));
   EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz").starts_with("flanneld is ready"); }));

@@ -116,6 +116,14 @@ class OverlayFixture : public testing::Test {
   Prefix subnet(unsigned node, Family family = Family::v4) const {
     return subnet_env(node).key().family(family).value();
   }
+  // One of no node: theirs are drawn.
+  Prefix free_subnet() const {
+    Prefix out = *Prefix::parse("10.5.250.0/24");
+    while (out == subnet(1) || out == subnet(2)) {
+      out.ip = IpAddr::from_number(Family::v4, out.ip.number() - 256);
+    }
+    return out;
+  }
   IpAddr pod(unsigned node, Family family = Family::v4) const {
     return IpAddr::from_number(family, subnet(node, family).ip.number() + 2);
   }

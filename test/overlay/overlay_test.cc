@@ -30,7 +30,8 @@ TEST_F(OverlayTest, BadPeersAreRefusedByNameAndGoodOnesAreNotAffected) {
   Lease outside = lease_of(2);
   outside.key.v4 = *Prefix::parse("10.9.0.0/24");
   Lease ourselves = lease_of(1);
-  ourselves.key.v4 = *Prefix::parse("10.5.255.128/25");
+  ourselves.key.v4 = free_subnet();
+  ourselves.key.v4->length = 25;
   Lease overlapping = lease_of(2);
   overlapping.key.v4->length = 25;
   overlapping.attrs.public_ip = *IpAddr::parse("198.18.0.99");
