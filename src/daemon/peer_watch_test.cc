@@ -49,6 +49,7 @@ class PeerWatchTest : public testing::Test {
   void turn(std::chrono::milliseconds time) {
     io.restart();
     io.run_for(time);
+    io.poll();  // what is due by now, also where we had no processor meanwhile
   }
   std::size_t count() const { return watch.peers().usable_count(); }
 

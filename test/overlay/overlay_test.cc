@@ -15,7 +15,6 @@ class OverlayTest : public OverlayFixture {
 };
 
 TEST_F(OverlayTest, ForeignObjectsStay) {
-  const std::string device = lab.ip("n1", {"-br", "link", "show", "flannel.1"}).output;
   lab.ip("n1", {"route", "add", "192.0.2.0/24", "dev", "eth0"});
   lab.ip("n1", {"nexthop", "add", "id", "5", "dev", "eth0"});
   lab.ip("n1", {"link", "add", "other0", "type", "bridge"});
