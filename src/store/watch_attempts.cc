@@ -8,14 +8,17 @@ namespace flannel {
 void WatchAttempts::begin(Clock::time_point now) {
   began_ = now;
   connected_ = false;
+  heard_ = false;
 }
 
 void WatchAttempts::settle(Clock::time_point now, const std::string& trouble) {
   if (!connected_) {
     return;
   }
-  ended_soon_ = ended_soon_ && !has_lasted(now);
-  if (!ended_soon_) {
+  if (has_lasted(now)) {
+    ended_soon_ = 0;
+  }
+  if (ended_soon_ == 0 || (ended_soon_ == 1 && heard_)) {
     set_trouble(trouble);
   }
 }
@@ -38,9 +41,9 @@ bool WatchAttempts::is_stuck(const std::string& position, Clock::time_point now)
 WatchAttempts::Clock::duration WatchAttempts::end(Clock::time_point now) {
   const bool was_connected = std::exchange(connected_, false);
   if (was_connected) {
-    ended_soon_ = !has_lasted(now);
+    ended_soon_ = has_lasted(now) ? 0 : ended_soon_ + 1;
   }
-  if (was_connected && !ended_soon_) {
+  if (was_connected && ended_soon_ == 0) {
     backoff_.reset();
   }
   const Clock::duration waited = was_connected ? Clock::duration::zero() : now - began_;

@@ -13,7 +13,7 @@ namespace flannel {
 // When the next attempt begins, and what is said of those that fail. An attempt lasts from its
 // first request until the stream of changes ends; it is connected once that stream is answered.
 // After one that was connected and ended soon that is no proof that all is well again: it takes a
-// change, or kLasting.
+// change, or, where several ended soon in a row, kLasting.
 class WatchAttempts {
  public:
   using Clock = std::chrono::steady_clock;
@@ -35,12 +35,12 @@ class WatchAttempts {
   bool is_connected() const { return connected_; }
   bool has_trouble() const { return !trouble_.empty(); }
   // The stream has told of something.
-  void heard() { ended_soon_ = false; }
+  void heard() { heard_ = true; }
   // It has no trouble any more, or that one alone, if the stream proves so by `now`; else this is
   // to be called again at settles_at().
   void settle(Clock::time_point now, const std::string& trouble = "");
   Clock::time_point settles_at() const {
-    return ended_soon_ && !trouble_.empty() ? began_ + kLasting : Clock::time_point::max();
+    return ended_soon_ > 0 && !trouble_.empty() ? began_ + kLasting : Clock::time_point::max();
   }
   // Since it began; whether it is connected is not looked at.
   bool has_lasted(Clock::time_point now) const { return now - began_ >= kLasting; }
@@ -60,7 +60,8 @@ class WatchAttempts {
   std::string trouble_;
   Clock::time_point began_;
   bool connected_ = false;
-  bool ended_soon_ = false;  // the last one that was connected, and nothing was heard since
+  bool heard_ = false;
+  unsigned ended_soon_ = 0;  // in a row, of those that were connected
   Backoff backoff_{std::chrono::milliseconds(100), kMostWait};
   std::string unreadable_;            // the last position of is_stuck()
   Clock::time_point listing_until_;   // when a list of everything is not "again" any more

@@ -125,6 +125,23 @@ TEST_F(WatchAttemptsTest, AfterOneThatEndedSoonItTakesMoreThanAnAnswer) {
   EXPECT_EQ(troubles.back(), "") << "a change is proof enough";
 }
 
+// Each tells of one thing.
+TEST_F(WatchAttemptsTest, OnesThatEndSoonInARowAreOneTroubleWhateverTheyTell) {
+  for (int i = 0; i < 10; ++i) {
+    attempts.begin(now);
+    attempts.connected();
+    attempts.heard();
+    attempts.settle(now);
+    attempts.end(now);
+    attempts.set_trouble("ended");
+  }
+  EXPECT_EQ(troubles, (std::vector<std::string>{"ended", "", "ended"}));
+  attempts.begin(now);
+  attempts.connected();
+  attempts.settle(now + WatchAttempts::kLasting);
+  EXPECT_EQ(troubles.back(), "");
+}
+
 TEST_F(WatchAttemptsTest, ListsAgainAndAgainComeLessAndLessOften) {
   EXPECT_FALSE(attempts.lists_again(now)) << "history may be compacted any time";
   Clock::duration last{};
