@@ -43,7 +43,7 @@ Task<std::string> first_part(ApiClient& client, ApiRequest request, Deadline dea
 
 TEST_F(ApiClientTest, AStreamMayComeCompressedAndACallNever) {
   answers({{.body = "ok"}});
-  EXPECT_EQ(run(first_part(client, {.path = "/", .gzip = true}, in(20s))), "ok");
+  EXPECT_EQ(run(first_part(client, {.path = "/", .gzip = true}, in(500ms))), "ok");
   EXPECT_EQ(find_header(requests.at(0).headers, "accept-encoding"), "gzip");
   body_of({.path = "/", .gzip = true});
   EXPECT_EQ(find_header(requests.at(1).headers, "accept-encoding"), "identity");
@@ -68,7 +68,7 @@ TEST_F(ApiClientTest, AServerThatDoesNotKnowUsIsAskedLaterOrByOtherCredentials) 
   }
   EXPECT_EQ(requests.size(), 2U);
   now->target->authorization = "Bearer two";
-  EXPECT_EQ(run(client.call({.path = "/"}, in(100ms))), "ok");
+  EXPECT_EQ(run(client.call({.path = "/"}, in(500ms))), "ok");
   EXPECT_EQ(find_header(requests.at(2).headers, "authorization"), "Bearer two");
 }
 
@@ -78,6 +78,7 @@ TEST_F(ApiClientTest, OtherCredentialsEndAWaitThatIsUnderWay) {
   std::string body;
   asio::co_spawn(loop, client.call({.path = "/"}, in(20s)),
                  [&](const std::exception_ptr&, const std::string& answer) { body = answer; });
+  run_until([&] { return requests.size() == 2; });
   loop.run_for(10ms);
   now->target->authorization = "Bearer two";
   run_until([&] { return !body.empty(); });
