@@ -97,7 +97,7 @@ Task<std::optional<LeaseUpdate>> NodeWatch::try_next(Deadline deadline) {
     if (update != LeaseUpdate()) {
       co_return update;
     }
-    if (stream_ && is_whole_ && Clock::now() >= whole_until_) {
+    if (stream_ && stream_->is_whole && Clock::now() >= whole_until_) {
       end_stream();
     }
     if (!stream_) {
@@ -163,54 +163,56 @@ Task<LeaseUpdate> NodeWatch::list() {
   co_return update;
 }
 
-// From the last version seen; of whole Nodes, from before those came that are not known.
+// The watch goes on from the last version seen. One of whole Nodes begins before those came whose
+// podCIDRs are not known.
 Task<void> NodeWatch::open() {
-  is_whole_ = Clock::now() < whole_until_;
+  const bool is_whole = Clock::now() < whole_until_;
   std::string from = version_;
-  if (is_whole_) {
+  if (is_whole) {
     for (const auto& [name, node] : table_.unknown()) {
       from = is_older_version(node.before, from) ? node.before : from;
     }
   }
-  replayed_ = from == version_ ? "" : version_;
+  std::string replayed = from == version_ ? "" : version_;
   try {
-    stream_.emplace(co_await api_->watch(std::move(from), is_whole_));
+    NodeStream events = co_await api_->watch(std::move(from), is_whole);
+    stream_.emplace(std::move(events), is_whole, std::move(replayed), Clock::now());
   } catch (const ApiError& error) {
     if (is_history_lost(error.status)) {
       throw ListAgain(error.what());
     }
     throw;
   }
-  stream_->pass_over([this](const NodeDigest& node) { return pass_over(node); });
-  last_heard_ = Clock::now();
+  stream_->events.pass_over([this](const NodeDigest& node) { return pass_over(node); });
   attempts_.connected();
 }
 
 // Heartbeats are nearly all that comes, and wake nobody. As take(); false where that may do more.
 bool NodeWatch::pass_over(const NodeDigest& node) {
-  if (!replayed_.empty() || attempts_.has_trouble() || node.version.empty() || !table_.has(node)) {
+  const bool is_news = node.version.empty() || !table_.has(node);
+  if (!stream_->replayed.empty() || attempts_.has_trouble() || is_news) {
     return false;
   }
   attempts_.heard();
   version_ = node.version;
   seen_ = version_;
-  last_heard_ = Clock::now();
+  stream_->last_heard = Clock::now();
   return true;
 }
 
-// Another one is to follow.
+// The next one is opened at once.
 void NodeWatch::end_stream() {
   stream_.reset();
   attempts_.begin(Clock::now());
 }
 
 Task<bool> NodeWatch::read(Deadline deadline) {
-  const auto silent = [this] { return last_heard_ + timing_.most_silence; };
-  const Deadline whole_until = is_whole_ ? whole_until_ : kNever;
+  const auto silent = [this] { return stream_->last_heard + timing_.most_silence; };
+  const Deadline whole_until = stream_->is_whole ? whole_until_ : kNever;
   const Deadline answers = are_answers_due() ? Clock::now() + kAnswerTime : kNever;
   std::optional<std::vector<NodeEvent>> events;
   try {
-    events = co_await stream_->read(std::min(
+    events = co_await stream_->events.read(std::min(
         {deadline, Deadline(silent()), next_ask(), answers, whole_until, attempts_.settles_at()}));
   } catch (const DeadlineExceeded&) {
     if (Clock::now() >= silent()) {
@@ -220,13 +222,13 @@ Task<bool> NodeWatch::read(Deadline deadline) {
   }
   if (events) {
     // Bytes are no events: one that never ends is as good as none.
-    last_heard_ = events->empty() ? last_heard_ : Clock::now();
+    stream_->last_heard = events->empty() ? stream_->last_heard : Clock::now();
     for (const NodeEvent& event : *events) {
       take(event);
     }
     co_return true;
   }
-  // Each watch ends some time.
+  // The server ends each watch some time (kube-apiserver, --min-request-timeout).
   if (!attempts_.has_lasted(Clock::now())) {
     throw std::runtime_error(api_->name() + " ended the watch at once");
   }
@@ -241,11 +243,11 @@ void NodeWatch::take(const NodeEvent& event) {
     take_error(event.status);
   }
   attempts_.heard();
-  // What was has had its effect; but for podCIDRs, which metadata did not say.
-  if (!replayed_.empty() &&
-      (node.version == replayed_ || is_older_version(node.version, replayed_))) {
+  // What is replayed has had its effect when it came as metadata, which did not say podCIDRs.
+  const std::string& replayed = stream_->replayed;
+  if (!replayed.empty() && (node.version == replayed || is_older_version(node.version, replayed))) {
     if (!node.pod_cidrs.empty()) {
-      table_.learn(node, last_heard_);
+      table_.learn(node, stream_->last_heard);
     }
     return;
   }
@@ -265,7 +267,7 @@ void NodeWatch::take(const NodeEvent& event) {
   } else if (is_gone) {
     table_.remove(node);
   } else {
-    table_.put(node, {.at = last_heard_, .before = std::move(before)});
+    table_.put(node, {.at = stream_->last_heard, .before = std::move(before)});
   }
 }
 
@@ -278,7 +280,8 @@ void NodeWatch::take_error(const ApiStatus& status) {
   throw std::runtime_error(text);
 }
 
-// Of those that have been asked for without success the rest is left to their own times.
+// Nodes that have been asked for without success do not count: each is asked for again at a time of
+// its own.
 bool NodeWatch::many_are_new() const {
   const auto is_new = [](const auto& node) {
     return node.second.wait == Clock::duration() && node.second.due != kNever;
@@ -291,7 +294,7 @@ bool NodeWatch::are_answers_due() const {
 }
 
 NodeWatch::Clock::time_point NodeWatch::next_ask() const {
-  if (!is_whole_ && many_are_new()) {
+  if (!stream_->is_whole && many_are_new()) {
     return ask_at_;
   }
   if (inquiries_ && inquiries_->running >= kMostAsked) {
@@ -306,7 +309,7 @@ NodeWatch::Clock::time_point NodeWatch::next_ask() const {
 
 Task<void> NodeWatch::ask() {
   const Clock::time_point now = Clock::now();
-  if (is_whole_ || !many_are_new()) {
+  if (stream_->is_whole || !many_are_new()) {
     co_await ask_each(now);
     co_return;
   }

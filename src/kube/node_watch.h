@@ -77,6 +77,14 @@ class NodeWatch : public LeaseWatch {
   static Task<void> ask_for(std::shared_ptr<NodeApi> api, std::shared_ptr<Inquiries> inquiries,
                             std::string name, std::string version);
 
+  // A watch that goes on.
+  struct Stream {
+    NodeStream events;
+    bool is_whole;                 // of whole Nodes
+    std::string replayed;          // it begins with what was until then; empty: it does not
+    Clock::time_point last_heard;  // when it has brought an event
+  };
+
   const Timing timing_;
   std::shared_ptr<NodeApi> api_;
   OwnNode& own_;
@@ -85,13 +93,10 @@ class NodeWatch : public LeaseWatch {
   bool listed_ = false;     // table_ is complete as of version_
   std::string version_;     // the last one seen
   WatchAttempts attempts_;  // connected: there is a stream_
-  std::optional<NodeStream> stream_;
-  bool is_whole_ = false;  // stream_ is of whole Nodes
-  Clock::time_point whole_until_ = Clock::time_point::min();
-  std::string replayed_;                          // stream_ begins with what was until then
-  Clock::time_point last_heard_;                  // when the stream has brought an event
-  std::optional<OwnEntry> own_entry_, own_last_;  // news, and what the last event meant
-  std::shared_ptr<Inquiries> inquiries_;          // nothing before the first
+  std::optional<Stream> stream_;
+  Clock::time_point whole_until_ = Clock::time_point::min();  // whole Nodes are to be watched
+  std::optional<OwnEntry> own_entry_, own_last_;              // news, and what the last event meant
+  std::shared_ptr<Inquiries> inquiries_;                      // nothing before the first
   Clock::time_point ask_at_ = Clock::time_point::min();
 };
 
