@@ -1,6 +1,7 @@
 #include "reconcile/reconciler.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
@@ -196,6 +197,11 @@ void Reconciler::pass() {
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - last_pass_);
   if (on_pass) {
     on_pass();
+  }
+  if (all) {
+    // What thousands of peers were planned and listed with lies free between what stays.
+    planned_before = {};
+    ::malloc_trim(0);
   }
 }
 
