@@ -54,10 +54,7 @@ class KubeStoreTest : public StoreFixture {
   std::string next_request() {
     api.take_requests();
     std::vector<std::string> requests;
-    run_until([&] {
-      requests = requests.empty() ? api.take_requests() : requests;
-      return !requests.empty();
-    });
+    run_until([&] { return !requests.empty() || !(requests = api.take_requests()).empty(); });
     return requests.front();
   }
   std::vector<std::string> patches() {

@@ -40,6 +40,13 @@ class NodeWatchTest : public LoopTest {
   std::optional<LeaseUpdate> next_within(std::chrono::milliseconds time) {
     return run(watch.next(std::chrono::steady_clock::now() + time));
   }
+  // Follows the watch, which has no news, until `done`.
+  template <class Done>
+  void follow_until(const Done& done) {
+    while (!done()) {
+      EXPECT_EQ(next_within(std::chrono::milliseconds(5)), std::nullopt);
+    }
+  }
   // Since the last look.
   std::vector<std::string> requests_with(std::string_view text) {
     std::vector<std::string> found = api.take_requests();
