@@ -68,11 +68,15 @@ std::uint64_t start_time(pid_t pid) {
   return std::strtoull(stat->c_str() + at, nullptr, 10);
 }
 
-// Names this process alone; none where it is gone.
+// Its main thread is there, or nobody has asked yet how that ended.
+bool is_there(const ProcessId& process) {
+  return process.start != 0 && process_with(process.pid) == process;
+}
+
+// Names this process alone; none where it is gone, or no handle is to be had.
 UniqueFd handle_of(const ProcessId& process) {
   UniqueFd handle(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
-  const bool same = process.start != 0 && process_with(process.pid) == process;
-  return same ? std::move(handle) : UniqueFd();
+  return is_there(process) ? std::move(handle) : UniqueFd();
 }
 
 // With all of its threads. A signal that we catch ends the wait.
@@ -146,7 +150,7 @@ ProcessId process_with(pid_t pid) {
 
 bool is_alive(const ProcessId& process) {
   const UniqueFd handle = handle_of(process);
-  return handle && !ends_within(handle, std::chrono::milliseconds(0));
+  return handle ? !ends_within(handle, std::chrono::milliseconds(0)) : is_there(process);
 }
 
 ProcessId start_detached(const Arguments& arguments, const std::string& netns,
@@ -178,7 +182,7 @@ ProcessId start_detached(const Arguments& arguments, const std::string& netns,
 bool end_process(const ProcessId& process, bool kill, const EndLimits& limits) {
   const UniqueFd handle = handle_of(process);
   if (!handle) {
-    return true;
+    return !is_there(process);
   }
   // Through the handle: a pid that was reused meanwhile is not hit.
   const auto ends_by = [&](int signal, std::chrono::milliseconds limit) {

@@ -190,9 +190,11 @@ Task<Result<Lease>> KubeStore::renew(Lease lease) {
 }
 
 // Writes what the annotations lack of `attrs`, until an answer of the server has all of it. Error:
-// an annotation for us that makes no sense.
+// an annotation for us that makes no sense. Throws where the Node was made again meanwhile: its
+// podCIDRs are others.
 Task<Result<void>> KubeStore::publish(NodeObject node, LeaseAttrs attrs) {
-  for (int tries = 0; tries < kTries; ++tries) {
+  const std::string uid = node.uid;
+  for (int tries = 0; tries < kTries && node.uid == uid; ++tries) {
     const Result<AnnotationChanges> changes = changes_to(attrs, node.annotations);
     if (!changes) {
       co_return std::unexpected(changes.error());
@@ -212,7 +214,10 @@ Task<Result<void>> KubeStore::publish(NodeObject node, LeaseAttrs attrs) {
     }
   }
   throw std::runtime_error(
-      fmt::format("the annotations of node \"{}\" do not stay as they are written", own_.name()));
+      node.uid == uid
+          ? fmt::format("the annotations of node \"{}\" do not stay as they are written",
+                        own_.name())
+          : fmt::format("node \"{}\" was made again", own_.name()));
 }
 
 Task<Result<void>> KubeStore::on_ready() {

@@ -14,6 +14,7 @@
 #include "kube/node_objects_fixture.h"
 #include "kube/node_watch.h"
 #include "test/support/fake_kube_api.h"
+#include "test/support/troubles.h"
 
 namespace flannel {
 
@@ -74,7 +75,7 @@ class NodeWatchTest : public LoopTest {
   NodeWatch watch = open();
 
   NodeWatch open() {
-    return {nodes, own, seen, [this](const std::string& text) { troubles.push_back(text); },
+    return {nodes, own, seen, [this](const std::string& text) { note_trouble(troubles, text); },
             timing};
   }
 };

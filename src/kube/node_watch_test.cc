@@ -334,6 +334,19 @@ TEST_F(NodeWatchTest, AnotherUidInAGapIsAnotherNode) {
   }
 }
 
+// What it said is what somebody remembers.
+TEST_F(NodeWatchTest, ATroubleDoesNotOutliveItsWatch) {
+  answer("GET /api/v1/nodes?resource", FakeKubeApi::status(500, "InternalError"), 1);
+  {
+    NodeWatch first = open();
+    EXPECT_TRUE(run(first.next(kNever))->snapshot);
+  }
+  ASSERT_EQ(troubles.size(), 1U);
+  next();
+  follow_until([&] { return troubles.size() == 2; });
+  EXPECT_EQ(troubles.back(), "");
+}
+
 TEST_F(NodeWatchTest, NonsenseIsNotFollowed) {
   next();
   EXPECT_EQ(next_within(5ms), std::nullopt);

@@ -188,6 +188,11 @@ void Reconciler::pass() {
   update_mirror(ops, outcomes, all, news);
   note_repairs(repairs, ops, outcomes);
   report_shadows();
+  if (all) {
+    // What thousands of peers were planned and listed with lies free between what stays.
+    planned_before = {};
+    ::malloc_trim(0);
+  }
   schedule(news.any());
   surplus_removed_ = !additive_;
   ++report_.passes;
@@ -197,11 +202,6 @@ void Reconciler::pass() {
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - last_pass_);
   if (on_pass) {
     on_pass();
-  }
-  if (all) {
-    // What thousands of peers were planned and listed with lies free between what stays.
-    planned_before = {};
-    ::malloc_trim(0);
   }
 }
 

@@ -53,7 +53,7 @@ WatchAttempts::Clock::duration WatchAttempts::end(Clock::time_point now) {
 }
 
 void WatchAttempts::set_trouble(const std::string& trouble) {
-  if (trouble != std::exchange(trouble_, trouble) && on_trouble_) {
+  if (std::exchange(trouble_, trouble) != trouble && on_trouble_) {
     on_trouble_(trouble);
   }
 }

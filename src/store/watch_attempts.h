@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -27,20 +28,21 @@ class WatchAttempts {
   // After answers of no use, each of which may be a list of everything.
   static constexpr std::chrono::minutes kMostWaitForSense{1};
 
-  // `on_trouble`, which may be empty, is called where it is another than before.
+  // `on_trouble`, which may be empty, is called where it is another than before, and in any case
+  // the first time: a watch that is no more may have had a trouble.
   explicit WatchAttempts(OnTrouble on_trouble) : on_trouble_(std::move(on_trouble)) {}
 
   void begin(Clock::time_point now);
   void connected() { connected_ = true; }
   bool is_connected() const { return connected_; }
-  bool has_trouble() const { return !trouble_.empty(); }
+  bool has_trouble() const { return trouble_.has_value() && !trouble_->empty(); }
   // The stream has told of something.
   void heard() { heard_ = true; }
   // It has no trouble any more, or that one alone, if the stream proves so by `now`; else this is
   // to be called again at settles_at().
   void settle(Clock::time_point now, const std::string& trouble = "");
   Clock::time_point settles_at() const {
-    return ended_soon_ > 0 && !trouble_.empty() ? began_ + kLasting : Clock::time_point::max();
+    return ended_soon_ > 0 && has_trouble() ? began_ + kLasting : Clock::time_point::max();
   }
   // Since it began; whether it is connected is not looked at.
   bool has_lasted(Clock::time_point now) const { return now - began_ >= kLasting; }
@@ -57,7 +59,7 @@ class WatchAttempts {
 
  private:
   OnTrouble on_trouble_;
-  std::string trouble_;
+  std::optional<std::string> trouble_;  // what was said last
   Clock::time_point began_;
   bool connected_ = false;
   bool heard_ = false;

@@ -97,6 +97,16 @@ TEST_F(WatchAttemptsTest, EachTroubleIsToldOnceAndItsEnd) {
   silent.set_trouble("nobody is told");
 }
 
+// Somebody may remember a trouble that a watch before this one had.
+TEST_F(WatchAttemptsTest, ThatAllIsWellIsSaidOnceAtFirst) {
+  attempts.begin(now);
+  attempts.connected();
+  attempts.settle(now);
+  attempts.settle(now);
+  EXPECT_EQ(troubles, std::vector<std::string>{""});
+  EXPECT_FALSE(attempts.has_trouble());
+}
+
 // A server that answers and hangs up, again and again, is one trouble.
 TEST_F(WatchAttemptsTest, AfterOneThatEndedSoonItTakesMoreThanAnAnswer) {
   for (int i = 0; i < 3; ++i) {
@@ -106,7 +116,7 @@ TEST_F(WatchAttemptsTest, AfterOneThatEndedSoonItTakesMoreThanAnAnswer) {
     attempts.set_trouble("ended");
     attempts.end(now);
   }
-  EXPECT_EQ(troubles, std::vector<std::string>{"ended"});
+  EXPECT_EQ(troubles, (std::vector<std::string>{"", "ended"}));
   attempts.begin(now);
   attempts.connected();
   EXPECT_EQ(attempts.settles_at(), now + WatchAttempts::kLasting);
@@ -135,7 +145,7 @@ TEST_F(WatchAttemptsTest, OnesThatEndSoonInARowAreOneTroubleWhateverTheyTell) {
     attempts.end(now);
     attempts.set_trouble("ended");
   }
-  EXPECT_EQ(troubles, (std::vector<std::string>{"ended", "", "ended"}));
+  EXPECT_EQ(troubles, (std::vector<std::string>{"", "ended", "", "ended"}));
   attempts.begin(now);
   attempts.connected();
   attempts.settle(now + WatchAttempts::kLasting);

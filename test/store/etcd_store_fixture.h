@@ -4,6 +4,7 @@
 #include "store/etcd_store.h"
 #include "store/store_fixture.h"
 #include "test/support/etcd_server.h"
+#include "test/support/troubles.h"
 
 namespace flannel {
 
@@ -16,7 +17,7 @@ class EtcdStoreTest : public StoreFixture {
   std::unique_ptr<LeaseStore> open(EtcdOptions options) {
     Result<std::unique_ptr<LeaseStore>> store =
         make_etcd_store(loop.get_executor(), std::move(options),
-                        [this](const std::string& trouble) { troubles.push_back(trouble); });
+                        [this](const std::string& trouble) { note_trouble(troubles, trouble); });
     if (!store) {
       ADD_FAILURE() << store.error().text;
       std::abort();

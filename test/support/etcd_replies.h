@@ -11,6 +11,7 @@
 #include "store/etcd_store.h"
 #include "store/store_fixture.h"
 #include "test/support/fake_etcd.h"
+#include "test/support/troubles.h"
 
 namespace flannel {
 
@@ -74,7 +75,7 @@ class FakeEtcdTest : public StoreFixture {
   std::unique_ptr<LeaseStore> open(const FakeEtcd& server) {
     return make_etcd_store(
                loop.get_executor(), {.endpoints = server.url()},
-               [this](const std::string& trouble) { troubles.push_back(trouble); }, least_rate)
+               [this](const std::string& trouble) { note_trouble(troubles, trouble); }, least_rate)
         .value();
   }
 
