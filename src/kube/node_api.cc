@@ -124,14 +124,14 @@ Task<std::optional<std::vector<NodeEvent>>> NodeStream::read(Deadline deadline) 
 void NodeStream::pass_over(std::function<bool(const NodeDigest&)> is_done) {
   if (!is_json_) {
     stream_.pass_over([this, is_done = std::move(is_done)](std::string_view bytes) {
-      return count_done(bytes, is_done);
+      return look_over(bytes, is_done);
     });
   }
 }
 
-// How many bytes the events are long that are done with. What cannot be read is for read() to say.
-std::size_t NodeStream::count_done(std::string_view bytes,
-                                   const std::function<bool(const NodeDigest&)>& is_done) const {
+// What cannot be read is for read() to say.
+PassedOver NodeStream::look_over(std::string_view bytes,
+                                 const std::function<bool(const NodeDigest&)>& is_done) const {
   std::size_t done = 0;
   bool is_next_done = !frames_.partial();
   while (is_next_done) {
@@ -141,12 +141,15 @@ std::size_t NodeStream::count_done(std::string_view bytes,
         const std::optional<NodeDigest> node = decode_change(frame, prefix_);
         is_next_done = node && is_done(*node);
       });
+      if (length == 0) {
+        return {.bytes = done, .is_incomplete = true};
+      }
       done += is_next_done ? length : 0;
     } catch (const std::runtime_error&) {
       break;
     }
   }
-  return done;
+  return {.bytes = done};
 }
 
 // Whether it is to be asked again, for less. Where that is not to be had either, what we would

@@ -33,14 +33,14 @@ class NodeStream {
   // DeadlineExceeded, after which the watch goes on with the next call, what Http2Stream does, and
   // BadAnswer, after which there is nothing more to be had of it.
   Task<std::optional<std::vector<NodeEvent>>> read(Deadline deadline);
-  // What comes of a Node's metadata while nothing waits for read() is shown to `is_done` at once.
+  // What comes of a Node's metadata while no event waits for read() is shown to `is_done` at once.
   // Where that says true it has been dealt with: nobody is woken, and read() never sees it. From
   // then on the stream stays where it is.
   void pass_over(std::function<bool(const NodeDigest&)> is_done);
 
  private:
-  std::size_t count_done(std::string_view bytes,
-                         const std::function<bool(const NodeDigest&)>& is_done) const;
+  PassedOver look_over(std::string_view bytes,
+                       const std::function<bool(const NodeDigest&)>& is_done) const;
 
   Http2Stream stream_;
   bool is_json_;

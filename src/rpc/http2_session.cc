@@ -13,6 +13,9 @@ namespace {
 constexpr std::int32_t kStreamWindow = 1 << 20;
 constexpr std::int32_t kConnectionWindow = 4 << 20;
 constexpr std::size_t kMostHeaderBytes = 64 << 10;  // of one exchange
+// What waits for the rest of it, without a notification. It is within the smallest window that a
+// server may know of, which is 64 kB before it has our settings.
+constexpr std::size_t kMostHeld = 32 << 10;
 // A second's worth; and what a byte of content stands for, so that the headers of small frames do
 // not add up: a message of gRPC has five bytes, its frame another nine.
 constexpr std::size_t kMostNoise = 256 << 10;
@@ -103,11 +106,20 @@ struct Http2Session::Callbacks {
       nghttp2_session_consume_stream(session, id, size);
       return 0;
     }
-    const std::string_view text = text_of(bytes, size);
-    const std::size_t passed = to->incoming.empty() && to->pass_over ? to->pass_over(text) : 0;
-    nghttp2_session_consume_stream(session, id, passed);
-    if (passed < size) {
-      to->incoming.append(text.substr(passed));
+    std::string_view unread = text_of(bytes, size);
+    const bool is_joined = !to->incoming.empty();
+    if (is_joined) {
+      unread = to->incoming.append(unread);
+    }
+    const PassedOver passed = to->pass_over ? to->pass_over(unread) : PassedOver();
+    nghttp2_session_consume_stream(session, id, passed.bytes);
+    if (is_joined) {
+      to->incoming.erase(0, passed.bytes);
+    } else {
+      to->incoming = unread.substr(passed.bytes);
+    }
+    const bool is_held = passed.is_incomplete && to->incoming.size() <= kMostHeld;
+    if (!to->incoming.empty() && !is_held) {
       to->changed.notify();
     }
     return 0;

@@ -33,6 +33,13 @@ struct Http2Request {
   bool end = true;  // false: more of the body follows (Http2Stream::write)
 };
 
+// What a filter says of the bytes of an answer that nobody has read yet.
+struct PassedOver {
+  std::size_t bytes = 0;       // at their front, which are dealt with
+  bool is_incomplete = false;  // what is behind those begins something that can be dealt with
+};
+using PassOver = std::function<PassedOver(std::string_view)>;
+
 // One request and its answer, as far as they have got. `changed` is notified at each step.
 struct Http2Exchange {
   std::int32_t id = 0;
@@ -43,9 +50,9 @@ struct Http2Exchange {
   Headers headers;  // `:status` among them
   bool headers_complete = false;
   std::string incoming;  // received and not yet taken; bounded by the stream's window
-  // Of bytes that come while nothing is in `incoming`, how many at their front are dealt with;
-  // these notify nobody. Must not throw.
-  std::function<std::size_t(std::string_view)> pass_over;
+  // Is shown what is in `incoming`, by whom it is read off the connection. Nobody is notified of
+  // what is dealt with, nor, up to a limit, of what is incomplete. Must not throw.
+  PassOver pass_over;
   Headers trailers;
   std::size_t header_bytes = 0;
 

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <nghttp2/nghttp2.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
 #include <random>
 
 namespace flannel {
@@ -294,7 +297,7 @@ TEST_F(Http2SessionTest, WhatIsPassedOverIsNotKeptAndNothingBehindWhatIs) {
   exchange->pass_over = [&](std::string_view bytes) {
     const std::size_t count = std::min(bytes.find('!'), bytes.size());
     passed += count;
-    return count;
+    return PassedOver{.bytes = count};
   };
   const std::string data = frame(0, 0, 1, std::string(200, 'x'));
   std::string sent_back;
@@ -309,6 +312,50 @@ TEST_F(Http2SessionTest, WhatIsPassedOverIsNotKeptAndNothingBehindWhatIs) {
   client.receive(frame(0, 0, 1, "xx"));
   EXPECT_EQ(exchange->incoming, "!xxx");
   EXPECT_EQ(passed, 2'000'002U);
+}
+
+// As an API server sends what is longer than the 4 kB of its buffer (golang.org/x/net/http2,
+// handlerChunkWriteSize).
+TEST_F(Http2SessionTest, WhatIsIncompleteWaitsForTheRestAndWakesNobody) {
+  const std::shared_ptr<Http2Exchange> exchange = client.open({.path = "/"});
+  client.output();
+  client.receive(frame(4, 0, 0, "") + frame(1, 4, 1, "\x88"));
+  // Words that end in a dot are dealt with, others are not.
+  exchange->pass_over = [](std::string_view bytes) {
+    const std::size_t end = bytes.rfind('.');
+    return PassedOver{.bytes = end == std::string_view::npos ? 0 : end + 1,
+                      .is_incomplete = !bytes.ends_with('!')};
+  };
+  asio::io_context loop;
+  unsigned woken = 0;
+  asio::co_spawn(
+      loop,
+      [&]() -> Task<void> {
+        for (;;) {
+          co_await exchange->changed.wait();
+          ++woken;
+        }
+      },
+      asio::detached);
+  loop.poll();
+  const auto receive = [&](const std::string& bytes) {
+    client.receive(frame(0, 0, 1, bytes));
+    loop.restart();
+    loop.poll();
+  };
+  for (const char* part : {"one.tw", "o", ".three", ".fou"}) {
+    receive(part);
+  }
+  EXPECT_EQ(exchange->incoming, "fou");
+  EXPECT_EQ(woken, 0U);
+  receive("r!");
+  EXPECT_EQ(exchange->incoming, "four!");
+  EXPECT_EQ(woken, 1U);
+  exchange->incoming.clear();
+  for (int i = 0; i < 200; ++i) {
+    receive(std::string(200, 'x'));
+  }
+  EXPECT_GT(woken, 1U) << "it is not kept without end";
 }
 
 TEST_F(Http2SessionTest, SmallAnswersAreNoNoise) {

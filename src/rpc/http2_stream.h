@@ -43,13 +43,10 @@ class Http2Stream {
   // The next bytes of the body; empty at its end, when trailers() are there.
   Task<std::string> read(Deadline deadline = kNever);
   const Headers& trailers() const { return exchange_->trailers; }
-  // Bytes that come while none wait for read() are shown to `taken` first, by whom they are read
-  // off the connection: what it takes from their front, the number of which it returns, nobody is
-  // woken for, and read() never sees. It must not throw, and is called for as long as the stream is
-  // there.
-  void pass_over(std::function<std::size_t(std::string_view)> taken) {
-    exchange_->pass_over = std::move(taken);
-  }
+  // Bytes that wait for read() are shown to `filter` first, by whom they are read off the
+  // connection: what it deals with nobody is woken for, and read() never sees. It must not throw,
+  // and is called for as long as the stream is there.
+  void pass_over(PassOver filter) { exchange_->pass_over = std::move(filter); }
 
   // More of the request's body; `end` says that it was the last.
   void write(std::string_view bytes, bool end = false);
