@@ -47,7 +47,7 @@ KindSet Reconciler::record_outcomes(const std::vector<Op>& ops,
     ++report_.pending[ops[i].object.index()];
     settled = settled && !is_of_node(ops[i].object);
     if (outcome.result.pending || (cause && outcomes[*cause].result.pending)) {
-      settled = settled && has_failed(report_.problems, ops[cause.value_or(i)]);
+      settled = settled && find_failed(report_.problems, ops[cause.value_or(i)]) != nullptr;
       note_pending(ops[i], outcome, problems);
     } else if (cause) {
       ++problems[place[*cause]].waiting;
@@ -90,8 +90,8 @@ void Reconciler::note_pending(const Op& op, const Outcome& outcome,
   if (outcome.begun) {
     pending_.add(op, last_pass_);
   }
-  if (has_failed(report_.problems, op)) {
-    problems.push_back(*find_problem(report_.problems, op.object));
+  if (const Problem* const known = find_failed(report_.problems, op)) {
+    problems.push_back(*known);
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "reconcile/by_key.h"
+
 namespace flannel {
 namespace {
 
@@ -13,16 +15,9 @@ bool is_over(const HoldDown::Entry& entry, HoldDown::Clock::time_point now) {
 
 }  // namespace
 
-std::vector<HoldDown::Entry>::const_iterator HoldDown::place_of(const Object& object) const {
-  return std::lower_bound(
-      entries_.begin(), entries_.end(), object,
-      [](const Entry& entry, const Object& o) { return key_less(entry.object, o); });
-}
-
 const HoldDown::Entry* HoldDown::find(const Object& object, Clock::time_point now) const {
-  const auto at = place_of(object);
-  const bool found = at != entries_.end() && !key_less(object, at->object);
-  return found && now < at->ends() ? &*at : nullptr;
+  const Entry* const entry = find_by_key(entries_, object, &Entry::object);
+  return entry != nullptr && now < entry->ends() ? entry : nullptr;
 }
 
 void HoldDown::repaired(std::vector<Object> objects, Clock::time_point now) {
@@ -30,9 +25,8 @@ void HoldDown::repaired(std::vector<Object> objects, Clock::time_point now) {
   entries.reserve(objects.size());
   for (Object& object : objects) {
     Entry entry{std::move(object), 1, now, {}};
-    const auto before = place_of(entry.object);
-    if (before != entries_.end() && !key_less(entry.object, before->object) &&
-        !is_over(*before, now)) {
+    const Entry* const before = find_by_key(entries_, entry.object, &Entry::object);
+    if (before != nullptr && !is_over(*before, now)) {
       entry.repairs = before->repairs + 1;
       entry.hold_down = std::clamp<Clock::duration>(2 * before->hold_down, first_, most_);
     }

@@ -37,8 +37,6 @@ class HoldDown {
   Clock::time_point next_end(Clock::time_point now) const;
 
  private:
-  std::vector<Entry>::const_iterator place_of(const Object& object) const;
-
   std::chrono::milliseconds first_, most_;
   std::vector<Entry> entries_;  // by key
 };

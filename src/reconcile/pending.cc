@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "reconcile/by_key.h"
+
 namespace flannel {
 
 const PendingOps::Entry* PendingOps::find(const Object& object) const {
-  const auto at =
-      std::ranges::lower_bound(entries_, object, key_less,
-                               [](const Entry& entry) -> const Object& { return entry.op.object; });
-  return at != entries_.end() && !key_less(object, at->op.object) ? &*at : nullptr;
+  return find_by_key(entries_, object,
+                     [](const Entry& entry) -> const Object& { return entry.op.object; });
 }
 
 void PendingOps::add(Op op, Clock::time_point now) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "reconcile/by_key.h"
+
 namespace flannel {
 
 bool by_key(const Problem& a, const Problem& b) {
@@ -10,16 +12,13 @@ bool by_key(const Problem& a, const Problem& b) {
 }
 
 const Problem* find_problem(const std::vector<Problem>& problems, const Object& object) {
-  const auto found = std::ranges::lower_bound(
-      problems, object, key_less,
-      [](const Problem& problem) -> const Object& { return problem.op.object; });
-  const bool is_its = found != problems.end() && !key_less(object, found->op.object);
-  return is_its ? &*found : nullptr;
+  return find_by_key(problems, object,
+                     [](const Problem& problem) -> const Object& { return problem.op.object; });
 }
 
-bool has_failed(const std::vector<Problem>& problems, const Op& op) {
-  const Problem* known = find_problem(problems, op.object);
-  return known != nullptr && known->op == op;
+const Problem* find_failed(const std::vector<Problem>& problems, const Op& op) {
+  const Problem* const known = find_problem(problems, op.object);
+  return known != nullptr && known->op == op ? known : nullptr;
 }
 
 bool continue_problem(const std::vector<Problem>& problems, Problem& problem) {

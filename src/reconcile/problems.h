@@ -12,8 +12,8 @@ bool by_key(const Problem& a, const Problem& b);
 
 // The problem of the object's key; null where there is none.
 const Problem* find_problem(const std::vector<Problem>& problems, const Object& object);
-// Whether `op` failed, and has not been done since.
-bool has_failed(const std::vector<Problem>& problems, const Op& op);
+// The problem of `op`, which failed and has not been done since; null where there is none.
+const Problem* find_failed(const std::vector<Problem>& problems, const Op& op);
 // Where the same op failed before, `problem` gets the time of the first failure and the attempts
 // since. True where it is new, or fails for another reason than before.
 bool continue_problem(const std::vector<Problem>& problems, Problem& problem);

@@ -106,18 +106,10 @@ struct Http2Session::Callbacks {
       nghttp2_session_consume_stream(session, id, size);
       return 0;
     }
-    std::string_view unread = text_of(bytes, size);
-    const bool is_joined = !to->incoming.empty();
-    if (is_joined) {
-      unread = to->incoming.append(unread);
-    }
-    const PassedOver passed = to->pass_over ? to->pass_over(unread) : PassedOver();
+    to->incoming.append(text_of(bytes, size));
+    const PassedOver passed = to->pass_over ? to->pass_over(to->incoming) : PassedOver();
     nghttp2_session_consume_stream(session, id, passed.bytes);
-    if (is_joined) {
-      to->incoming.erase(0, passed.bytes);
-    } else {
-      to->incoming = unread.substr(passed.bytes);
-    }
+    to->incoming.erase(0, passed.bytes);
     const bool is_held = passed.is_incomplete && to->incoming.size() <= kMostHeld;
     if (!to->incoming.empty() && !is_held) {
       to->changed.notify();

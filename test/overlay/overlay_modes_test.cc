@@ -59,8 +59,7 @@ TEST_P(Overlay, ARestartLosesNoPacketAndWritesNothing) {
     for (const Family family : GetParam().families) {
       streams.push_back(stream(family));
     }
-    ASSERT_EQ(lab.ctl(kill ? Arguments{"stop", "n1", "--kill"} : Arguments{"stop", "n1"}).status,
-              0);
+    ASSERT_TRUE(lab.does(kill ? Arguments{"stop", "n1", "--kill"} : Arguments{"stop", "n1"}));
     ASSERT_TRUE(lab.does({"start", "n1"}));
     EXPECT_TRUE(eventually([&] { return lab.page(1, "/readyz") == "flanneld is ready\n"; }));
     for (const std::unique_ptr<Stream>& packets : streams) {
